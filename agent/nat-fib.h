@@ -1,0 +1,31 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * NatFib: asks the kernel's routing tables (rtnetlink RTM_GETROUTE) and addresses. This is how the
+ * agent learns which local address WireGuard's packets to R will carry: the FIB, asked with
+ * WireGuard's fwmark and without a source (DESIGN §2). Host thread only; calls block for a
+ * kernel round trip (microseconds).
+ */
+#pragma once
+
+#include "wgctl/wg-endpoint.h"
+
+typedef struct NatFib NatFib;
+
+typedef struct {
+	WgEndpoint source; /* the address the kernel would choose; port 0 */
+	int oif;	   /* ifindex */
+	gboolean local;	   /* destination is an address of this host */
+	gboolean tunnel;   /* leaves by WireGuard, tun, ipip, gre, sit, vti, xfrm, … */
+} NatRoute;
+
+NatFib *nat_fib_new(GError **error);
+void nat_fib_free(NatFib *fib);
+/* FALSE when there is no route (or it is unreachable, prohibited, blackhole) or no source. */
+gboolean nat_fib_lookup(NatFib *fib, const WgEndpoint *dst, guint32 fwmark, NatRoute *out);
+/* All addresses of this host that packets may carry: GArray of WgEndpoint (port 0), without
+ * loopback, link-local, tentative, deprecated and dadfailed ones. (transfer full) */
+GArray *nat_fib_addresses(NatFib *fib);
+/* Whether an address is this host's own (any interface, any state). */
+gboolean nat_fib_is_own(NatFib *fib, const WgEndpoint *addr);
+
+G_DEFINE_AUTOPTR_CLEANUP_FUNC(NatFib, nat_fib_free)

@@ -1,0 +1,24 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * NatSeal: end-to-end sealing of messages between two agents, keyed by their WireGuard keys, and
+ * the other secrets derived from the same DH (one 45 µs X25519 per peer, then kept).
+ * HKDF-SHA256 over X25519(own static, peer static) with a distinct label per use;
+ * XChaCha20-Poly1305 with a random nonce (DESIGN §4). Pure but for randomness; one thread.
+ */
+#pragma once
+
+#include "wgctl/wg-key.h"
+
+typedef struct NatSeal NatSeal;
+
+/* NULL with an error when the DH result is all zero (a low-order public key). */
+NatSeal *nat_seal_new(const WgKey *own_private, const WgKey *peer_public, GError **error);
+void nat_seal_free(NatSeal *seal); /* zeroes */
+GBytes *nat_seal_wrap(NatSeal *seal, GBytes *plain);
+/* NULL with G_IO_ERROR_INVALID_DATA when it is not from this peer to us, or damaged. */
+GBytes *nat_seal_unwrap(NatSeal *seal, const guint8 *data, gsize len, GError **error);
+/* HKDF-Expand of the pair's probe secret ("nat-agent/probe/v1") with `info`; the same at both
+ * ends, whoever asks. len ≤ 64. */
+void nat_seal_derive_probe(NatSeal *seal, const char *info, gsize info_len, guint8 *out, gsize len);
+
+G_DEFINE_AUTOPTR_CLEANUP_FUNC(NatSeal, nat_seal_free)

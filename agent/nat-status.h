@@ -1,0 +1,63 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * NatStatus: a snapshot of all the daemon knows, its JSON (DESIGN §7, only ever extended) and its
+ * text. Values; pure; the daemon fills it, the control socket carries it, the CLI prints it.
+ * Times are relative so that no clock is needed to read them. Negative numbers mean absent.
+ */
+#pragma once
+
+#include <json-glib/json-glib.h>
+
+#include "agent/nat-types.h"
+
+typedef struct {
+	WgKey public_key;
+	char *name; /* may be NULL */
+	NatPeerState state;
+	gboolean managed;  /* its agent has announced itself */
+	gboolean has_path; /* only while connected */
+	gboolean relay;	   /* path.kind: relay, else direct */
+	NatCandidate local, remote; /* endpoint unset: absent */
+	double rtt_ms;
+	WgEndpoint endpoint; /* as the device has it */
+	gint64 connect_ms;   /* from the session's start to the proof */
+	gint64 last_handshake_s;
+	guint64 rx_bytes, tx_bytes;
+	char *why; /* one sentence, never NULL */
+} NatStatusPeer;
+
+typedef struct {
+	char *name;
+	char *problem; /* one line when the interface cannot be served now, else NULL */
+	WgKey public_key;
+	guint16 listen_port;
+	char *backend; /* "kernel", "userspace", NULL */
+	char *signal_url, *signal_state, *signal_reason;
+	NatMapping mapping;
+	GArray *public_endpoints; /* of WgEndpoint */
+	GArray *candidates;	  /* of NatCandidate */
+	GPtrArray *peers;	  /* of NatStatusPeer */
+	GHashTable *counters; /* char* → guint64*: drops by cause, packets through the mux; may be NULL */
+} NatStatusInterface;
+
+typedef struct {
+	char *version;
+	GPtrArray *interfaces; /* of NatStatusInterface */
+} NatStatus;
+
+NatStatus *nat_status_new(void);
+NatStatusInterface *nat_status_add_interface(NatStatus *status, const char *name);
+NatStatusPeer *nat_status_add_peer(NatStatusInterface *iface, const WgKey *key);
+void nat_status_set_counter(NatStatusInterface *iface, const char *name, guint64 value);
+void nat_status_free(NatStatus *status);
+
+JsonNode *nat_status_to_json(const NatStatus *status);
+NatStatus *nat_status_from_json(JsonNode *node, GError **error);
+/* Aligned lines for people, at most `width` columns. Never raw bytes of others: all text is escaped
+ * to printable UTF-8. peer: NULL or a name, key or unique key prefix. */
+char *nat_status_to_text(const NatStatus *status, const char *interface, const char *peer,
+			 gboolean colour, guint width);
+/* 0 every peer connected, 1 some peer not (DESIGN §7). */
+int nat_status_exit_code(const NatStatus *status);
+
+G_DEFINE_AUTOPTR_CLEANUP_FUNC(NatStatus, nat_status_free)

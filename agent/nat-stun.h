@@ -1,0 +1,52 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * STUN (RFC 8489) messages as the mux, the STUN probe and the path prober need them. Parsing is
+ * our own bounded, allocation-free view (hostile input); building and integrity use libnice's
+ * stun/ library. Pure; any thread.
+ */
+#pragma once
+
+#include "wgctl/wg-endpoint.h"
+
+#define NAT_STUN_ID_LEN 12
+#define NAT_STUN_MAX 548
+#define NAT_STUN_MAGIC 0x2112A442u
+
+typedef enum {
+	NAT_STUN_REQUEST = 0,
+	NAT_STUN_INDICATION = 1,
+	NAT_STUN_SUCCESS = 2,
+	NAT_STUN_ERROR = 3,
+} NatStunClass;
+
+#define NAT_STUN_BINDING 0x001
+
+typedef struct {
+	NatStunClass klass;
+	guint16 method;
+	guint8 id[NAT_STUN_ID_LEN];
+	const char *username; /* not NUL-terminated, NULL when absent */
+	gsize username_len;
+	WgEndpoint mapped; /* XOR-MAPPED-ADDRESS (or MAPPED-ADDRESS); unset when absent */
+	gboolean has_integrity;
+	gboolean has_fingerprint;
+	gboolean use_candidate;
+} NatStun;
+
+/* TRUE iff the bytes are one complete STUN message with the magic cookie: both top bits zero,
+ * length a multiple of 4 and equal to what is there, attributes inside. */
+gboolean nat_stun_parse(const guint8 *msg, gsize len, NatStun *out);
+/* The part of USERNAME before ':' (the receiver's ufrag, RFC 8445 §7.2.2) into out, NUL-terminated.
+ * FALSE when there is none or it does not fit. */
+gboolean nat_stun_receiver_ufrag(const NatStun *stun, char *out, gsize size);
+
+/* Binding request. username/password NULL: without MESSAGE-INTEGRITY (towards STUN servers).
+ * With them: USERNAME, MESSAGE-INTEGRITY keyed by the short-term password, FINGERPRINT.
+ * Returns the length, 0 if size is too small. id is the caller's (random). */
+gsize nat_stun_build_request(guint8 *buf, gsize size, const guint8 id[NAT_STUN_ID_LEN],
+			     const char *username, const char *password);
+/* Binding success response with XOR-MAPPED-ADDRESS; password NULL: no integrity. */
+gsize nat_stun_build_response(guint8 *buf, gsize size, const guint8 id[NAT_STUN_ID_LEN],
+			      const WgEndpoint *mapped, const char *password);
+/* Whether MESSAGE-INTEGRITY is present and right under the short-term password. */
+gboolean nat_stun_check_integrity(const guint8 *msg, gsize len, const char *password);

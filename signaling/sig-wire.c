@@ -1,2 +1,535 @@
 /* SPDX-License-Identifier: MIT */
 #include "signaling/sig-wire.h"
+
+#include <gio/gio.h>
+#include <json-glib/json-glib.h>
+#include <string.h>
+
+const char *
+sig_close_code(SigClose close)
+{
+	switch (close) {
+	case SIG_CLOSE_NONE:
+		return "none";
+	case SIG_CLOSE_RESTART:
+		return "restart";
+	case SIG_CLOSE_TOO_BIG:
+		return "too-big";
+	case SIG_CLOSE_OVERLOAD:
+		return "overload";
+	case SIG_CLOSE_BAD_FRAME:
+		return "bad-frame";
+	case SIG_CLOSE_LOGIN_REFUSED:
+		return "login-refused";
+	case SIG_CLOSE_WRONG_AUTHORITY:
+		return "wrong-authority";
+	case SIG_CLOSE_LOGIN_TIMEOUT:
+		return "login-timeout";
+	case SIG_CLOSE_DUPLICATE_KEY:
+		return "duplicate-key";
+	case SIG_CLOSE_RATE_LIMITED:
+		return "rate-limited";
+	case SIG_CLOSE_INTEREST_LIMIT:
+		return "interest-limit";
+	case SIG_CLOSE_WRONG_VERSION:
+		return "wrong-version";
+	}
+	return "unknown";
+}
+
+static gboolean
+invalid(GError **error, const char *what)
+{
+	g_set_error_literal(error, G_IO_ERROR, G_IO_ERROR_INVALID_DATA, what);
+	return FALSE;
+}
+
+/* ---- before json-glib ---- */
+
+/* Skips a string; i is behind its opening quote. Returns the index behind the closing one, 0 when
+ * there is none. */
+static gsize
+skip_string(const char *text, gsize len, gsize i)
+{
+	for (; i < len; i++) {
+		if (text[i] == '\\')
+			i++;
+		else if (text[i] == '"')
+			return i + 1;
+		else if ((guchar)text[i] < 0x20)
+			return 0; /* RFC 8259 §7: control characters are escaped */
+	}
+	return 0;
+}
+
+/*
+ * What json-glib 1.6 must never see: deep nesting (it recurses), unbalanced brackets, and the
+ * extensions it takes beyond RFC 8259 (comments, single quotes, assignments). The grammar proper is
+ * left to it.
+ */
+static gboolean
+prescan(const char *text, gsize len, GError **error)
+{
+	gsize i = 0, depth = 0;
+
+	if (len > SIG_WIRE_MAX)
+		return invalid(error, "frame is longer than 16384 bytes");
+	if (!g_utf8_validate_len(text, len, NULL))
+		return invalid(error, "frame is not UTF-8 text");
+	while (i < len) {
+		const char c = text[i++];
+
+		if (c == '"') {
+			i = skip_string(text, len, i);
+			if (i == 0)
+				return invalid(error, "frame has an unfinished string");
+		} else if (c == '{' || c == '[') {
+			if (++depth > SIG_WIRE_DEPTH_MAX)
+				return invalid(error, "frame is nested too deeply");
+		} else if (c == '}' || c == ']') {
+			if (depth-- == 0)
+				return invalid(error, "frame has unbalanced brackets");
+		} else if (!g_ascii_isalnum(c) && !strchr(" \t\r\n:,+-.", c)) {
+			return invalid(error, "frame is not JSON");
+		}
+	}
+	return depth == 0 || invalid(error, "frame has unbalanced brackets");
+}
+
+/* ---- members ---- */
+
+static const char *
+get_string(JsonObject *object, const char *name)
+{
+	JsonNode *node = json_object_get_member(object, name);
+
+	if (!node || !JSON_NODE_HOLDS_VALUE(node) ||
+	    json_node_get_value_type(node) != G_TYPE_STRING)
+		return NULL;
+	return json_node_get_string(node);
+}
+
+static gboolean
+get_int(JsonObject *object, const char *name, gint64 *out)
+{
+	JsonNode *node = json_object_get_member(object, name);
+
+	if (!node || !JSON_NODE_HOLDS_VALUE(node) || json_node_get_value_type(node) != G_TYPE_INT64)
+		return FALSE;
+	*out = json_node_get_int(node);
+	return TRUE;
+}
+
+/* Copies a required string of at most size - 1 bytes. */
+static gboolean
+get_text(JsonObject *object, const char *name, char *out, gsize size)
+{
+	const char *text = get_string(object, name);
+
+	return text && g_strlcpy(out, text, size) < size;
+}
+
+static gboolean
+get_bytes32(JsonObject *object, const char *name, guint8 out[32])
+{
+	const char *text = get_string(object, name);
+	WgKey value;
+
+	if (!text || !wg_key_parse(text, &value))
+		return FALSE;
+	memcpy(out, value.b, sizeof value.b);
+	return TRUE;
+}
+
+/* An absent list is empty. */
+static gboolean
+get_keys(JsonObject *object, const char *name, SigKeys *out, GError **error)
+{
+	JsonNode *node = json_object_get_member(object, name);
+	JsonArray *array;
+	guint n;
+
+	if (!node)
+		return TRUE;
+	if (!JSON_NODE_HOLDS_ARRAY(node))
+		return invalid(error, "a list of keys is no array");
+	array = json_node_get_array(node);
+	n = json_array_get_length(array);
+	if (n == 0)
+		return TRUE;
+	if (n > SIG_WIRE_KEYS_MAX)
+		return invalid(error, "more than 256 keys in a frame");
+	out->keys = g_new(WgKey, n);
+	for (out->n = 0; out->n < n; out->n++) {
+		JsonNode *element = json_array_get_element(array, out->n);
+
+		if (!JSON_NODE_HOLDS_VALUE(element) ||
+		    json_node_get_value_type(element) != G_TYPE_STRING ||
+		    !wg_key_parse(json_node_get_string(element), &out->keys[out->n]))
+			return invalid(error, "a key is not 32 bytes in base64");
+	}
+	return TRUE;
+}
+
+static gboolean
+get_two_key_lists(JsonObject *object, const char *a, SigKeys *out_a, const char *b, SigKeys *out_b,
+		  GError **error)
+{
+	if (!get_keys(object, a, out_a, error) || !get_keys(object, b, out_b, error))
+		return FALSE;
+	return out_a->n + out_b->n <= SIG_WIRE_KEYS_MAX ||
+	       invalid(error, "more than 256 keys in a frame");
+}
+
+/* ---- frames ---- */
+
+static gboolean
+decode_hello(JsonObject *object, SigHello *hello, GError **error)
+{
+	JsonNode *node = json_object_get_member(object, "stun");
+	guint n;
+
+	if (!get_int(object, "v", &hello->version) || !get_bytes32(object, "nonce", hello->nonce) ||
+	    !get_bytes32(object, "key", hello->key.b))
+		return invalid(error, "hello lacks v, nonce or key");
+	if (!node)
+		return TRUE;
+	if (!JSON_NODE_HOLDS_ARRAY(node))
+		return invalid(error, "hello: stun is no array");
+	n = MIN(json_array_get_length(json_node_get_array(node)), SIG_WIRE_STUN_MAX);
+	for (guint i = 0; i < n; i++) {
+		JsonNode *port = json_array_get_element(json_node_get_array(node), i);
+
+		if (!JSON_NODE_HOLDS_VALUE(port) ||
+		    json_node_get_value_type(port) != G_TYPE_INT64 || json_node_get_int(port) < 1 ||
+		    json_node_get_int(port) > G_MAXUINT16)
+			return invalid(error, "hello: stun holds something that is no port");
+		hello->stun[hello->n_stun++] = json_node_get_int(port);
+	}
+	return TRUE;
+}
+
+static gboolean
+decode_login(JsonObject *object, SigLogin *login, GError **error)
+{
+	if (!get_int(object, "v", &login->version) || !get_bytes32(object, "key", login->key.b) ||
+	    !get_bytes32(object, "nonce", login->nonce) || !get_bytes32(object, "mac", login->mac))
+		return invalid(error, "login lacks v, key, nonce or mac");
+	if (!get_text(object, "authority", login->authority, sizeof login->authority) ||
+	    !login->authority[0])
+		return invalid(error, "login lacks authority, or it is too long");
+	for (const char *p = login->authority; *p; p++)
+		if (!g_ascii_isgraph(*p))
+			return invalid(error, "login: authority holds a strange character");
+	return TRUE;
+}
+
+static gboolean
+decode_drain(JsonObject *object, SigFrame *out, GError **error)
+{
+	gint64 within;
+
+	if (!get_int(object, "within_s", &within) || within < 0)
+		return invalid(error, "drain lacks within_s");
+	out->drain.within_s = MIN(within, 3600);
+	return TRUE;
+}
+
+/* The texts of an error are for people: a missing or long one is no reason to lose the code. */
+static gboolean
+decode_error(JsonObject *object, SigFrame *out, GError **error)
+{
+	const char *text = get_string(object, "text");
+	const char *end;
+
+	if (!get_text(object, "code", out->error.code, sizeof out->error.code))
+		return invalid(error, "error lacks code");
+	if (text) {
+		g_strlcpy(out->error.text, text, sizeof out->error.text);
+		/* not a character cut in two */
+		g_utf8_validate(out->error.text, -1, &end);
+		out->error.text[end - out->error.text] = '\0';
+	}
+	return TRUE;
+}
+
+static const struct {
+	const char *t;
+	SigFrameType type;
+} frame_names[] = {
+    {"hello", SIG_FRAME_HELLO},	      {"login", SIG_FRAME_LOGIN},
+    {"welcome", SIG_FRAME_WELCOME},   {"interest", SIG_FRAME_INTEREST},
+    {"presence", SIG_FRAME_PRESENCE}, {"unavailable", SIG_FRAME_UNAVAILABLE},
+    {"error", SIG_FRAME_ERROR},	      {"drain", SIG_FRAME_DRAIN},
+};
+
+static gboolean
+decode_object(JsonObject *object, SigFrame *out, GError **error)
+{
+	const char *t = get_string(object, "t");
+
+	if (!t)
+		return invalid(error, "frame has no \"t\"");
+	for (guint i = 0; i < G_N_ELEMENTS(frame_names); i++)
+		if (strcmp(t, frame_names[i].t) == 0)
+			out->type = frame_names[i].type;
+	switch (out->type) {
+	case SIG_FRAME_UNKNOWN:
+		return TRUE;
+	case SIG_FRAME_HELLO:
+		return decode_hello(object, &out->hello, error);
+	case SIG_FRAME_LOGIN:
+		return decode_login(object, &out->login, error);
+	case SIG_FRAME_WELCOME:
+		if (!get_text(object, "seen", out->welcome.seen, sizeof out->welcome.seen))
+			out->welcome.seen[0] = '\0';
+		return TRUE;
+	case SIG_FRAME_INTEREST:
+		return get_two_key_lists(object, "add", &out->interest.add, "remove",
+					 &out->interest.remove, error);
+	case SIG_FRAME_PRESENCE:
+		return get_two_key_lists(object, "online", &out->presence.online, "offline",
+					 &out->presence.offline, error);
+	case SIG_FRAME_UNAVAILABLE:
+		return get_keys(object, "to", &out->unavailable.to, error);
+	case SIG_FRAME_ERROR:
+		return decode_error(object, out, error);
+	case SIG_FRAME_DRAIN:
+		return decode_drain(object, out, error);
+	}
+	return invalid(error, "frame of no known type");
+}
+
+gboolean
+sig_wire_decode(const char *text, gsize len, SigFrame *out, GError **error)
+{
+	g_autoptr(JsonParser) parser = NULL;
+	JsonNode *root;
+
+	memset(out, 0, sizeof *out);
+	if (!prescan(text, len, error))
+		return FALSE;
+	parser = json_parser_new_immutable();
+	/* json-glib's own message may quote the input: not for logs. */
+	if (!json_parser_load_from_data(parser, text, len, NULL))
+		return invalid(error, "frame is not JSON");
+	root = json_parser_get_root(parser);
+	if (!root || !JSON_NODE_HOLDS_OBJECT(root))
+		return invalid(error, "frame is no JSON object");
+	if (decode_object(json_node_get_object(root), out, error))
+		return TRUE;
+	sig_frame_clear(out);
+	return FALSE;
+}
+
+static void
+clear_keys(SigKeys *keys)
+{
+	g_free(keys->keys);
+}
+
+void
+sig_frame_clear(SigFrame *frame)
+{
+	switch (frame->type) {
+	case SIG_FRAME_INTEREST:
+		clear_keys(&frame->interest.add);
+		clear_keys(&frame->interest.remove);
+		break;
+	case SIG_FRAME_PRESENCE:
+		clear_keys(&frame->presence.online);
+		clear_keys(&frame->presence.offline);
+		break;
+	case SIG_FRAME_UNAVAILABLE:
+		clear_keys(&frame->unavailable.to);
+		break;
+	case SIG_FRAME_UNKNOWN:
+	case SIG_FRAME_HELLO:
+	case SIG_FRAME_LOGIN:
+	case SIG_FRAME_WELCOME:
+	case SIG_FRAME_ERROR:
+	case SIG_FRAME_DRAIN:
+		break;
+	}
+	memset(frame, 0, sizeof *frame);
+}
+
+/* ---- encoding ---- */
+
+static void
+append_string(GString *s, const char *name, const char *value)
+{
+	g_autofree char *valid = g_utf8_make_valid(value, -1);
+
+	g_string_append_printf(s, ",\"%s\":\"", name);
+	for (const char *p = valid; *p; p++) {
+		if (*p == '"' || *p == '\\')
+			g_string_append_printf(s, "\\%c", *p);
+		else if ((guchar)*p < 0x20)
+			g_string_append_printf(s, "\\u%04x", *p);
+		else
+			g_string_append_c(s, *p);
+	}
+	g_string_append_c(s, '"');
+}
+
+static void
+append_bytes32(GString *s, const char *name, const guint8 value[32])
+{
+	char buf[WG_KEY_STRLEN];
+	WgKey key;
+
+	memcpy(key.b, value, sizeof key.b);
+	g_string_append_printf(s, ",\"%s\":\"%s\"", name, wg_key_format(&key, buf));
+}
+
+static void
+append_keys(GString *s, const char *name, const WgKey *keys, gsize n)
+{
+	char buf[WG_KEY_STRLEN];
+
+	if (n == 0)
+		return;
+	g_string_append_printf(s, ",\"%s\":[", name);
+	for (gsize i = 0; i < n; i++)
+		g_string_append_printf(s, "%s\"%s\"", i ? "," : "", wg_key_format(&keys[i], buf));
+	g_string_append_c(s, ']');
+}
+
+static GString *
+begin(const char *t)
+{
+	GString *s = g_string_new(NULL);
+
+	g_string_printf(s, "{\"t\":\"%s\"", t);
+	return s;
+}
+
+static char *
+finish(GString *s)
+{
+	g_string_append_c(s, '}');
+	return g_string_free(s, FALSE);
+}
+
+char *
+sig_wire_encode_hello(const SigHello *hello)
+{
+	GString *s = begin("hello");
+
+	g_string_append_printf(s, ",\"v\":%" G_GINT64_FORMAT, hello->version);
+	append_bytes32(s, "nonce", hello->nonce);
+	append_bytes32(s, "key", hello->key.b);
+	g_string_append(s, ",\"stun\":[");
+	for (guint i = 0; i < hello->n_stun; i++)
+		g_string_append_printf(s, "%s%u", i ? "," : "", hello->stun[i]);
+	g_string_append_c(s, ']');
+	return finish(s);
+}
+
+char *
+sig_wire_encode_login(const SigLogin *login)
+{
+	GString *s = begin("login");
+
+	g_string_append_printf(s, ",\"v\":%" G_GINT64_FORMAT, login->version);
+	append_bytes32(s, "key", login->key.b);
+	append_bytes32(s, "nonce", login->nonce);
+	append_string(s, "authority", login->authority);
+	append_bytes32(s, "mac", login->mac);
+	return finish(s);
+}
+
+char *
+sig_wire_encode_welcome(const char *seen)
+{
+	GString *s = begin("welcome");
+
+	append_string(s, "seen", seen);
+	return finish(s);
+}
+
+char *
+sig_wire_encode_interest(const WgKey *add, gsize n_add, const WgKey *remove, gsize n_remove)
+{
+	GString *s;
+
+	g_return_val_if_fail(n_add + n_remove <= SIG_WIRE_KEYS_MAX, NULL);
+	s = begin("interest");
+	append_keys(s, "add", add, n_add);
+	append_keys(s, "remove", remove, n_remove);
+	return finish(s);
+}
+
+char *
+sig_wire_encode_presence(const WgKey *online, gsize n_online, const WgKey *offline, gsize n_offline)
+{
+	GString *s;
+
+	g_return_val_if_fail(n_online + n_offline <= SIG_WIRE_KEYS_MAX, NULL);
+	s = begin("presence");
+	append_keys(s, "online", online, n_online);
+	append_keys(s, "offline", offline, n_offline);
+	return finish(s);
+}
+
+char *
+sig_wire_encode_unavailable(const WgKey *to, gsize n)
+{
+	GString *s;
+
+	g_return_val_if_fail(n <= SIG_WIRE_KEYS_MAX, NULL);
+	s = begin("unavailable");
+	append_keys(s, "to", to, n);
+	return finish(s);
+}
+
+char *
+sig_wire_encode_error(const char *code, const char *text)
+{
+	GString *s = begin("error");
+
+	append_string(s, "code", code);
+	append_string(s, "text", text);
+	return finish(s);
+}
+
+char *
+sig_wire_encode_drain(guint within_s)
+{
+	GString *s = begin("drain");
+
+	g_string_append_printf(s, ",\"within_s\":%u", within_s);
+	return finish(s);
+}
+
+GBytes *
+sig_wire_encode_binary(const WgKey *key, const guint8 *body, gsize len)
+{
+	guint8 *frame;
+
+	if (len > SIG_WIRE_BODY_MAX)
+		return NULL;
+	frame = g_malloc(SIG_WIRE_BINARY_HEADER + len);
+	frame[0] = SIG_WIRE_BINARY_VERSION;
+	memcpy(frame + 1, key->b, sizeof key->b);
+	if (len > 0)
+		memcpy(frame + SIG_WIRE_BINARY_HEADER, body, len);
+	return g_bytes_new_take(frame, SIG_WIRE_BINARY_HEADER + len);
+}
+
+gboolean
+sig_wire_decode_binary(const guint8 *data, gsize len, WgKey *key, const guint8 **body,
+		       gsize *body_len, GError **error)
+{
+	if (len > SIG_WIRE_MAX)
+		return invalid(error, "message is longer than 16384 bytes");
+	if (len < SIG_WIRE_BINARY_HEADER)
+		return invalid(error, "message is shorter than its header");
+	if (data[0] != SIG_WIRE_BINARY_VERSION)
+		return invalid(error, "message of an unknown version");
+	memcpy(key->b, data + 1, sizeof key->b);
+	*body = data + SIG_WIRE_BINARY_HEADER;
+	*body_len = len - SIG_WIRE_BINARY_HEADER;
+	return TRUE;
+}

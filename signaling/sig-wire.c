@@ -52,9 +52,10 @@ static gsize
 skip_string(const char *text, gsize len, gsize i)
 {
 	for (; i < len; i++) {
-		if (text[i] == '\\')
-			i++;
-		else if (text[i] == '"')
+		if (text[i] == '\\') {
+			if (++i == len || !strchr("\"\\/bfnrtu", text[i]) || !text[i])
+				return 0;
+		} else if (text[i] == '"')
 			return i + 1;
 		else if ((guchar)text[i] < 0x20)
 			return 0; /* RFC 8259 §7: control characters are escaped */
@@ -120,13 +121,19 @@ get_int(JsonObject *object, const char *name, gint64 *out)
 	return TRUE;
 }
 
-/* Copies a required string of at most size - 1 bytes. */
+/* Copies a required string of at most size - 1 printable ASCII characters without spaces. json-glib
+ * turns lone surrogates into bytes that are no UTF-8: so much for trusting its strings. */
 static gboolean
-get_text(JsonObject *object, const char *name, char *out, gsize size)
+get_word(JsonObject *object, const char *name, char *out, gsize size)
 {
 	const char *text = get_string(object, name);
 
-	return text && g_strlcpy(out, text, size) < size;
+	if (!text || g_strlcpy(out, text, size) >= size)
+		return FALSE;
+	for (const char *p = out; *p; p++)
+		if (!g_ascii_isgraph(*p))
+			return FALSE;
+	return TRUE;
 }
 
 static gboolean
@@ -215,12 +222,9 @@ decode_login(JsonObject *object, SigLogin *login, GError **error)
 	if (!get_int(object, "v", &login->version) || !get_bytes32(object, "key", login->key.b) ||
 	    !get_bytes32(object, "nonce", login->nonce) || !get_bytes32(object, "mac", login->mac))
 		return invalid(error, "login lacks v, key, nonce or mac");
-	if (!get_text(object, "authority", login->authority, sizeof login->authority) ||
+	if (!get_word(object, "authority", login->authority, sizeof login->authority) ||
 	    !login->authority[0])
-		return invalid(error, "login lacks authority, or it is too long");
-	for (const char *p = login->authority; *p; p++)
-		if (!g_ascii_isgraph(*p))
-			return invalid(error, "login: authority holds a strange character");
+		return invalid(error, "login lacks authority, or it is too long or strange");
 	return TRUE;
 }
 
@@ -242,7 +246,7 @@ decode_error(JsonObject *object, SigFrame *out, GError **error)
 	const char *text = get_string(object, "text");
 	const char *end;
 
-	if (!get_text(object, "code", out->error.code, sizeof out->error.code))
+	if (!get_word(object, "code", out->error.code, sizeof out->error.code))
 		return invalid(error, "error lacks code");
 	if (text) {
 		g_strlcpy(out->error.text, text, sizeof out->error.text);
@@ -281,7 +285,7 @@ decode_object(JsonObject *object, SigFrame *out, GError **error)
 	case SIG_FRAME_LOGIN:
 		return decode_login(object, &out->login, error);
 	case SIG_FRAME_WELCOME:
-		if (!get_text(object, "seen", out->welcome.seen, sizeof out->welcome.seen))
+		if (!get_word(object, "seen", out->welcome.seen, sizeof out->welcome.seen))
 			out->welcome.seen[0] = '\0';
 		return TRUE;
 	case SIG_FRAME_INTEREST:

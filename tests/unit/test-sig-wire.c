@@ -1,0 +1,273 @@
+/* SPDX-License-Identifier: MIT */
+#include "signaling/sig-wire.h"
+
+#include <gio/gio.h>
+#include <string.h>
+
+#define K1 "B6N8vBQgk8i3VdwbEOhstCY3StFqqFPtC9/AsrhtHHw="
+#define K2 "ZLEBsdC+WocEvQePmJUAH8A+jp+VIvGI3RKNmEbUhGY="
+
+static void
+refused(const char *text)
+{
+	g_autoptr(GError) error = NULL;
+	g_auto(SigFrame) frame = {0};
+
+	if (sig_wire_decode(text, strlen(text), &frame, &error))
+		g_error("accepted: %.60s", text);
+	g_assert_error(error, G_IO_ERROR, G_IO_ERROR_INVALID_DATA);
+	g_assert_null(strchr(error->message, '\n'));
+	g_assert_cmpint(frame.type, ==, SIG_FRAME_UNKNOWN);
+}
+
+static void
+decode_take(char *text, SigFrame *out)
+{
+	g_autoptr(GError) error = NULL;
+
+	g_assert_true(sig_wire_decode(text, strlen(text), out, &error));
+	g_assert_no_error(error);
+	g_free(text);
+}
+
+static void
+test_hello(void)
+{
+	SigHello hello = {
+	    .version = 1, .nonce = {1, 2}, .key = {{3}}, .n_stun = 2, .stun = {3478, 9}};
+	g_auto(SigFrame) frame = {0};
+
+	decode_take(sig_wire_encode_hello(&hello), &frame);
+	g_assert_cmpint(frame.type, ==, SIG_FRAME_HELLO);
+	g_assert_cmpint(frame.hello.version, ==, 1);
+	g_assert_cmpmem(frame.hello.nonce, 32, hello.nonce, 32);
+	g_assert_cmpmem(frame.hello.key.b, 32, hello.key.b, 32);
+	g_assert_cmpuint(frame.hello.n_stun, ==, 2);
+	g_assert_cmpuint(frame.hello.stun[0], ==, 3478);
+	g_assert_cmpuint(frame.hello.stun[1], ==, 9);
+	refused("{\"t\":\"hello\",\"v\":1,\"nonce\":\"" K1 "\"}");
+	refused("{\"t\":\"hello\",\"v\":1,\"nonce\":\"" K1 "\",\"key\":\"" K2 "\",\"stun\":[0]}");
+	refused("{\"t\":\"hello\",\"v\":1,\"nonce\":\"" K1 "\",\"key\":\"" K2
+		"\",\"stun\":[65536]}");
+	refused("{\"t\":\"hello\",\"v\":1,\"nonce\":\"" K1 "\",\"key\":\"" K2
+		"\",\"stun\":[\"1\"]}");
+	refused("{\"t\":\"hello\",\"v\":\"1\",\"nonce\":\"" K1 "\",\"key\":\"" K2 "\"}");
+}
+
+static void
+test_login(void)
+{
+	SigLogin login = {.version = 1, .authority = "[2001:db8::1]:443", .mac = {9}};
+	g_auto(SigFrame) frame = {0};
+
+	decode_take(sig_wire_encode_login(&login), &frame);
+	g_assert_cmpint(frame.type, ==, SIG_FRAME_LOGIN);
+	g_assert_cmpstr(frame.login.authority, ==, login.authority);
+	g_assert_cmpmem(frame.login.mac, 32, login.mac, 32);
+#define LOGIN(authority)                                                                           \
+	"{\"t\":\"login\",\"v\":1,\"key\":\"" K1 "\",\"nonce\":\"" K1 "\",\"mac\":\"" K1           \
+	"\",\"authority\":\"" authority "\"}"
+	refused(LOGIN(""));
+	refused(LOGIN("a b:1"));
+	refused(LOGIN("\\u0000"));
+	refused(LOGIN("\\n"));
+	refused("{\"t\":\"login\",\"v\":1,\"key\":\"" K1 "\",\"nonce\":\"" K1 "\",\"mac\":\"AAAA\","
+		"\"authority\":\"a:1\"}");
+}
+
+static void
+test_authority_too_long(void)
+{
+	g_autofree char *name = g_strnfill(SIG_WIRE_AUTHORITY_MAX + 1, 'a');
+	g_autofree char *text =
+	    g_strdup_printf("{\"t\":\"login\",\"v\":1,\"key\":\"" K1 "\",\"nonce\":\"" K1
+			    "\",\"mac\":\"" K1 "\",\"authority\":\"%s\"}",
+			    name);
+
+	refused(text);
+}
+
+static void
+test_keys(void)
+{
+	WgKey keys[SIG_WIRE_KEYS_MAX];
+	g_auto(SigFrame) interest = {0}, presence = {0}, unavailable = {0}, empty = {0};
+	char *text;
+
+	for (guint i = 0; i < G_N_ELEMENTS(keys); i++)
+		memset(keys[i].b, (int)i, sizeof keys[i].b);
+	text = sig_wire_encode_interest(keys, 200, keys + 200, 56);
+	g_assert_cmpuint(strlen(text), <=, SIG_WIRE_MAX);
+	decode_take(text, &interest);
+	g_assert_cmpint(interest.type, ==, SIG_FRAME_INTEREST);
+	g_assert_cmpuint(interest.interest.add.n, ==, 200);
+	g_assert_cmpuint(interest.interest.remove.n, ==, 56);
+	g_assert_true(wg_key_equal(&interest.interest.remove.keys[55], &keys[255]));
+	decode_take(sig_wire_encode_presence(keys, 1, NULL, 0), &presence);
+	g_assert_cmpint(presence.type, ==, SIG_FRAME_PRESENCE);
+	g_assert_cmpuint(presence.presence.online.n, ==, 1);
+	g_assert_cmpuint(presence.presence.offline.n, ==, 0);
+	decode_take(sig_wire_encode_unavailable(keys, 2), &unavailable);
+	g_assert_cmpint(unavailable.type, ==, SIG_FRAME_UNAVAILABLE);
+	g_assert_cmpuint(unavailable.unavailable.to.n, ==, 2);
+	decode_take(g_strdup("{\"t\":\"interest\",\"add\":[]}"), &empty);
+	g_assert_cmpuint(empty.interest.add.n, ==, 0);
+	refused("{\"t\":\"interest\",\"add\":{}}");
+	refused("{\"t\":\"interest\",\"add\":null}");
+	refused("{\"t\":\"interest\",\"add\":[1]}");
+	refused("{\"t\":\"interest\",\"add\":[null]}");
+	refused("{\"t\":\"interest\",\"add\":[\"" K1 "\",[]]}");
+	refused("{\"t\":\"interest\",\"add\":[\"" K1 "\"],\"remove\":[\"AAAA\"]}");
+}
+
+static void
+test_too_many_keys(void)
+{
+	GString *s = g_string_new("{\"t\":\"interest\",\"add\":[");
+
+	for (guint i = 0; i < SIG_WIRE_KEYS_MAX; i++)
+		g_string_append(s, "\"" K1 "\",");
+	g_string_append(s, "\"" K1 "\"]}");
+	refused(s->str);
+	g_string_printf(s, "{\"t\":\"interest\",\"remove\":[\"" K1 "\"],\"add\":[\"" K1 "\"");
+	for (guint i = 1; i < SIG_WIRE_KEYS_MAX; i++)
+		g_string_append(s, ",\"" K1 "\"");
+	g_string_append(s, "]}");
+	refused(s->str);
+	g_string_free(s, TRUE);
+}
+
+static void
+test_others(void)
+{
+	g_auto(SigFrame) welcome = {0}, error = {0}, drain = {0};
+
+	decode_take(sig_wire_encode_welcome("192.0.2.1:5"), &welcome);
+	g_assert_cmpint(welcome.type, ==, SIG_FRAME_WELCOME);
+	g_assert_cmpstr(welcome.welcome.seen, ==, "192.0.2.1:5");
+	decode_take(sig_wire_encode_error("bad-frame", "a \"quoted\\\n\x01 text \xff"), &error);
+	g_assert_cmpint(error.type, ==, SIG_FRAME_ERROR);
+	g_assert_cmpstr(error.error.code, ==, "bad-frame");
+	g_assert_true(g_str_has_prefix(error.error.text, "a \"quoted\\\n\x01 text "));
+	decode_take(sig_wire_encode_drain(7), &drain);
+	g_assert_cmpint(drain.type, ==, SIG_FRAME_DRAIN);
+	g_assert_cmpuint(drain.drain.within_s, ==, 7);
+	refused("{\"t\":\"drain\",\"within_s\":-1}");
+	refused("{\"t\":\"drain\",\"within_s\":1.5}");
+	refused("{\"t\":\"error\"}");
+}
+
+/* A text longer than we keep is cut between characters. */
+static void
+test_long_text(void)
+{
+	GString *text = g_string_new(NULL);
+	g_auto(SigFrame) frame = {0};
+
+	for (guint i = 0; i < 200; i++)
+		g_string_append(text, "\xe2\x82\xac");
+	decode_take(sig_wire_encode_error("x", text->str), &frame);
+	g_assert_true(g_utf8_validate(frame.error.text, -1, NULL));
+	g_assert_cmpuint(strlen(frame.error.text), ==, 255);
+	g_string_free(text, TRUE);
+}
+
+static void
+test_extension(void)
+{
+	g_auto(SigFrame) later = {0}, member = {0};
+
+	decode_take(g_strdup("{\"t\":\"turn\",\"uris\":[{\"a\":[1]}]}"), &later);
+	g_assert_cmpint(later.type, ==, SIG_FRAME_UNKNOWN);
+	decode_take(g_strdup("{\"t\":\"drain\",\"within_s\":1,\"why\":{\"x\":[true,null]}}"),
+		    &member);
+	g_assert_cmpint(member.type, ==, SIG_FRAME_DRAIN);
+}
+
+static void
+test_hostile(void)
+{
+	static const char *const texts[] = {
+	    "",
+	    " ",
+	    "{",
+	    "}",
+	    "[]",
+	    "null",
+	    "\"t\"",
+	    "{}",
+	    "{]",
+	    "[}",
+	    "{\"t\"}",
+	    "{\"t\":1}",
+	    "{\"t\":null}",
+	    "{\"t\":[\"hello\"]}",
+	    "{\"t\":\"hello\"",
+	    "{\"t\":\"hello}",
+	    "{\"t\":\"drain\",\"within_s\":1}}",
+	    "{\"t\":\"drain\",\"within_s\":1}{",
+	    "{'t':'drain','within_s':1}",
+	    "/* x */ {\"t\":\"drain\",\"within_s\":1}",
+	    "var x = {\"t\":\"drain\",\"within_s\":1};",
+	    "{\"t\":\"a\nb\"}",
+	    "{\"t\":\"\\",
+	    "{\"t\":\"\xff\"}",
+	    "{\"t\":\"x\",\"a\":[[[[1]]]]}",
+	};
+
+	for (guint i = 0; i < G_N_ELEMENTS(texts); i++)
+		refused(texts[i]);
+}
+
+static void
+test_deep(void)
+{
+	g_autofree char *open = g_strnfill(SIG_WIRE_MAX, '[');
+	g_autofree char *longer = g_strnfill(SIG_WIRE_MAX + 1, ' ');
+	g_auto(SigFrame) frame = {0};
+
+	refused(open);
+	refused(longer);
+	/* a NUL inside */
+	g_assert_false(sig_wire_decode("{\"t\":\"x\"\0}", 10, &frame, NULL));
+}
+
+static void
+test_binary(void)
+{
+	WgKey key = {{1, 2, 3}}, back;
+	g_autofree guint8 *large = g_malloc0(SIG_WIRE_BODY_MAX + 1);
+	g_autoptr(GBytes) frame = sig_wire_encode_binary(&key, (const guint8 *)"abc", 3);
+	g_autoptr(GBytes) full = sig_wire_encode_binary(&key, large, SIG_WIRE_BODY_MAX);
+	const guint8 *data = g_bytes_get_data(frame, NULL), *body;
+	gsize len;
+
+	g_assert_cmpuint(g_bytes_get_size(frame), ==, 36);
+	g_assert_true(sig_wire_decode_binary(data, 36, &back, &body, &len, NULL));
+	g_assert_true(wg_key_equal(&key, &back));
+	g_assert_cmpmem(body, len, "abc", 3);
+	g_assert_true(sig_wire_decode_binary(data, 33, &back, &body, &len, NULL));
+	g_assert_cmpuint(len, ==, 0);
+	g_assert_false(sig_wire_decode_binary(data, 32, &back, &body, &len, NULL));
+	g_assert_false(sig_wire_decode_binary(large, 36, &back, &body, &len, NULL));
+	g_assert_cmpuint(g_bytes_get_size(full), ==, SIG_WIRE_MAX);
+	g_assert_null(sig_wire_encode_binary(&key, large, SIG_WIRE_BODY_MAX + 1));
+}
+
+int
+main(int argc, char **argv)
+{
+	g_test_init(&argc, &argv, NULL);
+	g_test_add_func("/sig/wire/hello", test_hello);
+	g_test_add_func("/sig/wire/login", test_login);
+	g_test_add_func("/sig/wire/authority-too-long", test_authority_too_long);
+	g_test_add_func("/sig/wire/keys", test_keys);
+	g_test_add_func("/sig/wire/too-many-keys", test_too_many_keys);
+	g_test_add_func("/sig/wire/others", test_others);
+	g_test_add_func("/sig/wire/long-text", test_long_text);
+	g_test_add_func("/sig/wire/extension", test_extension);
+	g_test_add_func("/sig/wire/hostile", test_hostile);
+	g_test_add_func("/sig/wire/deep", test_deep);
+	g_test_add_func("/sig/wire/binary", test_binary);
+	return g_test_run();
+}

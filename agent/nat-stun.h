@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * STUN (RFC 8489) messages as the mux, the STUN probe and the path prober need them. Parsing is
- * our own bounded, allocation-free view (hostile input); building and integrity use libnice's
- * stun/ library. Pure; any thread.
+ * a bounded, allocation-free view (hostile input); integrity is GnuTLS's HMAC-SHA1. Pure; any
+ * thread.
  */
 #pragma once
 
@@ -29,7 +29,7 @@ typedef struct {
 	gsize username_len;
 	WgEndpoint mapped; /* XOR-MAPPED-ADDRESS (or MAPPED-ADDRESS); unset when absent */
 	gboolean has_integrity;
-	gboolean has_fingerprint;
+	gboolean has_fingerprint; /* and it is right: a wrong one is no STUN message */
 	gboolean use_candidate;
 } NatStun;
 

@@ -1,0 +1,125 @@
+# SPDX-License-Identifier: MIT
+# What scenarios assert. Every one waits with a deadline and ends the scenario when it does not
+# come true. Sourced by lib.sh.
+
+# expect WHAT CMD…
+expect()
+{
+	local what=$1
+	shift
+	"$@" >>"$LAB_DIR/log/expect" 2>&1 || fail "$what"
+	say "$what"
+}
+
+# within SECONDS WHAT CMD…
+within()
+{
+	local limit=$1 what=$2 t0=${EPOCHREALTIME/./}
+	shift 2
+	wait_until "$limit" "$@" || fail "not within $limit s: $what"
+	say "$what (after $(((${EPOCHREALTIME/./} - t0) / 1000)) ms)"
+}
+
+# equal WHAT GOT WANTED
+equal() { [ "$2" = "$3" ] && say "$1 is '$3'" || fail "$1 is '$2', not '$3'"; }
+
+# direct A B [SECONDS]: both ends say connected and direct, and packets pass both ways
+direct()
+{
+	local a=$1 b=$2
+	within "${3:-10}" "$a: $b connected" peer_is "$a" "$b" connected
+	within 5 "$b: $a connected" peer_is "$b" "$a" connected
+	direct_one "$a" "$b"
+	direct_one "$b" "$a"
+	pings "$a" "$b"
+	pings "$b" "$a"
+}
+
+# What status says of a connected peer is what the device says.
+direct_one()
+{
+	local json
+	json=$(peer "$1" "$2" 'select(.path != null) | [.state, .path.kind, (.path.remote.type // "-"), .why, .endpoint, (.path.remote.endpoint // "-")] | @tsv')
+	local state kind type why endpoint remote
+	IFS=$'\t' read -r state kind type why endpoint remote <<<"$json"
+	[ "$state" = connected ] || fail "$1: $2 is '$state'"
+	[ "$kind" = direct ] || fail "$1: path to $2 is '$kind'"
+	case $type in
+	host | srflx | prflx | configured | roamed) ;;
+	*) fail "$1: remote type of $2 is '$type'" ;;
+	esac
+	[ -n "$why" ] || fail "$1: no word why $2 is direct"
+	equal "$1: WireGuard's endpoint of $2" "$(wg_get "$1" "$2" endpoints)" "$endpoint"
+	say "$1 → $2: $kind, $type $remote: $why"
+}
+
+# pings A B [COUNT]: through the tunnel; the first one gets time to wake a session
+pings()
+{
+	nx "$1" ping -n -q -c "${3:-3}" -i 0.05 -W 2 "$(wg_ip "$2")" >>"$LAB_DIR/log/ping" 2>&1 ||
+		fail "no ping through the tunnel from $1 to $2"
+}
+
+pings6()
+{
+	nx "$1" ping -6 -n -q -c "${3:-3}" -i 0.05 -W 2 "$(wg_ip6 "$2")" >>"$LAB_DIR/log/ping" 2>&1 ||
+		fail "no IPv6 ping through the tunnel from $1 to $2"
+}
+
+# stream A B: a ping every 50 ms from now on, and every value that WireGuard's endpoint takes
+stream()
+{
+	daemon "$1" "stream.$2" ping -n -i 0.05 "$(wg_ip "$2")"
+	daemon "$1" "watch.$2" sh -c 'while :; do wg show wg0 endpoints; sleep 0.1; done'
+}
+
+# stream_lossless A B: ends the stream: not one ping lost, the endpoint never another
+stream_lossless()
+{
+	local log summary
+	log=$(log_of "$1" "stream.$2")
+	daemon_stop "$1" "watch.$2"
+	daemon_stop "$1" "stream.$2" INT
+	summary=$(grep 'packets transmitted' "$log") || fail "the ping stream did not end well: $(tail -n 2 "$log")"
+	# The last one may still be on its way when ping is ended.
+	local sent received
+	read -r sent _ _ received _ <<<"$summary"
+	[ "$((sent - received))" -le 1 ] && [ "$received" -gt 10 ] || fail "pings were lost: $summary"
+	equal "number of endpoints that $1 had for $2" \
+		"$(grep -F "$(pub "$2")" "$(log_of "$1" "watch.$2")" | sort -u | wc -l)" 1
+	say "not one of $sent pings lost"
+	rm -f "$log" "$(log_of "$1" "watch.$2")"
+}
+
+# capture NODE IF [FILTER]: into $LAB_DIR/NODE.IF.pcap
+capture()
+{
+	local node=$1 ifname=$2
+	shift 2
+	daemon "$node" "tcpdump.$ifname" tcpdump -i "$ifname" -n -s 96 -U --immediate-mode -Z root \
+		-w "$LAB_DIR/$node.$ifname.pcap" "${@:-udp}"
+	wait_until 10 grep -q 'listening on' "$(log_of "$node" "tcpdump.$ifname")" || fail "tcpdump on $node"
+}
+
+capture_stop() { daemon_stop "$1" "tcpdump.$2" INT; }
+
+# STUN by its cookie, WireGuard by its first four bytes (IPv4)
+LAB_STUN='udp[12:4] = 0x2112a442'
+LAB_WIREGUARD='(udp[8:4] = 0x01000000 or udp[8:4] = 0x02000000 or udp[8:4] = 0x03000000 or udp[8:4] = 0x04000000)'
+
+# captured NODE IF FILTER: one line per packet: source > destination
+captured()
+{
+	tcpdump -n -r "$LAB_DIR/$1.$2.pcap" "$3" 2>/dev/null | awk '{ sub(":$", "", $5); print $3, $5 }'
+}
+
+# one_mapping ROUTER ADDRESS: all STUN and WireGuard that left from ADDRESS left from one port
+one_mapping()
+{
+	local stun wireguard
+	stun=$(captured "$1" wan "src host $2 and $LAB_STUN" | cut -d' ' -f1)
+	wireguard=$(captured "$1" wan "src host $2 and $LAB_WIREGUARD" | cut -d' ' -f1)
+	[ -n "$stun" ] || fail "no STUN was captured at $1"
+	[ -n "$wireguard" ] || fail "no WireGuard was captured at $1"
+	equal "number of mappings at $1" "$(printf '%s\n%s\n' "$stun" "$wireguard" | sort -u | wc -l)" 1
+}

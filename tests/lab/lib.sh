@@ -1,0 +1,218 @@
+# SPDX-License-Identifier: MIT
+# The laboratory: nodes, daemons, deadlines and the end of it all. Sourced by bash (set -u).
+#
+# A node is a network, mount, PID and UTS namespace with one holder as its PID 1. When the holder
+# dies, the kernel kills whatever runs in the node and takes its interfaces, rules and mounts
+# along, so that cleaning up means ending the holders, and nothing else on the machine is touched.
+# Each node has a private /run: WireGuard's UAPI socket, control sockets, locks, states. All
+# nodes see the machine's other files, read them, and write below $LAB_DIR only.
+#
+# A scenario's holders die with the scenario (parent death signal), even after SIGKILL. A lab made
+# by hand (LAB_KEEP=1) lives on until `lab down`. What must be ended is recorded in
+# /run/nat-lab/NAME/: only root writes there, and a PID counts together with its start time.
+
+LAB_SRC=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
+LAB_ROOT=$(cd "$LAB_SRC/../.." && pwd)
+LAB_RUN=${LAB_RUN:-/run/nat-lab}
+NAT_BUILD=${NAT_BUILD:-$LAB_ROOT/build}
+NAT_AGENT=${NAT_AGENT:-$NAT_BUILD/agent/nat-agent}
+NAT_SIGNALD=${NAT_SIGNALD:-$NAT_BUILD/signaling/nat-signald}
+
+# shellcheck source=net.sh
+. "$LAB_SRC/net.sh"
+# shellcheck source=nat.sh
+. "$LAB_SRC/nat.sh"
+# shellcheck source=wg.sh
+. "$LAB_SRC/wg.sh"
+# shellcheck source=expect.sh
+. "$LAB_SRC/expect.sh"
+
+# Says something in the scenario's log, with the seconds since lab_init.
+say()
+{
+	local now=${EPOCHREALTIME/./}
+	printf '%7.3f  %s\n' "$(((now - LAB_T0) / 1000))e-3" "$*"
+}
+
+# Ends the scenario as failed. Everything that a test asserts goes through here.
+fail()
+{
+	say "FAILED: $*" >&2
+	exit 1
+}
+
+# microseconds, for measuring
+now_us() { printf '%s' "${EPOCHREALTIME/./}"; }
+
+# lab_init [NAME]: a fresh lab; LAB_DIR holds logs, keys and configurations, root only.
+lab_init()
+{
+	[ "$(id -u)" = 0 ] || { echo "lab: needs root (network namespaces): use sudo" >&2; exit 2; }
+	LAB_NAME=${1:-nl$$}
+	LAB_T0=${EPOCHREALTIME/./}
+	LAB_DIR=${LAB_LOGS:-$(mktemp -d "${TMPDIR:-/tmp}/nat-lab.XXXXXX")}
+	mkdir -p "$LAB_DIR/nodes" "$LAB_DIR/log" "$LAB_DIR/conf" "$LAB_DIR/pid"
+	(umask 077 && mkdir -p "$LAB_RUN" && mkdir "$LAB_RUN/$LAB_NAME") ||
+		{ echo "lab: '$LAB_NAME' exists already: tests/lab/lab down $LAB_NAME" >&2; exit 1; }
+	echo "$LAB_DIR" >"$LAB_RUN/$LAB_NAME/dir"
+	echo "$LAB_T0" >"$LAB_RUN/$LAB_NAME/t0"
+	proc_id $$ >"$LAB_RUN/$LAB_NAME/owner"
+	: >"$LAB_RUN/$LAB_NAME/holders"
+	if [ -z "${LAB_KEEP:-}" ]; then
+		trap 'lab_end' EXIT
+		trap 'exit 130' INT
+		trap 'exit 143' TERM HUP
+	fi
+}
+
+# lab_open NAME: take up a lab that another command has made
+lab_open()
+{
+	LAB_NAME=$1
+	[ -f "$LAB_RUN/$LAB_NAME/dir" ] ||
+		{ echo "lab: no lab named '$LAB_NAME': tests/lab/lab up" >&2; exit 1; }
+	LAB_DIR=$(<"$LAB_RUN/$LAB_NAME/dir")
+	LAB_T0=$(<"$LAB_RUN/$LAB_NAME/t0")
+}
+
+# "PID STARTTIME": names a process for good, where a bare PID may come back as another's.
+proc_id()
+{
+	local stat
+	stat=$(cat "/proc/$1/stat" 2>/dev/null) || return 1
+	# The name in parentheses may hold anything, so count after the last one.
+	set -- "$1" ${stat##*) }
+	echo "$1 ${21}"
+}
+
+same_proc() { [ "$(proc_id "$1" || true)" = "$1 $2" ]; }
+
+# Ends the lab's processes and forgets them. The logs stay; whoever made LAB_DIR removes it.
+lab_end()
+{
+	local status=$? pid start
+	trap '' INT TERM HUP
+	trap - EXIT
+	[ -z "${LAB_AT_END:-}" ] || $LAB_AT_END || true
+	lab_kill "$LAB_NAME"
+	return "$status"
+}
+
+# lab_kill NAME: for lab_end and for a later `down`
+lab_kill()
+{
+	local run=$LAB_RUN/${1:?} pid start
+	[ -f "$run/holders" ] || return 0
+	while read -r pid start; do
+		same_proc "$pid" "$start" && kill -9 "$pid"
+	done <"$run/holders" 2>/dev/null
+	while read -r pid start; do
+		while same_proc "$pid" "$start"; do sleep 0.01; done
+	done <"$run/holders"
+	rm -f "$run/holders" "$run/owner" "$run/dir" "$run/t0"
+	rmdir "$run"
+	rmdir "$LAB_RUN" 2>/dev/null || true
+}
+
+# node NAME…: all at once, because each takes some milliseconds
+node()
+{
+	local n
+	for n; do node_begin "$n"; done
+	for n; do node_ready "$n"; done
+}
+
+node_begin()
+{
+	local n=$1 d=$LAB_DIR/nodes/$1 with=()
+	[ "${#n}" -le 13 ] || fail "node name '$n' is longer than 13 characters"
+	mkdir "$d"
+	mkfifo "$d/ready"
+	with=(setpriv --pdeathsig KILL)
+	[ -z "${LAB_KEEP:-}" ] || with=(setsid)
+	# A holder must survive its terminal's Ctrl-C until lab_end has said good-bye to it.
+	"${with[@]}" unshare --net --mount --uts --pid --fork --kill-child=KILL \
+		bash -u "$LAB_SRC/holder" "$LAB_NAME-$n" "$d" \
+		</dev/null >"$LAB_DIR/log/$n.holder" 2>&1 3>&- &
+	echo "$!" >"$d/unshare"
+}
+
+node_ready()
+{
+	local d=$LAB_DIR/nodes/$1 pid=
+	read -r -t 20 pid <>"$d/ready" || true
+	[ -n "$pid" ] || fail "node $1 did not start: $(cat "$LAB_DIR/log/$1.holder")"
+	rm -f "$d/ready"
+	echo "$pid" >"$d/pid"
+	proc_id "$pid" >>"$LAB_RUN/$LAB_NAME/holders"
+}
+
+node_pid()
+{
+	local pid
+	read -r pid <"$LAB_DIR/nodes/$1/pid" || fail "no node named '$1'"
+	printf '%s' "$pid"
+}
+
+# nx NODE CMD…: runs a command inside the node
+nx()
+{
+	local pid
+	pid=$(node_pid "$1")
+	shift
+	nsenter -t "$pid" -n -m -p -u -- "$@"
+}
+
+# daemon NODE NAME CMD…: starts it in the background; its log is $LAB_DIR/log/NODE.NAME
+daemon()
+{
+	local node=$1 name=$2 pid with=()
+	pid=$(node_pid "$node")
+	shift 2
+	rm -f "$LAB_DIR/pid/$node.$name"
+	[ -z "${LAB_KEEP:-}" ] || with=(setsid)
+	# $$ is the PID inside the node, and stays the daemon's through exec. The shell may start as
+	# a background job with SIGINT ignored; a daemon must not inherit that.
+	"${with[@]}" nsenter -t "$pid" -n -m -p -u -- env --default-signal=INT,QUIT \
+		STATE_DIRECTORY=/run/state/nat-agent \
+		sh -c 'echo $$ >"$0"; exec "$@"' "$LAB_DIR/pid/$node.$name" "$@" \
+		</dev/null >>"$LAB_DIR/log/$node.$name" 2>&1 3>&- &
+	echo "$!" >"$LAB_DIR/pid/$node.$name.outer"
+	wait_until 10 test -s "$LAB_DIR/pid/$node.$name" || fail "$name did not start on $node"
+}
+
+daemon_pid() { cat "$LAB_DIR/pid/$1.$2"; }
+daemon_alive() { nx "$1" kill -0 "$(daemon_pid "$1" "$2")" 2>/dev/null; }
+log_of() { printf '%s' "$LAB_DIR/log/$1.$2"; }
+
+# daemon_stop NODE NAME [SIGNAL]: returns when it is gone
+daemon_stop()
+{
+	nx "$1" kill "-${3:-TERM}" "$(daemon_pid "$1" "$2")" 2>/dev/null || return 0
+	wait_until 10 daemon_gone "$1" "$2" ||
+		fail "$2 on $1 still runs 10 s after SIG${3:-TERM}"
+}
+
+daemon_gone() { ! daemon_alive "$@"; }
+
+# daemon_status NODE NAME: waits for its end and returns its exit status (not in a lab kept)
+daemon_status() { wait "$(cat "$LAB_DIR/pid/$1.$2.outer")"; }
+
+# wait_until SECONDS CMD…: polls; the last output of CMD does not matter
+wait_until()
+{
+	local limit=$1 end
+	shift
+	end=$((${EPOCHREALTIME/./} + ${limit%.*} * 1000000))
+	[ "$limit" = "${limit%.*}" ] || end=$((end + 1000 * $(frac_ms "$limit")))
+	until "$@" >/dev/null 2>&1; do
+		[ "${EPOCHREALTIME/./}" -lt "$end" ] || return 1
+		sleep 0.02
+	done
+}
+
+frac_ms()
+{
+	local f=${1#*.}000
+	printf '%s' "$((10#${f:0:3}))"
+}

@@ -1,0 +1,143 @@
+# SPDX-License-Identifier: MIT
+# Links and addresses. Sourced by lib.sh.
+#
+#   host a ── br0 [router ra] wan ──┐
+#                                   ├── net (the internet: routes documentation addresses)
+#   host b ── br0 [router rb] wan ──┤
+#                     server sig ───┘
+#
+# On every link to `net`, net is 100.64.0.1 and fe80::1, the node's end fe80::2. A node's public
+# addresses are /32 and /128, routed to it; so any address can be anywhere, and move.
+
+# Reads `ip` commands from stdin and runs them inside the node.
+node_ip() { nsenter -t "$(node_pid "$1")" -n ip -b - || fail "ip on $1"; }
+
+node_sysctl()
+{
+	local node=$1 s
+	shift
+	for s; do
+		nx "$node" sh -c 'echo "$2" >"/proc/sys/net/$1"' sh "${s%%=*}" "${s#*=}" || fail "sysctl $s on $node"
+	done
+}
+
+# internet: the node `net`
+internet()
+{
+	node net
+	node_sysctl net ipv4/ip_forward=1 ipv6/conf/all/forwarding=1
+	node_ip net <<-END
+		addr add 192.0.2.254/32 dev lo
+		addr add 2001:db8:ff::fe/128 dev lo
+	END
+}
+
+# net_attach NODE IF ADDRESS…: a link to the internet, with these public addresses, as default route
+net_attach()
+{
+	local node=$1 ifname=$2 a
+	shift 2
+	local port=$node
+	[ "$ifname" = eth0 ] || [ "$ifname" = wan ] || port=$node.${ifname:0:1}${ifname: -1}
+	ip link add name "$ifname" netns "$(node_pid "$node")" type veth \
+		peer name "$port" netns "$(node_pid net)" || fail "link $node – net"
+	node_ip net <<-END
+		link set dev $port addrgenmode none
+		link set dev $port up
+		addr add 100.64.0.1/32 dev $port
+		addr add fe80::1/64 dev $port nodad
+	END
+	node_ip "$node" <<-END
+		link set dev $ifname addrgenmode none
+		link set dev $ifname up
+		addr add fe80::2/64 dev $ifname nodad
+	END
+	for a; do net_address "$node" "$ifname" "$port" "$a"; done
+}
+
+net_address()
+{
+	local node=$1 ifname=$2 port=$3 a=$4
+	if [[ $a = *:* ]]; then
+		node_ip net <<<"route replace $a/128 via fe80::2 dev $port"
+		node_ip "$node" <<-END
+			addr add $a/128 dev $ifname nodad
+			route replace default via fe80::1 dev $ifname src $a
+		END
+	else
+		node_ip net <<<"route replace $a/32 dev $port"
+		node_ip "$node" <<-END
+			addr add $a/32 dev $ifname
+			route replace default via 100.64.0.1 dev $ifname onlink src $a
+		END
+	fi
+}
+
+# net_routes ROUTER PREFIX: the internet routes an IPv6 prefix to the router
+net_routes() { node_ip net <<<"route replace $2 via fe80::2 dev $1"; }
+
+# lan_attach HOST ROUTER ADDRESS/LEN [IF [METRIC]]: a link into the router's LAN; the router is the
+# default gateway of the address's family, at the LAN's address of the router.
+lan_attach()
+{
+	local host=$1 router=$2 cidr=$3 ifname=${4:-eth0} metric=${5:-100} gw
+	if ! nx "$host" test -e "/sys/class/net/$ifname"; then
+		local port=$host
+		[ "$ifname" = eth0 ] || port=$host.${ifname:0:1}${ifname: -1}
+		ip link add name "$ifname" netns "$(node_pid "$host")" type veth \
+			peer name "$port" netns "$(node_pid "$router")" || fail "link $host – $router"
+		node_ip "$router" <<<"link set dev $port master br0 up"
+		node_ip "$host" <<<"link set dev $ifname up"
+	fi
+	if [[ $cidr = *:* ]]; then
+		gw=fe80::1
+	else
+		gw=${cidr%/*}
+		gw=${gw%.*}.1
+	fi
+	node_ip "$host" <<-END
+		addr add $cidr dev $ifname
+		route add default via $gw dev $ifname metric $metric
+	END
+}
+
+# server NAME ADDRESS…: a node directly on the internet
+server()
+{
+	local name=$1
+	shift
+	node "$name"
+	net_attach "$name" eth0 "$@"
+}
+
+# firewall HOST [PORT]: stateful, closed to unsolicited packets but for UDP to PORT
+firewall()
+{
+	nx "$1" nft -f - <<-END || fail "firewall on $1"
+		table inet firewall {
+			chain input {
+				type filter hook input priority 0; policy drop;
+				iifname "lo" accept
+				iifname "wg*" accept
+				ct state established,related accept
+				icmpv6 type { nd-neighbor-solicit, nd-neighbor-advert, nd-router-advert } accept
+				${2:+udp dport $2 accept}
+			}
+		}
+	END
+}
+
+# loss NODE IF PERCENT: of what arrives there; 0 ends it
+loss()
+{
+	nx "$1" nft -f - <<-END || fail "loss on $1"
+		table netdev loss
+		delete table netdev loss
+		table netdev loss {
+			chain in {
+				type filter hook ingress device "$2" priority 0;
+				numgen random mod 10000 < $(($3 * 100)) drop
+			}
+		}
+	END
+}

@@ -15,9 +15,9 @@ typedef struct {
 
 typedef struct {
 	WgKey public_key;
-	WgKey preshared_key; /* all zero: none */
-	WgEndpoint endpoint; /* unset: none */
-	guint16 keepalive;   /* seconds, 0: off */
+	WgKey preshared_key;	  /* all zero: none */
+	WgEndpoint endpoint;	  /* unset: none */
+	guint16 keepalive;	  /* seconds, 0: off */
 	gint64 last_handshake_s;  /* CLOCK_REALTIME seconds, 0: never */
 	gint64 last_handshake_ns; /* its nanoseconds */
 	guint64 rx_bytes, tx_bytes;

@@ -20,7 +20,7 @@ typedef union {
 gboolean wg_endpoint_is_set(const WgEndpoint *ep);
 /* Address, port and, for link-local IPv6, scope. flowinfo is ignored. */
 gboolean wg_endpoint_equal(gconstpointer a, gconstpointer b); /* GEqualFunc */
-guint wg_endpoint_hash(gconstpointer ep);		       /* GHashFunc */
+guint wg_endpoint_hash(gconstpointer ep);		      /* GHashFunc */
 /* Same address; ports are not compared. */
 gboolean wg_endpoint_same_address(const WgEndpoint *a, const WgEndpoint *b);
 

@@ -15,10 +15,10 @@ typedef struct {
 	guint8 b[WG_KEY_LEN];
 } WgKey;
 
-gboolean wg_key_is_zero(const WgKey *key);	      /* constant time */
+gboolean wg_key_is_zero(const WgKey *key);		 /* constant time */
 gboolean wg_key_equal(gconstpointer a, gconstpointer b); /* GEqualFunc, constant time */
-guint wg_key_hash(gconstpointer key);		      /* GHashFunc; for public keys */
-int wg_key_compare(const WgKey *a, const WgKey *b);   /* memcmp order, for role choice; public keys */
+guint wg_key_hash(gconstpointer key);			 /* GHashFunc; for public keys */
+int wg_key_compare(const WgKey *a, const WgKey *b); /* memcmp order, for role choice; public keys */
 /* Strict base64: exactly 44 characters, canonical. FALSE zeroes *out. */
 gboolean wg_key_parse(const char *text, WgKey *out);
 gboolean wg_key_parse_hex(const char *text, WgKey *out);

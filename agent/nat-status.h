@@ -57,7 +57,13 @@ NatStatus *nat_status_from_json(JsonNode *node, GError **error);
  * to printable UTF-8. peer: NULL or a name, key or unique key prefix. */
 char *nat_status_to_text(const NatStatus *status, const char *interface, const char *peer,
 			 gboolean colour, guint width);
-/* 0 every peer connected, 1 some peer not (DESIGN §7). */
+/* 0 every peer connected, 1 some peer not, or an interface has a problem (DESIGN §7). */
 int nat_status_exit_code(const NatStatus *status);
+/* Drops what is not asked for; either may be NULL. G_IO_ERROR_NOT_FOUND when nothing is left, or when
+ * `peer` fits several keys. */
+gboolean nat_status_filter(NatStatus *status, const char *interface, const char *peer,
+			   GError **error);
+/* Whether `peer` (NULL: any) is this peer's name, key or the beginning of its key. */
+gboolean nat_status_peer_matches(const NatStatusPeer *peer, const char *text);
 
 G_DEFINE_AUTOPTR_CLEANUP_FUNC(NatStatus, nat_status_free)

@@ -1,0 +1,30 @@
+/* SPDX-License-Identifier: MIT */
+/* nat-agent: one command line, two commands. */
+#include <stdio.h>
+
+#include "agent/nat-cli.h"
+
+int
+main(int argc, char **argv)
+{
+	g_autoptr(GError) error = NULL;
+	g_autoptr(NatCli) cli = nat_cli_parse((const char *const *)argv, &error);
+
+	if (!cli) {
+		g_printerr("nat-agent: %s\n", error->message);
+		return NAT_EXIT_USAGE;
+	}
+	switch (cli->command) {
+	case NAT_CLI_RUN:
+		return nat_cli_run(cli);
+	case NAT_CLI_STATUS:
+		return nat_cli_status(cli);
+	case NAT_CLI_VERSION:
+		puts("nat-agent " NAT_VERSION);
+		return NAT_EXIT_OK;
+	case NAT_CLI_HELP:
+		fputs(cli->help, stdout);
+		return NAT_EXIT_OK;
+	}
+	return NAT_EXIT_USAGE;
+}

@@ -1,0 +1,152 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * nat-agent run: everything that can be refused is refused before the daemon opens anything: the
+ * configuration, the privileges, the interfaces' locks, the control socket. Then READY=1, and the
+ * main loop until SIGTERM or SIGINT.
+ */
+#include "agent/nat-cli.h"
+
+#include <gio/gio.h>
+#include <glib-unix.h>
+#include <signal.h>
+#include <sys/resource.h>
+#include <systemd/sd-daemon.h>
+
+#include "agent/nat-config.h"
+#include "agent/nat-control.h"
+#include "agent/nat-daemon.h"
+#include "agent/nat-lock.h"
+#include "agent/nat-log.h"
+#include "agent/nat-privs.h"
+#include "agent/nat-service.h"
+
+typedef struct {
+	NatConfig *config;
+	GPtrArray *locks; /* of NatLock */
+	NatControl *control;
+	NatDaemon *daemon;
+	GMainLoop *loop;
+	NatService service;
+} Run;
+
+static NatConfig *
+load_config(const NatCli *cli, GError **error)
+{
+	return nat_config_load(cli->file, (const char *const *)cli->interfaces, cli->signal_url,
+			       (const char *const *)cli->stun, cli->control, error);
+}
+
+static gboolean
+take_locks(Run *run, GError **error)
+{
+	for (guint i = 0; i < run->config->interfaces->len; i++) {
+		const NatConfigInterface *iface = g_ptr_array_index(run->config->interfaces, i);
+		NatLock *lock = nat_lock_acquire(iface->name, error);
+
+		if (!lock)
+			return FALSE;
+		g_ptr_array_add(run->locks, lock);
+	}
+	return TRUE;
+}
+
+static NatStatus *
+daemon_status(gpointer user_data)
+{
+	const Run *run = user_data;
+
+	return nat_daemon_status(run->daemon);
+}
+
+static gboolean
+start(Run *run, GError **error)
+{
+	if (!nat_privs_check(error) || !take_locks(run, error))
+		return FALSE;
+	run->service = (NatService){daemon_status, run};
+	run->control =
+	    nat_control_new(run->config->control_path, nat_service_call, &run->service, error);
+	if (!run->control)
+		return FALSE;
+	/* no call is answered before the main loop runs, when the daemon is there */
+	run->daemon = nat_daemon_new(run->config, error);
+	return run->daemon != NULL;
+}
+
+static gboolean
+quit(gpointer user_data)
+{
+	const Run *run = user_data;
+
+	sd_notify(0, "STOPPING=1");
+	g_main_loop_quit(run->loop);
+	return G_SOURCE_CONTINUE;
+}
+
+static void
+serve(Run *run)
+{
+	sd_notify(0, "READY=1");
+	g_message("serving, control socket %s", run->config->control_path);
+	g_main_loop_run(run->loop);
+	g_message("ending; tunnels stay up");
+}
+
+/* A search costs two descriptors, and the default limit is made for select(2), which nothing here
+ * uses. */
+static void
+raise_fd_limit(void)
+{
+	struct rlimit limit;
+
+	if (getrlimit(RLIMIT_NOFILE, &limit) == 0 && limit.rlim_cur < limit.rlim_max) {
+		limit.rlim_cur = limit.rlim_max;
+		setrlimit(RLIMIT_NOFILE, &limit);
+	}
+}
+
+/* Signals that come while the daemon starts are answered when it runs: it ends in good order. */
+static int
+run_until_signal(Run *run)
+{
+	g_autoptr(GError) error = NULL;
+	guint term = g_unix_signal_add(SIGTERM, quit, run);
+	guint intr = g_unix_signal_add(SIGINT, quit, run);
+	int code = NAT_EXIT_OK;
+
+	if (start(run, &error)) {
+		serve(run);
+	} else {
+		g_printerr("nat-agent: %s\n", error->message);
+		code = NAT_EXIT_FAILED;
+	}
+	g_source_remove(term);
+	g_source_remove(intr);
+	return code;
+}
+
+int
+nat_cli_run(const NatCli *cli)
+{
+	g_autoptr(GError) error = NULL;
+	Run run = {.config = load_config(cli, &error)};
+	int code;
+
+	if (!run.config) {
+		g_printerr("nat-agent: %s\n", error->message);
+		return NAT_EXIT_USAGE;
+	}
+	signal(SIGPIPE, SIG_IGN);
+	nat_log_init();
+	raise_fd_limit();
+	run.locks = g_ptr_array_new_with_free_func((GDestroyNotify)nat_lock_free);
+	run.loop = g_main_loop_new(NULL, FALSE);
+	code = run_until_signal(&run);
+	/* the socket first: nobody may ask a daemon that is gone */
+	g_clear_pointer(&run.control, nat_control_free);
+	g_clear_pointer(&run.daemon, nat_daemon_free);
+	g_main_loop_unref(run.loop);
+	g_ptr_array_unref(run.locks);
+	nat_config_free(run.config);
+	return code;
+}

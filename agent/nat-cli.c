@@ -1,0 +1,268 @@
+/* SPDX-License-Identifier: MIT */
+#include "agent/nat-cli.h"
+
+#include <string.h>
+
+#include "agent/nat-config.h"
+#include "agent/nat-log.h"
+
+/* Every flag is collected as a list, so that one given twice is noticed, and as bytes: what may
+ * stand in it is for the checks to say. */
+typedef struct {
+	gboolean help, json, watch;
+	char **file, **interfaces, **signal_url, **stun, **turn, **control, **rest;
+} Flags;
+
+static const char USAGE[] = "nat-agent: direct paths for WireGuard peers behind NATs\n"
+			    "\n"
+			    "  nat-agent run       serve WireGuard interfaces, in the foreground\n"
+			    "  nat-agent status    show what a running agent knows\n"
+			    "  nat-agent --version\n"
+			    "  nat-agent COMMAND --help\n";
+
+static gboolean G_GNUC_PRINTF(2, 3) usage(GError **error, const char *format, ...)
+{
+	g_autofree char *text = NULL, *plain = NULL;
+	va_list args;
+
+	va_start(args, format);
+	text = g_strdup_vprintf(format, args);
+	va_end(args);
+	plain = nat_log_escape(text, -1);
+	g_set_error_literal(error, G_OPTION_ERROR, G_OPTION_ERROR_BAD_VALUE, plain);
+	return FALSE;
+}
+
+void
+nat_cli_free(NatCli *cli)
+{
+	if (!cli)
+		return;
+	g_free(cli->help);
+	g_free(cli->file);
+	g_strfreev(cli->interfaces);
+	g_free(cli->signal_url);
+	g_strfreev(cli->stun);
+	g_free(cli->control);
+	g_free(cli->peer);
+	g_free(cli);
+}
+
+static void
+flags_clear(Flags *flags)
+{
+	g_strfreev(flags->file);
+	g_strfreev(flags->interfaces);
+	g_strfreev(flags->signal_url);
+	g_strfreev(flags->stun);
+	g_strfreev(flags->turn);
+	g_strfreev(flags->control);
+	g_strfreev(flags->rest);
+}
+
+/* GOption takes whatever follows as the value, also the next flag. */
+static gboolean
+check_values(const char *flag, char **values, GError **error)
+{
+	for (guint i = 0; values && values[i]; i++)
+		if (*values[i] == '\0' || *values[i] == '-')
+			return usage(error, "%s wants a value, not \"%s\"", flag, values[i]);
+	return TRUE;
+}
+
+static gboolean
+take_one(const char *flag, char **values, char **out, GError **error)
+{
+	if (!check_values(flag, values, error))
+		return FALSE;
+	if (values && values[0] && values[1])
+		return usage(error, "%s is given twice: keep one", flag);
+	*out = values ? g_strdup(values[0]) : NULL;
+	return TRUE;
+}
+
+static gboolean
+take_many(const char *flag, char ***values, GStrv *out, GError **error)
+{
+	if (!check_values(flag, *values, error))
+		return FALSE;
+	*out = g_steal_pointer(values);
+	return TRUE;
+}
+
+static gboolean
+take_control(Flags *flags, NatCli *cli, GError **error)
+{
+	if (!take_one("--control", flags->control, &cli->control, error))
+		return FALSE;
+	if (cli->control && !nat_config_check_control(cli->control, error)) {
+		g_prefix_error(error, "--control: ");
+		return FALSE;
+	}
+	return TRUE;
+}
+
+static gboolean
+take_run(Flags *flags, NatCli *cli, GError **error)
+{
+	if (flags->rest && flags->rest[0])
+		return usage(error,
+			     "\"%s\" is not a flag: interfaces are named with --interface IF",
+			     flags->rest[0]);
+	if (flags->turn && flags->turn[0])
+		return usage(error,
+			     "--turn: relays are not supported by this version: leave it out");
+	return take_one("-c", flags->file, &cli->file, error) &&
+	       take_many("--interface", &flags->interfaces, &cli->interfaces, error) &&
+	       take_one("--signal", flags->signal_url, &cli->signal_url, error) &&
+	       take_many("--stun", &flags->stun, &cli->stun, error) &&
+	       take_control(flags, cli, error);
+}
+
+static gboolean
+take_status(Flags *flags, NatCli *cli, GError **error)
+{
+	char **rest = flags->rest;
+
+	if (rest && rest[0] && rest[1])
+		return usage(error, "\"%s\" is one PEER too many: give at most one", rest[1]);
+	cli->peer = rest ? g_strdup(rest[0]) : NULL;
+	if (cli->peer && !*cli->peer)
+		return usage(error, "the PEER is empty: give a name, a key or how the key begins");
+	cli->json = flags->json;
+	cli->watch = flags->watch;
+	if (flags->interfaces && flags->interfaces[0] && flags->interfaces[1])
+		return usage(error,
+			     "--interface is given twice: status shows one, or all without it");
+	return take_many("--interface", &flags->interfaces, &cli->interfaces, error) &&
+	       take_control(flags, cli, error);
+}
+
+static gboolean
+parse_flags(GOptionContext *context, const GOptionEntry *entries, const char *const *argv,
+	    const char *command, GError **error)
+{
+	g_auto(GStrv) args = g_strdupv((GStrv)argv);
+	g_autoptr(GError) cause = NULL;
+
+	g_option_context_add_main_entries(context, entries, NULL);
+	g_option_context_set_help_enabled(context, FALSE);
+	if (g_option_context_parse_strv(context, &args, &cause))
+		return TRUE;
+	return usage(error, "%s: see nat-agent %s --help", cause->message, command);
+}
+
+static gboolean
+parse_run(const char *const *argv, NatCli *cli, Flags *flags, GError **error)
+{
+	const GOptionEntry entries[] = {
+	    {"config", 'c', 0, G_OPTION_ARG_FILENAME_ARRAY, &flags->file, "Read this file", "FILE"},
+	    {"interface", 0, 0, G_OPTION_ARG_FILENAME_ARRAY, &flags->interfaces,
+	     "WireGuard interface to serve; may be repeated", "IF"},
+	    {"signal", 0, 0, G_OPTION_ARG_FILENAME_ARRAY, &flags->signal_url,
+	     "Signaling server, wss://HOST[:PORT] or ws://...", "URL"},
+	    {"stun", 0, 0, G_OPTION_ARG_FILENAME_ARRAY, &flags->stun,
+	     "Further STUN server; may be repeated", "HOST[:PORT]"},
+	    {"turn", 0, G_OPTION_FLAG_HIDDEN, G_OPTION_ARG_FILENAME_ARRAY, &flags->turn, "", "URI"},
+	    {"control", 0, 0, G_OPTION_ARG_FILENAME_ARRAY, &flags->control,
+	     "Control socket, default " NAT_CONFIG_DEFAULT_CONTROL, "PATH"},
+	    {"help", 'h', 0, G_OPTION_ARG_NONE, &flags->help, "Show this", NULL},
+	    {G_OPTION_REMAINING, 0, G_OPTION_FLAG_HIDDEN, G_OPTION_ARG_FILENAME_ARRAY, &flags->rest,
+	     NULL, NULL},
+	    {NULL},
+	};
+	g_autoptr(GOptionContext) context = g_option_context_new("- serve WireGuard interfaces");
+
+	if (!parse_flags(context, entries, argv, "run", error))
+		return FALSE;
+	if (flags->help) {
+		cli->command = NAT_CLI_HELP;
+		cli->help = g_option_context_get_help(context, TRUE, NULL);
+		return TRUE;
+	}
+	cli->command = NAT_CLI_RUN;
+	return take_run(flags, cli, error);
+}
+
+static gboolean
+parse_status(const char *const *argv, NatCli *cli, Flags *flags, GError **error)
+{
+	const GOptionEntry entries[] = {
+	    {"json", 0, 0, G_OPTION_ARG_NONE, &flags->json, "Print JSON", NULL},
+	    {"watch", 0, 0, G_OPTION_ARG_NONE, &flags->watch, "Show it anew every second", NULL},
+	    {"interface", 0, 0, G_OPTION_ARG_FILENAME_ARRAY, &flags->interfaces,
+	     "Only this interface", "IF"},
+	    {"control", 0, 0, G_OPTION_ARG_FILENAME_ARRAY, &flags->control,
+	     "Control socket, default " NAT_CONFIG_DEFAULT_CONTROL, "PATH"},
+	    {"help", 'h', 0, G_OPTION_ARG_NONE, &flags->help, "Show this", NULL},
+	    {G_OPTION_REMAINING, 0, G_OPTION_FLAG_HIDDEN, G_OPTION_ARG_FILENAME_ARRAY, &flags->rest,
+	     NULL, NULL},
+	    {NULL},
+	};
+	g_autoptr(GOptionContext) context =
+	    g_option_context_new("[PEER] - show what an agent knows");
+
+	g_option_context_set_description(
+	    context,
+	    "PEER is a name, a public key, or how the key begins.\n"
+	    "Exit status: 0 every peer connected, 1 some peer not, 2 usage, 3 no agent.\n");
+	if (!parse_flags(context, entries, argv, "status", error))
+		return FALSE;
+	if (flags->help) {
+		cli->command = NAT_CLI_HELP;
+		cli->help = g_option_context_get_help(context, TRUE, NULL);
+		return TRUE;
+	}
+	cli->command = NAT_CLI_STATUS;
+	return take_status(flags, cli, error);
+}
+
+/* argv without the command: GOption calls itself by argv[0]. */
+static GStrv
+drop_command(const char *const *argv)
+{
+	g_autoptr(GStrvBuilder) builder = g_strv_builder_new();
+	g_autofree char *name = g_strdup_printf("nat-agent %s", argv[1]);
+
+	g_strv_builder_add(builder, name);
+	g_strv_builder_addv(builder, (const char **)argv + 2);
+	return g_strv_builder_end(builder);
+}
+
+static gboolean
+parse(const char *const *argv, NatCli *cli, GError **error)
+{
+	const char *command = argv[0] ? argv[1] : NULL;
+	g_auto(GStrv) rest = NULL;
+	Flags flags = {0};
+	gboolean ok;
+
+	if (!command)
+		return usage(error, "a command is missing: run or status, see nat-agent --help");
+	rest = drop_command(argv);
+	if (strcmp(command, "run") == 0) {
+		ok = parse_run((const char *const *)rest, cli, &flags, error);
+	} else if (strcmp(command, "status") == 0) {
+		ok = parse_status((const char *const *)rest, cli, &flags, error);
+	} else if (strcmp(command, "--version") == 0) {
+		cli->command = NAT_CLI_VERSION;
+		ok = TRUE;
+	} else if (strcmp(command, "--help") == 0 || strcmp(command, "-h") == 0) {
+		cli->command = NAT_CLI_HELP;
+		cli->help = g_strdup(USAGE);
+		ok = TRUE;
+	} else {
+		ok = usage(error, "unknown %s \"%s\": see nat-agent --help",
+			   *command == '-' ? "flag" : "command", command);
+	}
+	flags_clear(&flags);
+	return ok;
+}
+
+NatCli *
+nat_cli_parse(const char *const *argv, GError **error)
+{
+	g_autoptr(NatCli) cli = g_new0(NatCli, 1);
+
+	return parse(argv, cli, error) ? g_steal_pointer(&cli) : NULL;
+}

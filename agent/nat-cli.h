@@ -1,0 +1,42 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * NatCli: the command line, as values. Parsing is pure; the subcommands are in nat-cli-run.c and
+ * nat-cli-status.c.
+ */
+#pragma once
+
+#include <glib.h>
+
+#define NAT_EXIT_OK 0
+#define NAT_EXIT_FAILED 1 /* status: some peer is not connected */
+#define NAT_EXIT_USAGE 2  /* flags or configuration: trying again is of no use */
+#define NAT_EXIT_NO_AGENT 3
+
+typedef enum {
+	NAT_CLI_RUN,
+	NAT_CLI_STATUS,
+	NAT_CLI_VERSION,
+	NAT_CLI_HELP,
+} NatCliCommand;
+
+typedef struct {
+	NatCliCommand command;
+	char *help;	  /* of HELP: the text */
+	char *file;	  /* -c */
+	GStrv interfaces; /* run: any number; status: at most one. NULL: none */
+	char *signal_url;
+	GStrv stun;
+	char *control; /* NULL: not given */
+	char *peer;
+	gboolean json, watch;
+} NatCli;
+
+/* argv as main() has it. Errors are one line that names the flag and the remedy. */
+NatCli *nat_cli_parse(const char *const *argv, GError **error);
+void nat_cli_free(NatCli *cli);
+
+/* Each returns the exit status; errors go to stderr, one line. */
+int nat_cli_run(const NatCli *cli);
+int nat_cli_status(const NatCli *cli);
+
+G_DEFINE_AUTOPTR_CLEANUP_FUNC(NatCli, nat_cli_free)

@@ -1,0 +1,152 @@
+/* SPDX-License-Identifier: MIT */
+/* Single values of a configuration: what is right, and how to say what is wrong. */
+#include "agent/nat-config.h"
+
+#include <net/if.h>
+#include <string.h>
+#include <sys/un.h>
+
+#include "agent/nat-log.h"
+
+/* `value` may be anything that a file or a command line holds: it is shown escaped. */
+static gboolean
+bad(GError **error, const char *value, const char *what)
+{
+	g_autofree char *plain = nat_log_escape(value, -1);
+
+	g_set_error(error, G_OPTION_ERROR, G_OPTION_ERROR_BAD_VALUE, "\"%s\" %s", plain, what);
+	return FALSE;
+}
+
+/* The kernel's dev_valid_name, and printable ASCII only: the name stands in paths and messages. */
+gboolean
+nat_config_check_interface(const char *name, GError **error)
+{
+	gsize len = strlen(name);
+
+	if (len == 0 || len >= IFNAMSIZ)
+		return bad(error, name, "is not an interface name: it has 1 to 15 characters");
+	if (strcmp(name, ".") == 0 || strcmp(name, "..") == 0 || *name == '-')
+		return bad(error, name, "is not an interface name");
+	for (const char *c = name; *c; c++)
+		if (!g_ascii_isgraph(*c) || *c == '/' || *c == ':')
+			return bad(error, name,
+				   "is not an interface name: no spaces, no '/', no ':', no "
+				   "control characters");
+	return TRUE;
+}
+
+gboolean
+nat_config_check_url(const char *url, GError **error)
+{
+	g_autoptr(GUri) uri = NULL;
+	const char *host;
+
+	if (!strstr(url, "://")) {
+		g_autofree char *hint =
+		    g_strdup_printf("has no scheme: write wss://%s (or ws:// on a trusted network)",
+				    *url && g_str_is_ascii(url) ? url : "HOST");
+
+		return bad(error, url, hint);
+	}
+	uri = g_uri_parse(url, G_URI_FLAGS_NONE, NULL);
+	if (!uri)
+		return bad(error, url, "is not a URL: write wss://HOST[:PORT]");
+	if (strcmp(g_uri_get_scheme(uri), "ws") != 0 && strcmp(g_uri_get_scheme(uri), "wss") != 0)
+		return bad(error, url, "is not a signaling URL: it begins with wss:// or ws://");
+	host = g_uri_get_host(uri);
+	if (!host || !*host)
+		return bad(error, url, "names no host: write wss://HOST[:PORT]");
+	if (g_uri_get_port(uri) == 0)
+		return bad(error, url, "has port 0: write a port from 1 to 65535, or none");
+	if (g_uri_get_userinfo(uri) || g_uri_get_fragment(uri))
+		return bad(error, url,
+			   "has a user name or a fragment: the interface's key is the identity");
+	return TRUE;
+}
+
+gboolean
+nat_config_check_control(const char *path, GError **error)
+{
+	struct sockaddr_un sun;
+
+	if (!*path || g_str_has_suffix(path, "/"))
+		return bad(error, path, "is not the path of a socket");
+	if (strlen(path) >= sizeof sun.sun_path)
+		return bad(error, path, "is too long for a socket: at most 107 bytes");
+	return TRUE;
+}
+
+const char *
+nat_config_default_control(void)
+{
+	const char *path = g_getenv("NAT_AGENT_CONTROL");
+
+	return path && *path ? path : NAT_CONFIG_DEFAULT_CONTROL;
+}
+
+static gboolean
+parse_port(const char *text, guint16 *port)
+{
+	guint64 value;
+
+	if (!g_ascii_string_to_unsigned(text, 10, 1, G_MAXUINT16, &value, NULL))
+		return FALSE;
+	*port = (guint16)value;
+	return TRUE;
+}
+
+static gboolean
+is_host(const char *host)
+{
+	if (!*host || *host == '.' || *host == '-' || strlen(host) > 253)
+		return FALSE;
+	for (const char *c = host; *c; c++)
+		if (!g_ascii_isalnum(*c) && !strchr(".-_", *c))
+			return FALSE;
+	return TRUE;
+}
+
+/* "[v6]" or "[v6]:port"; rest points behind the bracket. */
+static char *
+take_brackets(const char *text, const char **rest)
+{
+	const char *end = strchr(text, ']');
+
+	if (!end)
+		return NULL;
+	*rest = end + 1;
+	return g_strndup(text + 1, (gsize)(end - text - 1));
+}
+
+gboolean
+nat_config_split_stun(const char *text, char **host, guint16 *port, GError **error)
+{
+	static const char WHAT[] = "is not a STUN server: write HOST, HOST:PORT or [IPv6]:PORT";
+	g_autofree char *name = NULL;
+	const char *rest = "";
+	guint16 number = NAT_CONFIG_STUN_PORT;
+	WgEndpoint ep;
+	gboolean v6 = wg_endpoint_parse_address(text, 0, &ep) && ep.sa.sa_family == AF_INET6;
+
+	if (g_str_has_prefix(text, "stun:"))
+		return bad(error, text, "begins with a scheme: write HOST[:PORT] alone");
+	if (v6) {
+		name = g_strdup(text);
+	} else if (*text == '[') {
+		name = take_brackets(text, &rest);
+		v6 = name && wg_endpoint_parse_address(name, 0, &ep) && ep.sa.sa_family == AF_INET6;
+	} else {
+		rest = text + strcspn(text, ":");
+		name = g_strndup(text, (gsize)(rest - text));
+	}
+	if (!name || (!v6 && (*text == '[' || !is_host(name))))
+		return bad(error, text, WHAT);
+	if (*rest && (*rest != ':' || !parse_port(rest + 1, &number)))
+		return bad(error, text, WHAT);
+	if (host)
+		*host = g_steal_pointer(&name);
+	if (port)
+		*port = number;
+	return TRUE;
+}

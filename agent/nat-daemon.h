@@ -1,0 +1,20 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * NatDaemon: all the agent does, from opened sockets to status; the command line and the control
+ * socket stand outside. Host thread only: everything happens in the thread's default GMainContext.
+ */
+#pragma once
+
+#include "agent/nat-config.h"
+#include "agent/nat-status.h"
+
+typedef struct NatDaemon NatDaemon;
+
+/* Opens everything. The caller holds the interfaces' locks (nat-lock) and keeps config alive until
+ * nat_daemon_free. The error is one line. */
+NatDaemon *nat_daemon_new(const NatConfig *config, GError **error);
+void nat_daemon_free(NatDaemon *daemon); /* leaves tunnels up */
+/* A snapshot of now (transfer full). */
+NatStatus *nat_daemon_status(NatDaemon *daemon);
+
+G_DEFINE_AUTOPTR_CLEANUP_FUNC(NatDaemon, nat_daemon_free)

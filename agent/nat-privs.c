@@ -1,0 +1,51 @@
+/* SPDX-License-Identifier: MIT */
+#include "agent/nat-privs.h"
+
+#include <errno.h>
+#include <gio/gio.h>
+#include <linux/capability.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+static const struct {
+	int cap;
+	const char *name;
+	const char *use;
+} NEEDED[] = {
+    {CAP_NET_ADMIN, "CAP_NET_ADMIN", "WireGuard and the TUN device"},
+    {CAP_NET_RAW, "CAP_NET_RAW", "STUN on WireGuard's port"},
+    {CAP_SYS_ADMIN, "CAP_SYS_ADMIN", "a network namespace of its own"},
+};
+
+gboolean
+nat_privs_check_set(guint64 effective, GError **error)
+{
+	g_autoptr(GString) missing = g_string_new(NULL);
+
+	for (gsize i = 0; i < G_N_ELEMENTS(NEEDED); i++)
+		if (!(effective & (G_GUINT64_CONSTANT(1) << NEEDED[i].cap)))
+			g_string_append_printf(missing, "%s%s (%s)", missing->len > 0 ? ", " : "",
+					       NEEDED[i].name, NEEDED[i].use);
+	if (missing->len == 0)
+		return TRUE;
+	g_set_error(error, G_IO_ERROR, G_IO_ERROR_PERMISSION_DENIED,
+		    "not allowed to run without %s: run it as root, or with these capabilities",
+		    missing->str);
+	return FALSE;
+}
+
+gboolean
+nat_privs_check(GError **error)
+{
+	struct __user_cap_header_struct header = {.version = _LINUX_CAPABILITY_VERSION_3};
+	struct __user_cap_data_struct data[_LINUX_CAPABILITY_U32S_3] = {0};
+
+	if (syscall(SYS_capget, &header, data) < 0) {
+		int saved = errno;
+
+		g_set_error(error, G_IO_ERROR, (int)g_io_error_from_errno(saved),
+			    "cannot read this process's capabilities: %s", g_strerror(saved));
+		return FALSE;
+	}
+	return nat_privs_check_set(data[0].effective | (guint64)data[1].effective << 32, error);
+}

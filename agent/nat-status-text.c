@@ -1,0 +1,440 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Status for people. Decoration is ASCII, so that it reads in any locale; names and reasons come
+ * escaped. Each interface has a heading, then a table of peers with one line each and their `why`
+ * beneath; one peer asked for by name is told in full instead.
+ */
+#include "agent/nat-status.h"
+
+#include <string.h>
+
+#include "agent/nat-log.h"
+#include "agent/nat-text.h"
+
+#define MIN_WIDTH 40
+#define INDENT 2
+#define GAP 2
+#define NAME_WIDTH_MAX 16
+
+typedef struct {
+	GString *out;
+	guint width;
+	gboolean colour;
+} Pen;
+
+enum { COL_NAME, COL_STATE, COL_PATH, COL_RTT, COL_SEEN, COL_RX, COL_TX, N_COLS };
+
+static const char *const HEADINGS[N_COLS] = {"PEER", "STATE", "PATH", "RTT", "SEEN", "RX", "TX"};
+/* Narrow terminals lose columns in this order. */
+static const int EXPENDABLE[] = {COL_SEEN, COL_TX, COL_RX, COL_RTT};
+
+typedef struct {
+	char *cells[N_COLS];
+	const NatStatusPeer *peer;
+} Row;
+
+typedef enum { PLAIN, BOLD, DIM, RED, GREEN, YELLOW } Style;
+
+static void
+begin(Pen *pen, Style style)
+{
+	static const char *const CODES[] = {"", "1", "2", "31", "32", "33"};
+
+	if (pen->colour && style != PLAIN)
+		g_string_append_printf(pen->out, "\033[%sm", CODES[style]);
+}
+
+static void
+end(Pen *pen, Style style)
+{
+	if (pen->colour && style != PLAIN)
+		g_string_append(pen->out, "\033[0m");
+}
+
+static Style
+state_style(NatPeerState state)
+{
+	switch (state) {
+	case NAT_PEER_WAITING:
+		return DIM;
+	case NAT_PEER_CHECKING:
+		return YELLOW;
+	case NAT_PEER_CONNECTED:
+		return GREEN;
+	case NAT_PEER_FAILED:
+		return RED;
+	}
+	return PLAIN;
+}
+
+/* A wrapped paragraph at `indent`, escaped. */
+static void
+paragraph(Pen *pen, guint indent, Style style, const char *text)
+{
+	g_autofree char *plain = nat_log_escape(text, -1);
+
+	g_string_append_printf(pen->out, "%*s", (int)indent, "");
+	begin(pen, style);
+	nat_text_wrap(pen->out, plain, indent, indent, pen->width);
+	end(pen, style);
+	g_string_append_c(pen->out, '\n');
+}
+
+/* --- the interface --- */
+
+static char *
+nat_words(const NatStatusInterface *iface)
+{
+	g_autoptr(GString) text = g_string_new(NULL);
+	char buf[WG_ENDPOINT_STRLEN];
+
+	if (iface->mapping == NAT_MAPPING_NONE)
+		g_string_append(text, "no NAT");
+	else
+		g_string_append_printf(text, "NAT %s", nat_mapping_to_string(iface->mapping));
+	for (guint i = 0; i < iface->public_endpoints->len; i++) {
+		wg_endpoint_format(&g_array_index(iface->public_endpoints, WgEndpoint, i), buf);
+		g_string_append_printf(text, "%s %s", i == 0 ? ", public" : ",", buf);
+	}
+	return g_string_free(g_steal_pointer(&text), FALSE);
+}
+
+static char *
+device_words(const NatStatusInterface *iface)
+{
+	g_autofree char *nat = nat_words(iface);
+	g_autofree char *port = iface->listen_port ? g_strdup_printf("port %u", iface->listen_port)
+						   : g_strdup("no port");
+
+	return g_strdup_printf("%s, %s, %s", port, iface->backend ? iface->backend : "no device",
+			       nat);
+}
+
+static char *
+signaling_words(const NatStatusInterface *iface)
+{
+	const char *state = iface->signal_state ? iface->signal_state : "unknown";
+
+	if (!iface->signal_url)
+		return g_strdup("signaling: none");
+	if (iface->signal_reason)
+		return g_strdup_printf("signaling %s: %s (%s)", state, iface->signal_reason,
+				       iface->signal_url);
+	return g_strdup_printf("signaling %s: %s", state, iface->signal_url);
+}
+
+static void
+print_interface(Pen *pen, const NatStatusInterface *iface)
+{
+	g_autofree char *name = nat_log_escape(iface->name, -1);
+	g_autofree char *device = device_words(iface);
+	g_autofree char *signaling = signaling_words(iface);
+	g_autofree char *plain = nat_log_escape(device, -1);
+	guint indent = nat_text_width(name) + 2;
+
+	/* a name that no kernel would allow must not push the text off the screen */
+	if (indent > pen->width / 2)
+		indent = INDENT;
+	begin(pen, BOLD);
+	nat_text_wrap(pen->out, name, 0, 0, pen->width);
+	end(pen, BOLD);
+	g_string_append(pen->out, ": ");
+	nat_text_wrap(pen->out, plain, nat_text_width(name) + 2, indent, pen->width);
+	g_string_append_c(pen->out, '\n');
+	paragraph(pen, indent, g_strcmp0(iface->signal_state, "connected") == 0 ? PLAIN : YELLOW,
+		  signaling);
+	if (iface->problem) {
+		g_autofree char *problem = g_strconcat("problem: ", iface->problem, NULL);
+
+		paragraph(pen, indent, RED, problem);
+	}
+}
+
+/* --- the table --- */
+
+static char *
+peer_label(const NatStatusPeer *peer)
+{
+	char key[WG_KEY_STRLEN];
+
+	if (peer->name)
+		return nat_log_escape(peer->name, -1);
+	return g_strdup(wg_key_format_short(&peer->public_key, key));
+}
+
+/* How the peer is reached, in one word. */
+static const char *
+path_word(const NatStatusPeer *peer)
+{
+	if (peer->relay)
+		return "relay";
+	if (peer->remote.type == NAT_CAND_CONFIGURED || peer->remote.type == NAT_CAND_ROAMED)
+		return nat_cand_type_to_string(peer->remote.type);
+	return "direct";
+}
+
+static char *
+path_cell(const NatStatusPeer *peer)
+{
+	char buf[WG_ENDPOINT_STRLEN];
+	const WgEndpoint *ep =
+	    wg_endpoint_is_set(&peer->remote.endpoint) ? &peer->remote.endpoint : &peer->endpoint;
+
+	if (!peer->has_path)
+		return g_strdup("-");
+	if (!wg_endpoint_is_set(ep))
+		return g_strdup(path_word(peer));
+	return g_strdup_printf("%s %s", path_word(peer), wg_endpoint_format(ep, buf));
+}
+
+static void
+fill_row(Row *row, const NatStatusPeer *peer)
+{
+	row->peer = peer;
+	row->cells[COL_NAME] = peer_label(peer);
+	row->cells[COL_STATE] = g_strdup(nat_peer_state_to_string(peer->state));
+	row->cells[COL_PATH] = path_cell(peer);
+	row->cells[COL_RTT] = nat_text_ms(peer->has_path ? peer->rtt_ms : -1);
+	row->cells[COL_SEEN] = nat_text_age(peer->last_handshake_s);
+	row->cells[COL_RX] = nat_text_bytes(peer->rx_bytes);
+	row->cells[COL_TX] = nat_text_bytes(peer->tx_bytes);
+}
+
+static void
+clear_row(gpointer data)
+{
+	Row *row = data;
+
+	for (int i = 0; i < N_COLS; i++)
+		g_free(row->cells[i]);
+}
+
+static guint
+table_width(const guint widths[N_COLS])
+{
+	guint total = INDENT;
+
+	for (int i = 0; i < N_COLS; i++)
+		if (widths[i] > 0)
+			total += widths[i] + (i > 0 ? GAP : 0);
+	return total;
+}
+
+/* What is too wide comes off the path, down to what names a place; then columns go; then the name.
+ */
+static void
+shrink(guint widths[N_COLS], guint width)
+{
+	static const guint PATH_MIN = 24, NAME_MIN = 8;
+
+	for (gsize i = 0;; i++) {
+		while (table_width(widths) > width && widths[COL_PATH] > PATH_MIN)
+			widths[COL_PATH]--;
+		if (table_width(widths) <= width || i == G_N_ELEMENTS(EXPENDABLE))
+			break;
+		widths[EXPENDABLE[i]] = 0;
+	}
+	while (table_width(widths) > width && widths[COL_NAME] > NAME_MIN)
+		widths[COL_NAME]--;
+	while (table_width(widths) > width && widths[COL_PATH] > 1)
+		widths[COL_PATH]--;
+}
+
+static void
+measure(GArray *rows, guint widths[N_COLS], guint width)
+{
+	for (int c = 0; c < N_COLS; c++) {
+		widths[c] = nat_text_width(HEADINGS[c]);
+		for (guint i = 0; i < rows->len; i++)
+			widths[c] =
+			    MAX(widths[c], nat_text_width(g_array_index(rows, Row, i).cells[c]));
+	}
+	widths[COL_NAME] = MIN(widths[COL_NAME], NAME_WIDTH_MAX);
+	shrink(widths, width);
+}
+
+static void
+strip_spaces(GString *out)
+{
+	while (out->len > 0 && out->str[out->len - 1] == ' ')
+		g_string_truncate(out, out->len - 1);
+}
+
+static void
+print_cells(Pen *pen, const char *const cells[N_COLS], const guint widths[N_COLS], Style state)
+{
+	g_string_append_printf(pen->out, "%*s", INDENT, "");
+	for (int c = 0; c < N_COLS; c++) {
+		Style style = c == COL_STATE ? state : PLAIN;
+
+		if (widths[c] == 0)
+			continue;
+		if (c > 0)
+			g_string_append_printf(pen->out, "%*s", GAP, "");
+		begin(pen, style);
+		nat_text_cell(pen->out, cells[c], widths[c]);
+		end(pen, style);
+	}
+	strip_spaces(pen->out);
+	g_string_append_c(pen->out, '\n');
+}
+
+static void
+print_table(Pen *pen, GArray *rows)
+{
+	guint widths[N_COLS];
+
+	measure(rows, widths, pen->width);
+	begin(pen, DIM);
+	print_cells(pen, HEADINGS, widths, PLAIN);
+	end(pen, DIM);
+	for (guint i = 0; i < rows->len; i++) {
+		const Row *row = &g_array_index(rows, Row, i);
+
+		print_cells(pen, (const char *const *)row->cells, widths,
+			    state_style(row->peer->state));
+		if (*row->peer->why)
+			paragraph(pen, 2 * INDENT, DIM, row->peer->why);
+	}
+}
+
+static void
+print_peers(Pen *pen, const NatStatusInterface *iface)
+{
+	g_autoptr(GArray) rows = g_array_new(FALSE, TRUE, sizeof(Row));
+
+	if (iface->peers->len == 0) {
+		paragraph(pen, INDENT, DIM, "no peers on this interface");
+		return;
+	}
+	g_array_set_clear_func(rows, clear_row);
+	g_array_set_size(rows, iface->peers->len);
+	for (guint i = 0; i < iface->peers->len; i++)
+		fill_row(&g_array_index(rows, Row, i), g_ptr_array_index(iface->peers, i));
+	print_table(pen, rows);
+}
+
+/* --- one peer in full --- */
+
+static void G_GNUC_PRINTF(3, 4) detail(Pen *pen, const char *label, const char *format, ...)
+{
+	static const guint COLUMN = INDENT + 12;
+	g_autofree char *text = NULL, *plain = NULL;
+	va_list args;
+
+	va_start(args, format);
+	text = g_strdup_vprintf(format, args);
+	va_end(args);
+	plain = nat_log_escape(text, -1);
+	g_string_append_printf(pen->out, "%*s", INDENT, "");
+	begin(pen, DIM);
+	nat_text_cell(pen->out, label, COLUMN - INDENT);
+	end(pen, DIM);
+	nat_text_wrap(pen->out, plain, COLUMN, COLUMN, pen->width);
+	g_string_append_c(pen->out, '\n');
+}
+
+static char *
+candidate_words(const NatCandidate *cand)
+{
+	char buf[WG_ENDPOINT_STRLEN];
+
+	if (!wg_endpoint_is_set(&cand->endpoint))
+		return g_strdup("unknown");
+	return g_strdup_printf("%s (%s)", wg_endpoint_format(&cand->endpoint, buf),
+			       nat_cand_type_to_string(cand->type));
+}
+
+static void
+print_path(Pen *pen, const NatStatusPeer *peer)
+{
+	g_autofree char *local = candidate_words(&peer->local);
+	g_autofree char *remote = candidate_words(&peer->remote);
+	g_autofree char *rtt = nat_text_ms(peer->rtt_ms);
+
+	if (!peer->has_path)
+		return;
+	detail(pen, "path", "%s", path_word(peer));
+	detail(pen, "local", "%s", local);
+	detail(pen, "remote", "%s", remote);
+	if (peer->rtt_ms >= 0)
+		detail(pen, "round trip", "%s", rtt);
+	if (peer->connect_ms >= 0)
+		detail(pen, "connected", "%" G_GINT64_FORMAT " ms after the search began",
+		       peer->connect_ms);
+}
+
+static void
+print_detail(Pen *pen, const NatStatusPeer *peer)
+{
+	char key[WG_KEY_STRLEN], endpoint[WG_ENDPOINT_STRLEN];
+	g_autofree char *age = nat_text_age(peer->last_handshake_s);
+	g_autofree char *rx = nat_text_bytes(peer->rx_bytes);
+	g_autofree char *tx = nat_text_bytes(peer->tx_bytes);
+
+	detail(pen, "peer", "%s", wg_key_format(&peer->public_key, key));
+	if (peer->name)
+		detail(pen, "name", "%s", peer->name);
+	detail(pen, "state", "%s", nat_peer_state_to_string(peer->state));
+	if (*peer->why)
+		detail(pen, "why", "%s", peer->why);
+	print_path(pen, peer);
+	detail(pen, "endpoint", "%s", wg_endpoint_format(&peer->endpoint, endpoint));
+	if (peer->last_handshake_s >= 0)
+		detail(pen, "handshake", "%s ago", age);
+	else
+		detail(pen, "handshake", "none yet");
+	detail(pen, "traffic", "%s received, %s sent", rx, tx);
+	detail(pen, "agent", "%s",
+	       peer->managed ? "yes: this peer's path is looked after"
+			     : "not heard from: its endpoint is left as it is");
+}
+
+/* --- all --- */
+
+static gboolean
+has_match(const NatStatusInterface *iface, const char *peer)
+{
+	for (guint i = 0; i < iface->peers->len; i++)
+		if (nat_status_peer_matches(g_ptr_array_index(iface->peers, i), peer))
+			return TRUE;
+	return FALSE;
+}
+
+static void
+print_matches(Pen *pen, const NatStatusInterface *iface, const char *peer)
+{
+	for (guint i = 0; i < iface->peers->len; i++) {
+		const NatStatusPeer *p = g_ptr_array_index(iface->peers, i);
+
+		if (!nat_status_peer_matches(p, peer))
+			continue;
+		g_string_append_c(pen->out, '\n');
+		print_detail(pen, p);
+	}
+}
+
+char *
+nat_status_to_text(const NatStatus *status, const char *interface, const char *peer,
+		   gboolean colour, guint width)
+{
+	Pen pen = {g_string_new(NULL), MAX(width, MIN_WIDTH), colour};
+
+	for (guint i = 0; i < status->interfaces->len; i++) {
+		const NatStatusInterface *iface = g_ptr_array_index(status->interfaces, i);
+
+		if ((interface && strcmp(iface->name, interface) != 0) ||
+		    (peer && !has_match(iface, peer)))
+			continue;
+		if (pen.out->len > 0)
+			g_string_append_c(pen.out, '\n');
+		print_interface(&pen, iface);
+		if (peer)
+			print_matches(&pen, iface, peer);
+		else
+			print_peers(&pen, iface);
+	}
+	if (status->interfaces->len == 0)
+		g_string_append(pen.out, "no interfaces\n");
+	return g_string_free(pen.out, FALSE);
+}

@@ -32,6 +32,21 @@ internet()
 	END
 }
 
+# make_link NODE-A IF-A NODE-B IF-B: a cable; LAB_DELAY_MS (one way), LAB_JITTER_MS and LAB_LOSS
+# (percent) make it a long one
+make_link()
+{
+	if [ -z "${LAB_DELAY_MS:-}" ]; then
+		ip link add name "$2" netns "$(node_pid "$1")" type veth \
+			peer name "$4" netns "$(node_pid "$3")" || fail "link $1 – $3"
+		return
+	fi
+	[ -x "$NAT_BUILD/tests/lab/delay" ] || fail "$NAT_BUILD/tests/lab/delay is not built"
+	daemon "$1" "delay.$2" "$NAT_BUILD/tests/lab/delay" "$LAB_DELAY_MS" "${LAB_JITTER_MS:-0}" \
+		"${LAB_LOSS:-0}" "$2" "$4" 9 9<"/proc/$(node_pid "$3")/ns/net"
+	wait_until 10 grep -q ready "$(log_of "$1" "delay.$2")" || fail "delay: $(cat "$(log_of "$1" "delay.$2")")"
+}
+
 # net_attach NODE IF ADDRESS…: a link to the internet, with these public addresses, as default route
 net_attach()
 {
@@ -39,8 +54,7 @@ net_attach()
 	shift 2
 	local port=$node
 	[ "$ifname" = eth0 ] || [ "$ifname" = wan ] || port=$node.${ifname:0:1}${ifname: -1}
-	ip link add name "$ifname" netns "$(node_pid "$node")" type veth \
-		peer name "$port" netns "$(node_pid net)" || fail "link $node – net"
+	make_link net "$port" "$node" "$ifname"
 	node_ip net <<-END
 		link set dev $port addrgenmode none
 		link set dev $port up

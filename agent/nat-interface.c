@@ -1,0 +1,729 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Theory of operation. The device is the only source of truth about peers, key, port and mark. Each
+ * snapshot is compared with what is being served: a change of key starts everything anew (it is
+ * another identity), a change of port or mark moves the mux, peers come and go one by one. A
+ * device that vanished or cannot be served leaves `problem` for status, and is read again each
+ * second until it heals.
+ */
+#include "agent/nat-interface.h"
+
+#include <gio/gio.h>
+#include <net/if.h>
+#include <string.h>
+
+#include "agent/nat-log.h"
+#include "agent/nat-mux.h"
+#include "agent/nat-originals.h"
+#include "agent/nat-peer.h"
+#include "agent/nat-resolve.h"
+#include "agent/nat-signal-client.h"
+#include "agent/nat-stun-probe.h"
+
+#define POLL_MS 1000
+/* While a handshake is awaited: often, but never more than a quarter of the time spent reading. */
+#define URGENT_MS 8
+#define URGENT_SHARE 4
+#define DEFAULT_STUN_PORT 3478
+/* At the moment of login only this many peers are written to unasked; a larger network waits for
+ * presence, one round trip later, instead of flooding the server. */
+#define ANNOUNCE_MAX 64
+
+/* Somewhere in the internet, per family (root server A): asks the FIB which address leads out.
+ * Nothing is ever sent there. */
+#define FAR_V4 "198.41.0.4"
+#define FAR_V6 "2001:503:ba3e::2:30"
+
+struct NatInterface {
+	NatInterfaceEnv env;
+	NatConfigInterface config; /* borrowed strings */
+	WgCtl *ctl;
+	WgDevice *device; /* the last snapshot */
+	char *problem;
+	guint poll;
+	gint64 poll_cost_us;
+
+	/* all of this exists while the device is served */
+	gboolean serving;
+	WgKey public_key;
+	guint16 port;
+	guint32 fwmark;
+	NatMux *mux;
+	NatStunProbe *probe;
+	NatSignalClient *signal;
+	NatOriginals *originals;
+	NatPeerEnv peer_env;
+	GHashTable *peers;   /* WgKey* (inside the peer) → NatPeer */
+	GArray *server_stun; /* of WgEndpoint: from the signaling server */
+	GArray *user_stun;   /* of WgEndpoint: --stun */
+	GPtrArray *lookups;  /* of NatResolve */
+	GHashTable *dropped; /* cause → guint64* */
+};
+
+static gboolean on_poll(gpointer user_data);
+static void observe_peers(NatInterface *iface);
+
+static void
+set_problem(NatInterface *iface, const char *text)
+{
+	if (g_strcmp0(iface->problem, text) == 0)
+		return;
+	if (text != NULL)
+		g_warning("%s: %s", iface->config.name, text);
+	else
+		g_message("%s: served again", iface->config.name);
+	g_free(iface->problem);
+	iface->problem = g_strdup(text);
+}
+
+/* ---- what the peers ask of us ---- */
+
+static void
+add_source(NatInterface *iface, GArray *array, const WgEndpoint *dst)
+{
+	WgEndpoint source;
+
+	if (!nat_mux_source_for(iface->mux, dst, &source))
+		return;
+	for (guint i = 0; i < array->len; i++)
+		if (wg_endpoint_equal(&g_array_index(array, WgEndpoint, i), &source))
+			return;
+	g_array_append_val(array, source);
+}
+
+static GArray *
+local_candidates(gpointer user_data)
+{
+	NatInterface *iface = user_data;
+	g_autoptr(GArray) sources = nat_stun_probe_sources(iface->probe);
+	GArray *candidates = nat_stun_probe_candidates(iface->probe);
+	WgEndpoint far;
+
+	if (wg_endpoint_parse_address(FAR_V4, DEFAULT_STUN_PORT, &far))
+		add_source(iface, sources, &far);
+	if (wg_endpoint_parse_address(FAR_V6, DEFAULT_STUN_PORT, &far))
+		add_source(iface, sources, &far);
+	for (guint i = sources->len; i > 0; i--) {
+		NatCandidate cand = {
+		    .type = NAT_CAND_HOST,
+		    .endpoint = g_array_index(sources, WgEndpoint, i - 1),
+		};
+
+		g_array_prepend_val(candidates, cand);
+	}
+	return candidates;
+}
+
+static NatMapping
+local_mapping(gpointer user_data)
+{
+	NatInterface *iface = user_data;
+
+	return nat_stun_probe_mapping(iface->probe);
+}
+
+static gboolean
+use_addresses(const WgEndpoint *addrs, gsize n, gpointer user_data)
+{
+	NatInterface *iface = user_data;
+
+	return iface->env.use_addresses(addrs, n, iface->env.user_data);
+}
+
+static gboolean
+send_body(const WgKey *peer, GBytes *body, gpointer user_data)
+{
+	NatInterface *iface = user_data;
+
+	return iface->signal != NULL && nat_signal_client_send(iface->signal, peer, body);
+}
+
+static const char *
+signal_problem(gpointer user_data)
+{
+	NatInterface *iface = user_data;
+
+	if (nat_signal_client_state(iface->signal) == NAT_SIGNAL_CONNECTED)
+		return NULL;
+	if (nat_signal_client_reason(iface->signal) != NULL)
+		return nat_signal_client_reason(iface->signal);
+	return "connecting to the signaling server";
+}
+
+static gboolean
+write_peer(const WgPeerChange *change, gpointer user_data)
+{
+	NatInterface *iface = user_data;
+	g_autoptr(GError) error = NULL;
+	WgPeer *wg = wg_device_find(iface->device, &change->public_key);
+
+	if (wg == NULL)
+		return FALSE;
+	nat_originals_keep(iface->originals, wg);
+	if (wg_ctl_apply(iface->ctl, change, 1, &error))
+		return TRUE;
+	nat_log_peer(G_LOG_LEVEL_WARNING, iface->config.name, &change->public_key,
+		     "cannot set the endpoint: %s", error->message);
+	return FALSE;
+}
+
+static void
+count_drop(const char *cause, gpointer user_data)
+{
+	NatInterface *iface = user_data;
+	guint64 *count = g_hash_table_lookup(iface->dropped, cause);
+
+	if (count == NULL) {
+		count = g_new0(guint64, 1);
+		g_hash_table_insert(iface->dropped, g_strdup(cause), count);
+	}
+	++*count;
+}
+
+/* ---- polling ---- */
+
+static void
+schedule_poll(NatInterface *iface, guint ms)
+{
+	g_clear_handle_id(&iface->poll, g_source_remove);
+	iface->poll = g_timeout_add(ms, on_poll, iface);
+}
+
+static void
+hurry(gpointer user_data)
+{
+	NatInterface *iface = user_data;
+
+	schedule_poll(iface, MAX(URGENT_MS, (guint)(iface->poll_cost_us * URGENT_SHARE / 1000)));
+}
+
+static gboolean
+any_urgent(NatInterface *iface, gint64 now_us)
+{
+	GHashTableIter iter;
+	gpointer peer;
+
+	g_hash_table_iter_init(&iter, iface->peers);
+	while (g_hash_table_iter_next(&iter, NULL, &peer))
+		if (nat_peer_urgent(peer, now_us))
+			return TRUE;
+	return FALSE;
+}
+
+/* ---- signaling ---- */
+
+static void
+for_each_peer(NatInterface *iface, void (*func)(NatPeer *peer))
+{
+	GHashTableIter iter;
+	gpointer peer;
+
+	g_hash_table_iter_init(&iter, iface->peers);
+	while (g_hash_table_iter_next(&iter, NULL, &peer))
+		func(peer);
+}
+
+static void
+set_offline(NatPeer *peer)
+{
+	nat_peer_presence(peer, FALSE);
+}
+
+static void
+on_signal_state(NatSignalState state, const char *reason, gpointer user_data)
+{
+	NatInterface *iface = user_data;
+
+	if (state == NAT_SIGNAL_CONNECTED) {
+		g_message("%s: at the signaling server %s", iface->config.name,
+			  nat_signal_client_url(iface->signal));
+		if (g_hash_table_size(iface->peers) <= ANNOUNCE_MAX)
+			for_each_peer(iface, nat_peer_signal_connected);
+		return;
+	}
+	if (reason != NULL)
+		g_message("%s: signaling: %s", iface->config.name, reason);
+	if (state == NAT_SIGNAL_WAITING || state == NAT_SIGNAL_DUPLICATE)
+		for_each_peer(iface, set_offline);
+}
+
+static void
+update_stun(NatInterface *iface)
+{
+	g_autoptr(GArray) all = g_array_new(FALSE, FALSE, sizeof(WgEndpoint));
+
+	g_array_append_vals(all, iface->server_stun->data, iface->server_stun->len);
+	g_array_append_vals(all, iface->user_stun->data, iface->user_stun->len);
+	nat_stun_probe_set_servers(iface->probe, (const WgEndpoint *)(gpointer)all->data, all->len);
+}
+
+static void
+on_signal_stun(const WgEndpoint *stun, gsize n, gpointer user_data)
+{
+	NatInterface *iface = user_data;
+
+	g_array_set_size(iface->server_stun, 0);
+	g_array_append_vals(iface->server_stun, stun, (guint)n);
+	update_stun(iface);
+}
+
+static void
+on_signal_presence(const WgKey *key, gboolean online, gpointer user_data)
+{
+	NatInterface *iface = user_data;
+	NatPeer *peer = g_hash_table_lookup(iface->peers, key);
+
+	if (peer != NULL)
+		nat_peer_presence(peer, online);
+}
+
+static void
+on_signal_message(const WgKey *key, const guint8 *body, gsize len, gpointer user_data)
+{
+	NatInterface *iface = user_data;
+	NatPeer *peer = g_hash_table_lookup(iface->peers, key);
+
+	if (peer != NULL)
+		nat_peer_message(peer, body, len);
+	else
+		count_drop("message_stranger", iface);
+}
+
+static const NatSignalFuncs SIGNAL_FUNCS = {
+    .state_changed = on_signal_state,
+    .stun_servers = on_signal_stun,
+    .presence = on_signal_presence,
+    .message = on_signal_message,
+};
+
+/* ---- STUN ---- */
+
+static void
+on_mapping_changed(gpointer user_data)
+{
+	NatInterface *iface = user_data;
+
+	if (iface->serving)
+		for_each_peer(iface, nat_peer_candidates_changed);
+}
+
+static void
+on_stun_resolved(const WgEndpoint *addrs, gsize n, const char *problem, gpointer user_data)
+{
+	NatInterface *iface = user_data;
+
+	if (problem != NULL)
+		g_warning("%s: --stun: %s", iface->config.name, problem);
+	g_array_append_vals(iface->user_stun, addrs, (guint)n);
+	update_stun(iface);
+}
+
+static void
+resolve_stun(NatInterface *iface)
+{
+	for (char **name = iface->config.stun; name != NULL && *name != NULL; name++)
+		g_ptr_array_add(iface->lookups,
+				nat_resolve_start(*name, DEFAULT_STUN_PORT,
+						  iface->env.config->state_dir, &iface->public_key,
+						  on_stun_resolved, iface));
+}
+
+/* ---- serving ---- */
+
+static void
+stop_serving(NatInterface *iface)
+{
+	if (!iface->serving)
+		return;
+	iface->serving = FALSE;
+	g_hash_table_remove_all(iface->peers);
+	g_ptr_array_set_size(iface->lookups, 0);
+	g_clear_pointer(&iface->signal, nat_signal_client_free);
+	g_clear_pointer(&iface->probe, nat_stun_probe_free);
+	g_clear_pointer(&iface->mux, nat_mux_free);
+	g_clear_pointer(&iface->originals, nat_originals_free);
+	wg_key_clear(&iface->peer_env.private_key);
+	g_array_set_size(iface->server_stun, 0);
+	g_array_set_size(iface->user_stun, 0);
+}
+
+static gboolean
+start_serving(NatInterface *iface, GError **error)
+{
+	const WgDevice *dev = iface->device;
+
+	iface->mux = nat_mux_new(iface->env.fib, dev->listen_port, dev->fwmark, error);
+	if (iface->mux == NULL)
+		return FALSE;
+	iface->signal =
+	    nat_signal_client_new(iface->config.signal_url, &dev->private_key, dev->fwmark,
+				  iface->env.config->state_dir, &SIGNAL_FUNCS, iface, error);
+	if (iface->signal == NULL) {
+		g_clear_pointer(&iface->mux, nat_mux_free);
+		return FALSE;
+	}
+	iface->public_key = dev->public_key;
+	iface->port = dev->listen_port;
+	iface->fwmark = dev->fwmark;
+	iface->probe = nat_stun_probe_new(iface->mux, on_mapping_changed, iface);
+	iface->originals = nat_originals_new(iface->env.config->state_dir, &iface->public_key);
+	iface->peer_env = (NatPeerEnv){
+	    .ifname = iface->config.name,
+	    .private_key = dev->private_key,
+	    .public_key = dev->public_key,
+	    .ns = iface->env.ns,
+	    .tun = iface->env.tun,
+	    .mux = iface->mux,
+	    .originals = iface->originals,
+	    .candidates = local_candidates,
+	    .mapping = local_mapping,
+	    .use_addresses = use_addresses,
+	    .send = send_body,
+	    .signal_problem = signal_problem,
+	    .write = write_peer,
+	    .hurry = hurry,
+	    .dropped = count_drop,
+	    .user_data = iface,
+	};
+	iface->serving = TRUE;
+	resolve_stun(iface);
+	observe_peers(iface);
+	nat_signal_client_start(iface->signal);
+	return TRUE;
+}
+
+gboolean
+nat_procnet_has_port(const char *text, guint16 port)
+{
+	g_auto(GStrv) lines = g_strsplit(text, "\n", -1);
+	g_autofree char *want = g_strdup_printf(":%04X", port);
+
+	/* "  sl  local_address rem_address …": " 1234: 00000000:CA6C 00000000:0000 …" */
+	for (char **line = lines; *line != NULL; line++) {
+		char local[80];
+
+		if (sscanf(*line, " %*[^:]: %79s", local) == 1 && g_str_has_suffix(local, want))
+			return TRUE;
+	}
+	return FALSE;
+}
+
+static gboolean
+port_is_bound(guint16 port)
+{
+	static const char *const FILES[] = {"/proc/self/net/udp", "/proc/self/net/udp6"};
+
+	for (guint i = 0; i < G_N_ELEMENTS(FILES); i++) {
+		g_autofree char *text = NULL;
+
+		if (g_file_get_contents(FILES[i], &text, NULL, NULL) &&
+		    nat_procnet_has_port(text, port))
+			return TRUE;
+	}
+	return FALSE;
+}
+
+/* One line when the device cannot be served now, else NULL. `fatal`: waiting will not heal it. */
+static char *
+device_problem(const WgDevice *dev, gboolean *fatal)
+{
+	*fatal = FALSE;
+	if (wg_key_is_zero(&dev->private_key))
+		return g_strdup_printf("no private key is set: wg set %s private-key FILE",
+				       dev->name);
+	if (dev->listen_port == 0)
+		return g_strdup_printf("no listen port yet: bring the interface up: "
+				       "ip link set %s up",
+				       dev->name);
+	if (!port_is_bound(dev->listen_port)) {
+		*fatal = TRUE;
+		return g_strdup_printf("UDP port %u is not bound in this network namespace: the "
+				       "interface is down (ip link set %s up), or it was made in "
+				       "another namespace and its socket is there: run the agent "
+				       "there",
+				       dev->listen_port, dev->name);
+	}
+	return NULL;
+}
+
+/* ---- following the device ---- */
+
+static void
+remove_peer(NatInterface *iface, const WgKey *key)
+{
+	WgKey copy = *key; /* it lives in the peer */
+
+	nat_signal_client_remove_interest(iface->signal, &copy);
+	nat_originals_forget(iface->originals, &copy);
+	g_hash_table_remove(iface->peers, &copy);
+}
+
+static void
+drop_absent_peers(NatInterface *iface)
+{
+	g_autoptr(GPtrArray) gone = g_ptr_array_new();
+	GHashTableIter iter;
+	gpointer key;
+
+	g_hash_table_iter_init(&iter, iface->peers);
+	while (g_hash_table_iter_next(&iter, &key, NULL))
+		if (wg_device_find(iface->device, key) == NULL)
+			g_ptr_array_add(gone, key);
+	for (guint i = 0; i < gone->len; i++)
+		remove_peer(iface, g_ptr_array_index(gone, i));
+}
+
+static void
+add_peer(NatInterface *iface, const WgKey *key)
+{
+	NatPeer *peer =
+	    nat_peer_new(&iface->peer_env, key, nat_config_peer_name(iface->env.config, key));
+
+	g_hash_table_insert(iface->peers, (gpointer)nat_peer_key(peer), peer);
+	nat_signal_client_add_interest(iface->signal, key);
+}
+
+static void
+observe_peers(NatInterface *iface)
+{
+	gint64 now = g_get_monotonic_time(), real_s = g_get_real_time() / G_USEC_PER_SEC;
+
+	drop_absent_peers(iface);
+	for (guint i = 0; i < iface->device->peers->len; i++) {
+		const WgPeer *wg = g_ptr_array_index(iface->device->peers, i);
+		NatPeer *peer = g_hash_table_lookup(iface->peers, &wg->public_key);
+
+		if (peer == NULL) {
+			add_peer(iface, &wg->public_key);
+			peer = g_hash_table_lookup(iface->peers, &wg->public_key);
+		}
+		nat_peer_observe(peer, wg, now, real_s);
+	}
+}
+
+/* Whether some peer waits for its agent: then our mapping must stay true. */
+static void
+update_keep(NatInterface *iface)
+{
+	GHashTableIter iter;
+	gpointer peer;
+	gboolean keep = FALSE;
+
+	g_hash_table_iter_init(&iter, iface->peers);
+	while (!keep && g_hash_table_iter_next(&iter, NULL, &peer))
+		keep = nat_peer_state(peer) != NAT_PEER_CONNECTED;
+	nat_stun_probe_set_keep(iface->probe, keep);
+}
+
+static void
+follow_settings(NatInterface *iface)
+{
+	const WgDevice *dev = iface->device;
+	g_autoptr(GError) error = NULL;
+	gboolean moved = FALSE;
+
+	if (!wg_key_equal(&dev->public_key, &iface->public_key)) {
+		g_message("%s: the private key changed: starting over", iface->config.name);
+		stop_serving(iface);
+		return;
+	}
+	if (dev->listen_port != iface->port) {
+		g_message("%s: listen port %u → %u", iface->config.name, iface->port,
+			  dev->listen_port);
+		iface->port = dev->listen_port;
+		moved = nat_mux_set_port(iface->mux, iface->port, &error);
+	}
+	if (dev->fwmark != iface->fwmark && error == NULL) {
+		g_message("%s: fwmark 0x%x → 0x%x", iface->config.name, iface->fwmark, dev->fwmark);
+		iface->fwmark = dev->fwmark;
+		nat_signal_client_set_fwmark(iface->signal, iface->fwmark);
+		moved = nat_mux_set_fwmark(iface->mux, iface->fwmark, &error);
+	}
+	if (error != NULL)
+		set_problem(iface, error->message);
+	if (moved)
+		nat_interface_network_changed(iface);
+}
+
+static void
+serve_snapshot(NatInterface *iface)
+{
+	g_autoptr(GError) error = NULL;
+	g_autofree char *problem = NULL;
+	gboolean fatal;
+
+	/* The check of the port costs a read of all of /proc/net/udp: only when something is new.
+	 */
+	if (iface->problem != NULL || !iface->serving || iface->device->listen_port != iface->port)
+		problem = device_problem(iface->device, &fatal);
+	if (problem != NULL) {
+		set_problem(iface, problem);
+		return;
+	}
+	if (iface->problem != NULL)
+		set_problem(iface, NULL);
+	if (iface->serving)
+		follow_settings(iface);
+	if (!iface->serving) {
+		if (!start_serving(iface, &error))
+			set_problem(iface, error->message);
+		return;
+	}
+	observe_peers(iface);
+	update_keep(iface);
+}
+
+static gboolean
+on_poll(gpointer user_data)
+{
+	NatInterface *iface = user_data;
+	g_autoptr(GError) error = NULL;
+	gint64 began = g_get_monotonic_time();
+	WgDevice *device = wg_ctl_read(iface->ctl, &error);
+
+	iface->poll = 0;
+	iface->poll_cost_us = g_get_monotonic_time() - began;
+	if (device == NULL) {
+		set_problem(iface, error->message);
+	} else {
+		wg_device_free(iface->device);
+		iface->device = device;
+		serve_snapshot(iface);
+	}
+	if (iface->serving && any_urgent(iface, g_get_monotonic_time()))
+		hurry(iface);
+	else
+		schedule_poll(iface, POLL_MS);
+	return G_SOURCE_REMOVE;
+}
+
+void
+nat_interface_network_changed(NatInterface *iface)
+{
+	if (!iface->serving)
+		return;
+	nat_stun_probe_run(iface->probe, TRUE);
+	nat_signal_client_kick(iface->signal, FALSE);
+	for_each_peer(iface, nat_peer_network_changed);
+}
+
+void
+nat_interface_collect_addresses(NatInterface *iface, GArray *addrs)
+{
+	GHashTableIter iter;
+	gpointer peer;
+
+	g_hash_table_iter_init(&iter, iface->peers);
+	while (g_hash_table_iter_next(&iter, NULL, &peer)) {
+		const GArray *own = nat_peer_addresses(peer);
+
+		g_array_append_vals(addrs, own->data, own->len);
+	}
+}
+
+/* ---- life ---- */
+
+NatInterface *
+nat_interface_new(const NatInterfaceEnv *env, const NatConfigInterface *config, GError **error)
+{
+	g_autoptr(NatInterface) iface = g_new0(NatInterface, 1);
+	g_autofree char *problem = NULL;
+	gboolean fatal;
+
+	iface->env = *env;
+	iface->config = *config;
+	iface->peers =
+	    g_hash_table_new_full(wg_key_hash, wg_key_equal, NULL, (GDestroyNotify)nat_peer_free);
+	iface->server_stun = g_array_new(FALSE, FALSE, sizeof(WgEndpoint));
+	iface->user_stun = g_array_new(FALSE, FALSE, sizeof(WgEndpoint));
+	iface->lookups = g_ptr_array_new_with_free_func((GDestroyNotify)nat_resolve_cancel);
+	iface->dropped = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, g_free);
+	iface->ctl = wg_ctl_new(config->name);
+	iface->device = wg_ctl_read(iface->ctl, error);
+	if (iface->device == NULL)
+		return NULL;
+	problem = device_problem(iface->device, &fatal);
+	if (problem != NULL && fatal) {
+		g_set_error(error, G_IO_ERROR, G_IO_ERROR_FAILED, "%s: %s", config->name, problem);
+		return NULL;
+	}
+	if (problem != NULL)
+		set_problem(iface, problem);
+	else if (!start_serving(iface, error))
+		return NULL;
+	schedule_poll(iface, POLL_MS);
+	return g_steal_pointer(&iface);
+}
+
+void
+nat_interface_free(NatInterface *iface)
+{
+	if (iface == NULL)
+		return;
+	g_clear_handle_id(&iface->poll, g_source_remove);
+	stop_serving(iface);
+	g_hash_table_unref(iface->peers);
+	g_array_unref(iface->server_stun);
+	g_array_unref(iface->user_stun);
+	g_ptr_array_unref(iface->lookups);
+	g_hash_table_unref(iface->dropped);
+	wg_device_free(iface->device);
+	wg_ctl_free(iface->ctl);
+	g_free(iface->problem);
+	g_free(iface);
+}
+
+/* ---- status ---- */
+
+static void
+status_counters(NatInterface *iface, NatStatusInterface *out)
+{
+	GHashTableIter iter;
+	gpointer cause, count;
+
+	for (guint i = 0; i < NAT_MUX_N_COUNTERS; i++)
+		nat_status_set_counter(out, nat_mux_counter_name(i),
+				       nat_mux_counter(iface->mux, i));
+	g_hash_table_iter_init(&iter, iface->dropped);
+	while (g_hash_table_iter_next(&iter, &cause, &count)) {
+		g_autofree char *name = g_strconcat("drop_", cause, NULL);
+
+		nat_status_set_counter(out, name, *(guint64 *)count);
+	}
+}
+
+static void
+status_serving(NatInterface *iface, NatStatusInterface *out)
+{
+	g_autoptr(GArray) candidates = local_candidates(iface);
+	g_autoptr(GArray) public_endpoints = nat_stun_probe_public(iface->probe);
+
+	out->signal_state =
+	    g_strdup(nat_signal_state_to_string(nat_signal_client_state(iface->signal)));
+	out->signal_reason = g_strdup(nat_signal_client_reason(iface->signal));
+	out->mapping = nat_stun_probe_mapping(iface->probe);
+	g_array_append_vals(out->candidates, candidates->data, candidates->len);
+	g_array_append_vals(out->public_endpoints, public_endpoints->data, public_endpoints->len);
+	status_counters(iface, out);
+	for (guint i = 0; i < iface->device->peers->len; i++) {
+		const WgPeer *wg = g_ptr_array_index(iface->device->peers, i);
+		NatPeer *peer = g_hash_table_lookup(iface->peers, &wg->public_key);
+
+		if (peer != NULL)
+			nat_peer_status(peer, wg, nat_status_add_peer(out, &wg->public_key));
+	}
+}
+
+void
+nat_interface_status(NatInterface *iface, NatStatus *status)
+{
+	NatStatusInterface *out = nat_status_add_interface(status, iface->config.name);
+
+	out->problem = g_strdup(iface->problem);
+	out->public_key = iface->device->public_key;
+	out->listen_port = iface->device->listen_port;
+	out->backend = g_strdup(wg_backend_to_string(iface->device->backend));
+	out->signal_url = g_strdup(iface->config.signal_url);
+	if (iface->serving)
+		status_serving(iface, out);
+}

@@ -1,0 +1,44 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * NatInterface: one WireGuard device: its peers, its mux on port P, its STUN probe and its
+ * connection to the signaling server. Follows the device by reading it (WireGuard has no
+ * notifications): once a second, faster while a handshake is awaited.
+ * Host thread only.
+ */
+#pragma once
+
+#include "agent/nat-config.h"
+#include "agent/nat-fib.h"
+#include "agent/nat-ice-ns.h"
+#include "agent/nat-status.h"
+#include "agent/nat-tun.h"
+
+typedef struct NatInterface NatInterface;
+
+/* What the daemon lends its interfaces. */
+typedef struct {
+	NatIceNs *ns;
+	NatTun *tun;
+	NatFib *fib;
+	const NatConfig *config;
+	/* Makes the ICE namespace carry the addresses of all searches and these. */
+	gboolean (*use_addresses)(const WgEndpoint *addrs, gsize n, gpointer user_data);
+	gpointer user_data;
+} NatInterfaceEnv;
+
+/* Fails with one line when the device is missing, is no WireGuard, lacks permission, has no key,
+ * or lives in another network namespace. The caller holds its lock (nat-lock). What can heal (the
+ * interface is down, the server is unreachable) does not fail: it shows in status. */
+NatInterface *nat_interface_new(const NatInterfaceEnv *env, const NatConfigInterface *config,
+				GError **error);
+void nat_interface_free(NatInterface *iface);
+/* Addresses, links, routes or rules changed. */
+void nat_interface_network_changed(NatInterface *iface);
+/* Adds the addresses that running searches use to `addrs` (of WgEndpoint). */
+void nat_interface_collect_addresses(NatInterface *iface, GArray *addrs);
+void nat_interface_status(NatInterface *iface, NatStatus *status);
+
+/* Pure: whether the text of /proc/net/udp or udp6 shows a socket bound to port. */
+gboolean nat_procnet_has_port(const char *text, guint16 port);
+
+G_DEFINE_AUTOPTR_CLEANUP_FUNC(NatInterface, nat_interface_free)

@@ -1,0 +1,64 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * NatMux: all STUN of one WireGuard interface, on WireGuard's own port P.
+ *
+ * Three kinds of client share the port: searches (libnice, through the TUN), the STUN probe and
+ * the path probers. A client may own a ufrag: requests whose USERNAME starts with it are its own.
+ * Responses go to whoever sent the transaction. Everything else is dropped and counted.
+ *
+ * The mux enforces, for every packet of every client, the rule of DESIGN §2: a packet to (or from) R
+ * carries the address that the FIB, asked with WireGuard's fwmark and no source, answers for R; R is
+ * no address of ours, no tunnel leads to it; and what goes out per destination is capped.
+ *
+ * Host thread only. Callbacks come from the main loop; a client may be freed inside them.
+ */
+#pragma once
+
+#include "agent/nat-fib.h"
+#include "agent/nat-packet.h"
+#include "agent/nat-stun.h"
+
+typedef struct NatMux NatMux;
+typedef struct NatMuxClient NatMuxClient;
+
+typedef struct {
+	/* A Binding request for our ufrag; integrity not yet verified. */
+	void (*request)(const NatUdp *pkt, const NatStun *stun, gpointer user_data);
+	/* A response to a transaction of ours, from the address it was sent to. */
+	void (*response)(const NatUdp *pkt, const NatStun *stun, gpointer user_data);
+} NatMuxFuncs;
+
+/* Why packets were dropped, and what passed; nat_mux_counter_name() for status. */
+typedef enum {
+	NAT_MUX_IN,		   /* STUN packets received on P */
+	NAT_MUX_OUT,		   /* STUN packets sent from P */
+	NAT_MUX_IN_BYTES,	   /* their payloads: all that ever crosses the agent, to be held against */
+	NAT_MUX_OUT_BYTES,	   /* WireGuard's own counters */
+	NAT_MUX_DROP_MALFORMED,	   /* not STUN after all */
+	NAT_MUX_DROP_STRANGER,	   /* a request for no ufrag of ours */
+	NAT_MUX_DROP_UNASKED,	   /* a response to no transaction of ours, or from elsewhere */
+	NAT_MUX_DROP_SOURCE,	   /* WireGuard's packets would carry another source address */
+	NAT_MUX_DROP_DESTINATION,  /* refused: bogus, ours, through a tunnel, no route */
+	NAT_MUX_DROP_RATE,	   /* the cap per destination */
+	NAT_MUX_DROP_SEND,	   /* the kernel refused */
+	NAT_MUX_N_COUNTERS,
+} NatMuxCounter;
+
+NatMux *nat_mux_new(NatFib *fib, guint16 port, guint32 fwmark, GError **error);
+void nat_mux_free(NatMux *mux); /* every client must have been freed */
+gboolean nat_mux_set_port(NatMux *mux, guint16 port, GError **error);
+gboolean nat_mux_set_fwmark(NatMux *mux, guint32 fwmark, GError **error);
+guint16 nat_mux_port(const NatMux *mux);
+guint64 nat_mux_counter(const NatMux *mux, NatMuxCounter counter);
+const char *nat_mux_counter_name(NatMuxCounter counter);
+
+/* ufrag: NULL, or unique among the mux's clients (copied). */
+NatMuxClient *nat_mux_client_new(NatMux *mux, const char *ufrag, const NatMuxFuncs *funcs,
+				 gpointer user_data);
+void nat_mux_client_free(NatMuxClient *client);
+/* Sends STUN from src's address and port P. FALSE when it was dropped (and counted). */
+gboolean nat_mux_client_send(NatMuxClient *client, const WgEndpoint *src, const WgEndpoint *dst,
+			     const guint8 *payload, gsize len);
+/* The address that WireGuard's packets to dst will carry (port set to P). FALSE when dst is refused:
+ * bogus, one of our own, routed into a tunnel, or unreachable. */
+gboolean nat_mux_source_for(NatMux *mux, const WgEndpoint *dst, WgEndpoint *source);

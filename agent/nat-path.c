@@ -1,0 +1,319 @@
+/* SPDX-License-Identifier: MIT */
+#include "agent/nat-path.h"
+
+#include <string.h>
+
+#define SEC ((gint64)G_USEC_PER_SEC)
+#define LIVE_US (180 * SEC)	    /* REJECT_AFTER_TIME */
+#define SLOT_US (5500 * SEC / 1000) /* REKEY_TIMEOUT 5 s, and what a snapshot lags */
+/* Retries inside one proof: the first initiation may be lost, or meet a NAT still shut. */
+#define RETRY_1_US (1500 * SEC / 1000)
+#define RETRY_2_US (4 * SEC)
+#define PROOF_US (8 * SEC)
+/* After a proof, late packets of a pair that ICE left may roam the kernel back: for so long the
+ * wanted endpoint is written again, at most this often. */
+#define SETTLE_US (3 * SEC)
+#define SETTLE_WRITES 10
+#define KEEPALIVE_S 25
+
+struct NatPath {
+	WgKey peer;
+	NatPathFuncs funcs;
+	gpointer user_data;
+	NatPathPhase phase;
+
+	/* what was seen */
+	gboolean seen;
+	WgEndpoint endpoint;
+	guint16 keepalive;
+	gint64 handshake_s, handshake_ns; /* as the device says it, for comparing only */
+	guint64 rx, tx;
+	gint64 first_us, handshake_us, rx_us, tx_us;
+	gboolean roamed;
+
+	/* what is wanted */
+	WgEndpoint wanted, before; /* before: what the try replaced, for the roll-back */
+	gint64 tried_us, wrote_us;
+	guint attempts, settle_writes;
+	gboolean was_live;	/* at the time of the try */
+	gint64 base_s, base_ns; /* handshake at the time of the try */
+	guint64 base_rx;
+};
+
+NatPath *
+nat_path_new(const WgKey *peer, const NatPathFuncs *funcs, gpointer user_data)
+{
+	NatPath *path = g_new0(NatPath, 1);
+
+	path->peer = *peer;
+	path->funcs = *funcs;
+	path->user_data = user_data;
+	return path;
+}
+
+void
+nat_path_free(NatPath *path)
+{
+	g_free(path);
+}
+
+gboolean
+nat_path_live(const NatPath *path, gint64 now_us)
+{
+	return path->handshake_us != 0 && now_us - path->handshake_us < LIVE_US;
+}
+
+/* Whether WireGuard may have sent an initiation in the last 5 s, so that it would not send another.
+ * A keepalive burns the slot even without an endpoint. When in doubt, yes: without a session a
+ * replaced peer loses nothing. */
+static gboolean
+slot_burned(const NatPath *path, gint64 now_us)
+{
+	if (path->keepalive != 0)
+		return TRUE;
+	if (path->wrote_us != 0 && now_us - path->wrote_us < SLOT_US)
+		return TRUE;
+	if (!wg_endpoint_is_set(&path->endpoint))
+		return FALSE;
+	return now_us - path->first_us < SLOT_US ||
+	       (path->tx_us != 0 && now_us - path->tx_us < SLOT_US);
+}
+
+/* `initiate`: a handshake shall start now, whatever it costs. */
+static void
+write_wanted(NatPath *path, gboolean initiate, gint64 now_us)
+{
+	WgPeerChange change = {
+	    .public_key = path->peer,
+	    .flags = WG_CHANGE_ENDPOINT | WG_CHANGE_KEEPALIVE,
+	    .endpoint = path->wanted,
+	    .keepalive = path->keepalive != 0 ? path->keepalive : KEEPALIVE_S,
+	};
+
+	if (nat_path_live(path, now_us))
+		change.flags |= WG_CHANGE_REARM;
+	else if (initiate && slot_burned(path, now_us))
+		change.flags |= WG_CHANGE_REPLACE;
+	path->wrote_us = now_us;
+	path->roamed = FALSE;
+	path->funcs.write(&change, path->user_data);
+}
+
+void
+nat_path_try(NatPath *path, const WgEndpoint *remote, gint64 now_us)
+{
+	gboolean proving = path->phase == NAT_PATH_PROVING;
+
+	if (proving && wg_endpoint_equal(&path->wanted, remote))
+		return;
+	if (!proving) {
+		path->before = path->endpoint;
+		path->was_live = nat_path_live(path, now_us);
+		path->base_s = path->handshake_s;
+		path->base_ns = path->handshake_ns;
+		path->base_rx = path->rx;
+	}
+	path->wanted = *remote;
+	path->phase = NAT_PATH_PROVING;
+	path->tried_us = now_us;
+	path->attempts = 1;
+	path->settle_writes = 0;
+	/* ICE found a better pair while the first one's handshake is under way: both work, so let
+	 * that handshake finish instead of starting over. */
+	write_wanted(path, !proving, now_us);
+}
+
+void
+nat_path_adopt(NatPath *path, gint64 now_us)
+{
+	path->wanted = path->endpoint;
+	path->phase = NAT_PATH_PROVEN;
+	path->tried_us = 0;
+}
+
+void
+nat_path_reset(NatPath *path)
+{
+	path->phase = NAT_PATH_IDLE;
+	memset(&path->wanted, 0, sizeof path->wanted);
+}
+
+static gboolean
+has_proof(const NatPath *path)
+{
+	if (path->handshake_s != path->base_s || path->handshake_ns != path->base_ns)
+		return path->handshake_s != 0;
+	/* An idle move proves itself by the other end's bytes; the endpoint must have stayed. */
+	return path->was_live && path->rx > path->base_rx &&
+	       wg_endpoint_equal(&path->endpoint, &path->wanted);
+}
+
+static void
+roll_back(NatPath *path)
+{
+	WgPeerChange change = {
+	    .public_key = path->peer,
+	    .flags = WG_CHANGE_ENDPOINT,
+	    .endpoint = path->before,
+	};
+
+	nat_path_reset(path);
+	if (wg_endpoint_is_set(&path->before) && !wg_endpoint_equal(&path->before, &path->endpoint))
+		path->funcs.write(&change, path->user_data);
+	path->funcs.disproved(path->user_data);
+}
+
+static void
+step_proving(NatPath *path, gint64 now_us)
+{
+	gint64 age = now_us - path->tried_us;
+
+	if (has_proof(path)) {
+		path->phase = NAT_PATH_PROVEN;
+		path->funcs.proven(path->user_data);
+		return;
+	}
+	if (age > PROOF_US) {
+		roll_back(path);
+		return;
+	}
+	if ((path->attempts == 1 && age > RETRY_1_US) ||
+	    (path->attempts == 2 && age > RETRY_2_US)) {
+		path->attempts++;
+		write_wanted(path, TRUE, now_us);
+	}
+}
+
+static void
+step_proven(NatPath *path, gint64 now_us)
+{
+	gboolean there = wg_endpoint_equal(&path->endpoint, &path->wanted);
+
+	if (!nat_path_live(path, now_us)) {
+		if (!wg_endpoint_is_set(&path->wanted)) {
+			path->phase = NAT_PATH_IDLE;
+		} else if (path->handshake_s == 0) {
+			/* Somebody made the peer anew (wg setconf): same path, new session. */
+			WgEndpoint wanted = path->wanted;
+
+			nat_path_reset(path);
+			nat_path_try(path, &wanted, now_us);
+		} else {
+			nat_path_reset(path);
+		}
+		return;
+	}
+	if (there || path->tried_us == 0)
+		return;
+	if (now_us - path->tried_us < SETTLE_US && path->settle_writes < SETTLE_WRITES) {
+		path->settle_writes++;
+		write_wanted(path, FALSE, now_us);
+	} else {
+		/* The kernel roams on authenticated packets only: that is where the peer is. */
+		path->wanted = path->endpoint;
+	}
+}
+
+static void
+note_handshake(NatPath *path, const WgPeer *wg, gint64 now_us, gint64 real_s)
+{
+	if (wg->last_handshake_s == path->handshake_s &&
+	    wg->last_handshake_ns == path->handshake_ns)
+		return;
+	if (wg->last_handshake_s == 0) {
+		path->handshake_us = 0;
+	} else if (!path->seen) {
+		gint64 age_s = MAX(real_s - wg->last_handshake_s, 0);
+
+		/* Monotonic time may be younger than the handshake is old: keep it above zero. */
+		path->handshake_us = MAX(now_us - MIN(age_s, 3600) * SEC, 1);
+		if (age_s * SEC >= LIVE_US)
+			path->handshake_us = 0;
+	} else {
+		path->handshake_us = now_us;
+	}
+	path->handshake_s = wg->last_handshake_s;
+	path->handshake_ns = wg->last_handshake_ns;
+}
+
+void
+nat_path_observe(NatPath *path, const WgPeer *wg, gint64 now_us, gint64 real_s)
+{
+	if (!path->seen)
+		path->first_us = now_us;
+	note_handshake(path, wg, now_us, real_s);
+	if (path->seen && wg->rx_bytes > path->rx)
+		path->rx_us = now_us;
+	if (path->seen && wg->tx_bytes > path->tx)
+		path->tx_us = now_us;
+	if (path->seen && wg_endpoint_is_set(&wg->endpoint) &&
+	    !wg_endpoint_equal(&path->endpoint, &wg->endpoint))
+		path->roamed = !wg_endpoint_equal(&wg->endpoint, &path->wanted);
+	/* A replaced peer starts from zero, and so must the proof by bytes. */
+	path->base_rx = MIN(path->base_rx, wg->rx_bytes);
+	path->rx = wg->rx_bytes;
+	path->tx = wg->tx_bytes;
+	path->endpoint = wg->endpoint;
+	path->keepalive = wg->keepalive;
+	path->seen = TRUE;
+	switch (path->phase) {
+	case NAT_PATH_IDLE:
+		break;
+	case NAT_PATH_PROVING:
+		step_proving(path, now_us);
+		break;
+	case NAT_PATH_PROVEN:
+		step_proven(path, now_us);
+		break;
+	}
+}
+
+NatPathPhase
+nat_path_phase(const NatPath *path)
+{
+	return path->phase;
+}
+
+const WgEndpoint *
+nat_path_endpoint(const NatPath *path)
+{
+	return &path->endpoint;
+}
+
+const WgEndpoint *
+nat_path_wanted(const NatPath *path)
+{
+	return &path->wanted;
+}
+
+gint64
+nat_path_handshake_us(const NatPath *path)
+{
+	return path->handshake_us;
+}
+
+gint64
+nat_path_rx_us(const NatPath *path)
+{
+	return path->rx_us;
+}
+
+gint64
+nat_path_tx_us(const NatPath *path)
+{
+	return path->tx_us;
+}
+
+gboolean
+nat_path_roamed(const NatPath *path)
+{
+	return path->roamed;
+}
+
+gboolean
+nat_path_urgent(const NatPath *path, gint64 now_us)
+{
+	return path->phase == NAT_PATH_PROVING ||
+	       (path->phase == NAT_PATH_PROVEN && path->tried_us != 0 &&
+		now_us - path->tried_us < SETTLE_US);
+}

@@ -1,0 +1,69 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * NatPath: one peer's endpoint in WireGuard: how it is written, and when it counts as working.
+ *
+ * ICE proposes (nat_path_try), WireGuard disposes: an endpoint counts as proven when a handshake
+ * completes or authenticated bytes arrive on it (DESIGN §3). How it is written depends on what
+ * WireGuard did lately:
+ *
+ *   a session is live              endpoint, keepalive 0 then n in one message: a packet leaves at once
+ *   no session, slot free          endpoint and keepalive in one message: an initiation leaves at once
+ *   no session, slot burned        the peer is replaced in one transaction (WireGuard sends at most
+ *                                  one initiation per 5 s and peer)
+ *
+ *   IDLE ──try──▶ PROVING ──handshake or bytes──▶ PROVEN ──session dies──▶ IDLE
+ *                    └──no proof in 8 s──▶ IDLE (rolled back)
+ *
+ * All of it is driven by snapshots of the device (nat_path_observe) with the time as an argument; the
+ * only effect is the `write` function. Proven by tests/vm/wg-table. One thread.
+ */
+#pragma once
+
+#include "wgctl/wg-ctl.h"
+
+typedef struct NatPath NatPath;
+
+typedef enum {
+	NAT_PATH_IDLE,
+	NAT_PATH_PROVING,
+	NAT_PATH_PROVEN,
+} NatPathPhase;
+
+typedef struct {
+	/* Applies one change to the device. FALSE: it was refused (logged by the callee). */
+	gboolean (*write)(const WgPeerChange *change, gpointer user_data);
+	/* The tried endpoint works. */
+	void (*proven)(gpointer user_data);
+	/* No handshake in time: WireGuard's packets do not pass where STUN did. Rolled back. */
+	void (*disproved)(gpointer user_data);
+} NatPathFuncs;
+
+NatPath *nat_path_new(const WgKey *peer, const NatPathFuncs *funcs, gpointer user_data);
+void nat_path_free(NatPath *path);
+
+/* A snapshot of the peer. now_us: monotonic; real_s: CLOCK_REALTIME seconds, used once, to date the
+ * handshake found at the first sight. */
+void nat_path_observe(NatPath *path, const WgPeer *wg, gint64 now_us, gint64 real_s);
+/* Writes the endpoint and waits for proof. */
+void nat_path_try(NatPath *path, const WgEndpoint *remote, gint64 now_us);
+/* Makes WireGuard's present endpoint the one to keep (adopted or confirmed, nothing is written
+ * but a missing keepalive). */
+void nat_path_adopt(NatPath *path, gint64 now_us);
+/* Forget what was tried; the device is left as it is. */
+void nat_path_reset(NatPath *path);
+
+NatPathPhase nat_path_phase(const NatPath *path);
+/* A WireGuard session exists: a handshake younger than 180 s (REJECT_AFTER_TIME). */
+gboolean nat_path_live(const NatPath *path, gint64 now_us);
+/* As the device has it. */
+const WgEndpoint *nat_path_endpoint(const NatPath *path);
+/* What was last tried or adopted. Unset: nothing. */
+const WgEndpoint *nat_path_wanted(const NatPath *path);
+/* Monotonic time of the last handshake and of the last received byte; 0: never seen. */
+gint64 nat_path_handshake_us(const NatPath *path);
+gint64 nat_path_rx_us(const NatPath *path);
+gint64 nat_path_tx_us(const NatPath *path);
+/* The kernel moved the endpoint by itself since the last write (roaming). */
+gboolean nat_path_roamed(const NatPath *path);
+/* Whether the next observation should come soon (PROVING or settling). */
+gboolean nat_path_urgent(const NatPath *path, gint64 now_us);

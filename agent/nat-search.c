@@ -1,0 +1,184 @@
+/* SPDX-License-Identifier: MIT */
+#include "agent/nat-search.h"
+
+#include <gio/gio.h>
+#include <string.h>
+
+#define HELD_MAX 8
+
+typedef struct {
+	WgEndpoint src, dst;
+	gsize len;
+	guint8 payload[NAT_STUN_MAX];
+} Held;
+
+struct NatSearch {
+	NatIceNs *ns;
+	NatMux *mux;
+	NatTunPort *port;
+	NatMuxClient *client;
+	NatIce *ice;
+	gboolean ready; /* libnice's sockets are bound */
+	char *ufrag, *pwd;
+	NatSearchFuncs funcs;
+	gpointer user_data;
+	GPtrArray *held; /* of Held: requests that came before the NiceAgent */
+};
+
+/* libnice → wire */
+static void
+on_tun(const NatUdp *pkt, gpointer user_data)
+{
+	NatSearch *search = user_data;
+
+	nat_mux_client_send(search->client, &pkt->src, &pkt->dst, pkt->payload, pkt->len);
+}
+
+/* wire → libnice */
+static void
+on_request(const NatUdp *pkt, const NatStun *stun, gpointer user_data)
+{
+	NatSearch *search = user_data;
+	Held *held;
+
+	if (search->ready) {
+		nat_tun_port_deliver(search->port, &pkt->src, &pkt->dst, pkt->payload, pkt->len);
+		return;
+	}
+	if (search->held->len >= HELD_MAX || pkt->len > NAT_STUN_MAX ||
+	    !nat_stun_check_integrity(pkt->payload, pkt->len, search->pwd))
+		return;
+	held = g_new(Held, 1);
+	held->src = pkt->src;
+	held->dst = pkt->dst;
+	held->len = pkt->len;
+	memcpy(held->payload, pkt->payload, pkt->len);
+	g_ptr_array_add(search->held, held);
+}
+
+static void
+on_response(const NatUdp *pkt, const NatStun *stun, gpointer user_data)
+{
+	NatSearch *search = user_data;
+
+	nat_tun_port_deliver(search->port, &pkt->src, &pkt->dst, pkt->payload, pkt->len);
+}
+
+static const NatMuxFuncs MUX_FUNCS = {
+    .request = on_request,
+    .response = on_response,
+};
+
+static void
+deliver_held(NatSearch *search)
+{
+	for (guint i = 0; i < search->held->len; i++) {
+		const Held *held = g_ptr_array_index(search->held, i);
+
+		nat_tun_port_deliver(search->port, &held->src, &held->dst, held->payload,
+				     held->len);
+	}
+	g_ptr_array_set_size(search->held, 0);
+}
+
+static void
+on_ready(gpointer user_data)
+{
+	NatSearch *search = user_data;
+
+	search->ready = TRUE;
+	deliver_held(search);
+}
+
+static void
+on_selected(const WgEndpoint *local, const NatCandidate *remote, gpointer user_data)
+{
+	NatSearch *search = user_data;
+	WgEndpoint on_p = *local;
+
+	wg_endpoint_set_port(&on_p, nat_mux_port(search->mux));
+	search->funcs.selected(&on_p, remote, search->user_data);
+}
+
+static void
+on_failed(gpointer user_data)
+{
+	NatSearch *search = user_data;
+
+	search->funcs.failed(search->user_data);
+}
+
+static const NatIceFuncs ICE_FUNCS = {
+    .ready = on_ready,
+    .selected = on_selected,
+    .failed = on_failed,
+};
+
+NatSearch *
+nat_search_new(NatIceNs *ns, NatTun *tun, NatMux *mux, const char *ufrag, const char *pwd,
+	       const NatSearchFuncs *funcs, gpointer user_data, GError **error)
+{
+	NatSearch *search = g_new0(NatSearch, 1);
+
+	search->port = nat_tun_port_new(tun, on_tun, search);
+	if (search->port == NULL) {
+		g_free(search);
+		g_set_error(error, G_IO_ERROR, G_IO_ERROR_FAILED,
+			    "too many searches at once: no private port is free");
+		return NULL;
+	}
+	search->ns = ns;
+	search->mux = mux;
+	search->ufrag = g_strdup(ufrag);
+	search->pwd = g_strdup(pwd);
+	search->funcs = *funcs;
+	search->user_data = user_data;
+	search->held = g_ptr_array_new_with_free_func(g_free);
+	search->client = nat_mux_client_new(mux, ufrag, &MUX_FUNCS, search);
+	return search;
+}
+
+void
+nat_search_free(NatSearch *search)
+{
+	if (search == NULL)
+		return;
+	nat_ice_free(search->ice);
+	nat_mux_client_free(search->client);
+	nat_tun_port_free(search->port);
+	g_ptr_array_unref(search->held);
+	g_free(search->ufrag);
+	g_free(search->pwd);
+	g_free(search);
+}
+
+void
+nat_search_start(NatSearch *search, gboolean controlling, const char *remote_ufrag,
+		 const char *remote_pwd, const WgEndpoint *addresses, gsize n_addresses)
+{
+	NatIceParams params = {
+	    .port = nat_tun_port_number(search->port),
+	    .controlling = controlling,
+	    .local_ufrag = search->ufrag,
+	    .local_pwd = search->pwd,
+	    .remote_ufrag = remote_ufrag,
+	    .remote_pwd = remote_pwd,
+	    .addresses = addresses,
+	    .n_addresses = n_addresses,
+	};
+
+	g_return_if_fail(search->ice == NULL);
+	search->ice = nat_ice_new(search->ns, &params, &ICE_FUNCS, search);
+}
+
+gboolean
+nat_search_started(const NatSearch *search)
+{
+	return search->ice != NULL;
+}
+
+void
+nat_search_add_remote(NatSearch *search, const NatCandidate *candidates, gsize n)
+{
+	nat_ice_add_remote(search->ice, candidates, n);
+}

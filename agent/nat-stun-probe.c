@@ -1,0 +1,345 @@
+/* SPDX-License-Identifier: MIT */
+#include "agent/nat-stun-probe.h"
+
+#include <sodium.h>
+#include <string.h>
+
+#define KEEP_MS 20000
+#define FIRST_RTO_MS 100 /* one packet: a fast retry is cheap and a lost one costs a connect */
+#define MAX_SENDS 6	 /* at 0, 0.1, 0.3, 0.7, 1.5, 3.1 s */
+#define FRESH_US G_USEC_PER_SEC
+#define MAX_SERVERS 16
+
+typedef struct {
+	NatStunProbe *probe;
+	WgEndpoint server;
+	WgEndpoint source; /* port P; unset: no route */
+	WgEndpoint mapped; /* unset: not (yet) answered */
+	guint8 id[NAT_STUN_ID_LEN];
+	guint sends;
+	gboolean waiting;
+	guint timer;
+} Query;
+
+struct NatStunProbe {
+	NatMux *mux;
+	NatMuxClient *client;
+	NatStunProbeFunc changed;
+	gpointer user_data;
+	GPtrArray *queries; /* of Query, one per server */
+	gint64 started_us;
+	guint keep_timer;
+};
+
+static void
+query_free(gpointer data)
+{
+	Query *query = data;
+
+	if (query->timer != 0)
+		g_source_remove(query->timer);
+	g_free(query);
+}
+
+static gboolean query_send(gpointer data);
+
+static void
+query_give_up(Query *query)
+{
+	gboolean had = wg_endpoint_is_set(&query->mapped);
+
+	query->waiting = FALSE;
+	memset(&query->mapped, 0, sizeof query->mapped);
+	if (had)
+		query->probe->changed(query->probe->user_data);
+}
+
+static gboolean
+query_send(gpointer data)
+{
+	Query *query = data;
+	guint8 msg[NAT_STUN_MAX];
+	gsize len;
+
+	query->timer = 0;
+	if (query->sends == MAX_SENDS) {
+		query_give_up(query);
+		return G_SOURCE_REMOVE;
+	}
+	/* The route is asked each time: at the start of a host it may come later. */
+	if (nat_mux_source_for(query->probe->mux, &query->server, &query->source)) {
+		len = nat_stun_build_request(msg, sizeof msg, query->id, NULL, NULL);
+		nat_mux_client_send(query->probe->client, &query->source, &query->server, msg, len);
+	} else {
+		memset(&query->source, 0, sizeof query->source);
+	}
+	query->timer = g_timeout_add(FIRST_RTO_MS << query->sends, query_send, query);
+	query->sends++;
+	return G_SOURCE_REMOVE;
+}
+
+static void
+query_start(Query *query, gboolean forget)
+{
+	if (query->timer != 0)
+		g_source_remove(query->timer);
+	if (forget)
+		memset(&query->mapped, 0, sizeof query->mapped);
+	query->sends = 0;
+	query->waiting = TRUE;
+	randombytes_buf(query->id, sizeof query->id);
+	query_send(query);
+}
+
+static void
+on_response(const NatUdp *pkt, const NatStun *stun, gpointer user_data)
+{
+	NatStunProbe *probe = user_data;
+
+	for (guint i = 0; i < probe->queries->len; i++) {
+		Query *query = g_ptr_array_index(probe->queries, i);
+
+		if (!query->waiting || memcmp(query->id, stun->id, sizeof query->id) != 0)
+			continue;
+		if (stun->klass != NAT_STUN_SUCCESS || wg_endpoint_is_bogus(&stun->mapped) ||
+		    wg_endpoint_family(&stun->mapped) != wg_endpoint_family(&query->server))
+			return;
+		query->waiting = FALSE;
+		g_clear_handle_id(&query->timer, g_source_remove);
+		if (!wg_endpoint_equal(&query->mapped, &stun->mapped)) {
+			query->mapped = stun->mapped;
+			probe->changed(probe->user_data);
+		}
+		return;
+	}
+}
+
+/* The probe owns no ufrag, so no request is its own. */
+static void
+on_request(const NatUdp *pkt, const NatStun *stun, gpointer user_data)
+{
+}
+
+static const NatMuxFuncs MUX_FUNCS = {
+    .request = on_request,
+    .response = on_response,
+};
+
+NatStunProbe *
+nat_stun_probe_new(NatMux *mux, NatStunProbeFunc changed, gpointer user_data)
+{
+	NatStunProbe *probe = g_new0(NatStunProbe, 1);
+
+	probe->mux = mux;
+	probe->changed = changed;
+	probe->user_data = user_data;
+	probe->queries = g_ptr_array_new_with_free_func(query_free);
+	probe->client = nat_mux_client_new(mux, NULL, &MUX_FUNCS, probe);
+	return probe;
+}
+
+void
+nat_stun_probe_free(NatStunProbe *probe)
+{
+	if (probe == NULL)
+		return;
+	g_clear_handle_id(&probe->keep_timer, g_source_remove);
+	g_ptr_array_unref(probe->queries);
+	nat_mux_client_free(probe->client);
+	g_free(probe);
+}
+
+static Query *
+find_query(GPtrArray *queries, const WgEndpoint *server)
+{
+	for (guint i = 0; i < queries->len; i++) {
+		Query *query = g_ptr_array_index(queries, i);
+
+		if (wg_endpoint_equal(&query->server, server))
+			return query;
+	}
+	return NULL;
+}
+
+static guint
+position(GPtrArray *array, gpointer item)
+{
+	guint index = 0;
+
+	g_ptr_array_find(array, item, &index);
+	return index;
+}
+
+void
+nat_stun_probe_set_servers(NatStunProbe *probe, const WgEndpoint *servers, gsize n)
+{
+	GPtrArray *fresh = g_ptr_array_new_with_free_func(query_free);
+
+	for (gsize i = 0; i < n && fresh->len < MAX_SERVERS; i++) {
+		Query *query = find_query(probe->queries, &servers[i]);
+
+		if (find_query(fresh, &servers[i]) != NULL)
+			continue;
+		if (query != NULL) {
+			/* Known or under way already: what it learnt stays. */
+			g_ptr_array_steal_index(probe->queries, position(probe->queries, query));
+			g_ptr_array_add(fresh, query);
+			continue;
+		}
+		query = g_new0(Query, 1);
+		query->probe = probe;
+		query->server = servers[i];
+		g_ptr_array_add(fresh, query);
+		query_start(query, TRUE);
+	}
+	g_ptr_array_unref(probe->queries);
+	probe->queries = fresh;
+	probe->started_us = g_get_monotonic_time();
+	probe->changed(probe->user_data);
+}
+
+void
+nat_stun_probe_run(NatStunProbe *probe, gboolean forget)
+{
+	gint64 now = g_get_monotonic_time();
+
+	if (!forget && now - probe->started_us < FRESH_US)
+		return;
+	probe->started_us = now;
+	for (guint i = 0; i < probe->queries->len; i++)
+		query_start(g_ptr_array_index(probe->queries, i), forget);
+}
+
+static gboolean
+on_keep(gpointer user_data)
+{
+	nat_stun_probe_run(user_data, FALSE);
+	return G_SOURCE_CONTINUE;
+}
+
+void
+nat_stun_probe_set_keep(NatStunProbe *probe, gboolean keep)
+{
+	if (keep == (probe->keep_timer != 0))
+		return;
+	if (!keep) {
+		g_clear_handle_id(&probe->keep_timer, g_source_remove);
+		return;
+	}
+	probe->keep_timer = g_timeout_add(KEEP_MS, on_keep, probe);
+	if (probe->started_us != 0 &&
+	    g_get_monotonic_time() - probe->started_us > KEEP_MS * (G_USEC_PER_SEC / 1000))
+		nat_stun_probe_run(probe, FALSE);
+}
+
+static void
+add_unique(GArray *array, const WgEndpoint *ep)
+{
+	for (guint i = 0; i < array->len; i++)
+		if (wg_endpoint_equal(&g_array_index(array, WgEndpoint, i), ep))
+			return;
+	g_array_append_val(array, *ep);
+}
+
+GArray *
+nat_stun_probe_public(NatStunProbe *probe)
+{
+	GArray *array = g_array_new(FALSE, FALSE, sizeof(WgEndpoint));
+
+	for (guint i = 0; i < probe->queries->len; i++) {
+		const Query *query = g_ptr_array_index(probe->queries, i);
+
+		if (wg_endpoint_is_set(&query->mapped))
+			add_unique(array, &query->mapped);
+	}
+	return array;
+}
+
+GArray *
+nat_stun_probe_sources(NatStunProbe *probe)
+{
+	GArray *array = g_array_new(FALSE, FALSE, sizeof(WgEndpoint));
+
+	for (guint i = 0; i < probe->queries->len; i++) {
+		const Query *query = g_ptr_array_index(probe->queries, i);
+		WgEndpoint source;
+
+		if (nat_mux_source_for(probe->mux, &query->server, &source))
+			add_unique(array, &source);
+	}
+	return array;
+}
+
+GArray *
+nat_stun_probe_candidates(NatStunProbe *probe)
+{
+	GArray *array = g_array_new(FALSE, FALSE, sizeof(NatCandidate));
+	g_autoptr(GArray) seen = g_array_new(FALSE, FALSE, sizeof(WgEndpoint));
+
+	for (guint i = 0; i < probe->queries->len; i++) {
+		const Query *query = g_ptr_array_index(probe->queries, i);
+		NatCandidate cand = {.type = NAT_CAND_SRFLX, .endpoint = query->mapped};
+		guint before = seen->len;
+
+		if (!wg_endpoint_is_set(&query->mapped) ||
+		    wg_endpoint_equal(&query->mapped, &query->source))
+			continue;
+		add_unique(seen, &query->mapped);
+		if (seen->len > before)
+			g_array_append_val(array, cand);
+	}
+	return array;
+}
+
+NatMapping
+nat_stun_classify(const WgEndpoint *local, const NatStunAnswer *answers, gsize n)
+{
+	NatMapping mapping = NAT_MAPPING_UNKNOWN;
+
+	for (gsize i = 0; i < n; i++)
+		if (wg_endpoint_equal(&answers[i].mapped, local))
+			return NAT_MAPPING_NONE;
+	for (gsize i = 0; i < n; i++) {
+		for (gsize j = i + 1; j < n; j++) {
+			gboolean same = wg_endpoint_equal(&answers[i].mapped, &answers[j].mapped);
+
+			if (!same &&
+			    wg_endpoint_same_address(&answers[i].server, &answers[j].server))
+				return NAT_MAPPING_ADDRESS_AND_PORT_DEPENDENT;
+			if (!same)
+				mapping = NAT_MAPPING_ADDRESS_DEPENDENT;
+			else if (mapping == NAT_MAPPING_UNKNOWN)
+				mapping = NAT_MAPPING_ENDPOINT_INDEPENDENT;
+		}
+	}
+	return mapping;
+}
+
+NatMapping
+nat_stun_probe_mapping(NatStunProbe *probe)
+{
+	NatStunAnswer answers[MAX_SERVERS];
+	NatMapping worst = NAT_MAPPING_UNKNOWN;
+
+	/* Per local address, since each may have a NAT of its own; the worst one is shown. */
+	for (guint i = 0; i < probe->queries->len; i++) {
+		const Query *first = g_ptr_array_index(probe->queries, i);
+		gsize n = 0;
+		NatMapping mapping;
+
+		if (!wg_endpoint_is_set(&first->mapped))
+			continue;
+		for (guint j = 0; j < probe->queries->len; j++) {
+			const Query *query = g_ptr_array_index(probe->queries, j);
+
+			if (!wg_endpoint_is_set(&query->mapped) ||
+			    !wg_endpoint_equal(&query->source, &first->source))
+				continue;
+			answers[n].server = query->server;
+			answers[n++].mapped = query->mapped;
+		}
+		mapping = nat_stun_classify(&first->source, answers, n);
+		worst = MAX(worst, mapping);
+	}
+	return worst;
+}

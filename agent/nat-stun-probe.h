@@ -1,0 +1,39 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * NatStunProbe: what mapping the NAT gives WireGuard's port P: Binding requests from P to every STUN
+ * server, once per local address (not per peer). The answers are the srflx candidates; two or more
+ * servers tell the mapping behaviour (RFC 4787 §4.1, the way of RFC 5780 §4.3).
+ * Host thread only.
+ */
+#pragma once
+
+#include "agent/nat-mux.h"
+#include "agent/nat-types.h"
+
+typedef struct NatStunProbe NatStunProbe;
+
+/* Called from the main loop when a mapping was learnt, changed or lost. */
+typedef void (*NatStunProbeFunc)(gpointer user_data);
+
+NatStunProbe *nat_stun_probe_new(NatMux *mux, NatStunProbeFunc changed, gpointer user_data);
+void nat_stun_probe_free(NatStunProbe *probe);
+/* The complete list each time; a changed list is probed at once. */
+void nat_stun_probe_set_servers(NatStunProbe *probe, const WgEndpoint *servers, gsize n);
+/* Probes all servers afresh: the network changed (`forget` drops what was known before) or a
+ * search begins. Does nothing while a probe younger than a second runs, unless `forget`. */
+void nat_stun_probe_run(NatStunProbe *probe, gboolean forget);
+/* While on, the mapping is refreshed each 20 s, so that it is true the moment a peer comes. */
+void nat_stun_probe_set_keep(NatStunProbe *probe, gboolean keep);
+/* Mapped addresses that differ from the local one: SRFLX candidates. (transfer full, NatCandidate) */
+GArray *nat_stun_probe_candidates(NatStunProbe *probe);
+/* Public endpoints, also where there is no NAT. (transfer full, WgEndpoint) */
+GArray *nat_stun_probe_public(NatStunProbe *probe);
+/* Local addresses (port P) that lead to the servers. (transfer full, WgEndpoint) */
+GArray *nat_stun_probe_sources(NatStunProbe *probe);
+NatMapping nat_stun_probe_mapping(NatStunProbe *probe);
+
+/* Pure: classifies what n servers answered for one local endpoint; exposed for tests. */
+typedef struct {
+	WgEndpoint server, mapped;
+} NatStunAnswer;
+NatMapping nat_stun_classify(const WgEndpoint *local, const NatStunAnswer *answers, gsize n);

@@ -1,0 +1,144 @@
+/* SPDX-License-Identifier: MIT */
+#include "agent/nat-tun.h"
+
+#include <errno.h>
+#include <glib-unix.h>
+#include <unistd.h>
+
+/* Private ports exist in the ICE namespace only: any range does, no service is there. */
+#define FIRST_PORT 10000
+#define LAST_PORT 60000
+/* One wakeup reads at most this many packets, so that a burst cannot starve the loop. */
+#define READ_BATCH 64
+
+struct NatTunPort {
+	NatTun *tun;
+	guint16 number;
+	NatTunFunc func;
+	gpointer user_data;
+};
+
+struct NatTun {
+	int fd; /* the namespace's */
+	guint source;
+	GHashTable *ports; /* Q → NatTunPort, not owned */
+	guint16 next;
+	guint64 strays;
+};
+
+static void
+dispatch(NatTun *tun, const guint8 *pkt, gsize len)
+{
+	NatUdp udp;
+	NatTunPort *port = NULL;
+
+	if (nat_packet_parse_ip(pkt, len, &udp))
+		port =
+		    g_hash_table_lookup(tun->ports, GUINT_TO_POINTER(wg_endpoint_port(&udp.src)));
+	if (port == NULL) {
+		tun->strays++;
+		return;
+	}
+	port->func(&udp, port->user_data);
+}
+
+static gboolean
+on_readable(gint fd, GIOCondition condition, gpointer user_data)
+{
+	NatTun *tun = user_data;
+	guint8 pkt[NAT_PACKET_MAX + 64];
+
+	for (int i = 0; i < READ_BATCH; i++) {
+		ssize_t n = read(fd, pkt, sizeof pkt);
+
+		if (n < 0 && errno == EINTR)
+			continue;
+		if (n <= 0)
+			break;
+		dispatch(tun, pkt, (gsize)n);
+	}
+	return G_SOURCE_CONTINUE;
+}
+
+NatTun *
+nat_tun_new(NatIceNs *ns)
+{
+	NatTun *tun = g_new0(NatTun, 1);
+
+	tun->fd = nat_ice_ns_tun_fd(ns);
+	tun->ports = g_hash_table_new(NULL, NULL);
+	tun->next = FIRST_PORT;
+	tun->source = g_unix_fd_add(tun->fd, G_IO_IN, on_readable, tun);
+	return tun;
+}
+
+void
+nat_tun_free(NatTun *tun)
+{
+	if (tun == NULL)
+		return;
+	g_source_remove(tun->source);
+	g_warn_if_fail(g_hash_table_size(tun->ports) == 0);
+	g_hash_table_unref(tun->ports);
+	g_free(tun);
+}
+
+NatTunPort *
+nat_tun_port_new(NatTun *tun, NatTunFunc func, gpointer user_data)
+{
+	NatTunPort *port;
+
+	for (guint tries = 0; tries <= LAST_PORT - FIRST_PORT; tries++) {
+		guint16 q = tun->next;
+
+		/* Round robin: a port just freed rests, since its NiceAgent may still be closing.
+		 */
+		tun->next = q == LAST_PORT ? FIRST_PORT : (guint16)(q + 1);
+		if (g_hash_table_contains(tun->ports, GUINT_TO_POINTER(q)))
+			continue;
+		port = g_new0(NatTunPort, 1);
+		port->tun = tun;
+		port->number = q;
+		port->func = func;
+		port->user_data = user_data;
+		g_hash_table_insert(tun->ports, GUINT_TO_POINTER(q), port);
+		return port;
+	}
+	return NULL;
+}
+
+void
+nat_tun_port_free(NatTunPort *port)
+{
+	if (port == NULL)
+		return;
+	g_hash_table_remove(port->tun->ports, GUINT_TO_POINTER(port->number));
+	g_free(port);
+}
+
+guint16
+nat_tun_port_number(const NatTunPort *port)
+{
+	return port->number;
+}
+
+void
+nat_tun_port_deliver(NatTunPort *port, const WgEndpoint *src, const WgEndpoint *dst,
+		     const guint8 *payload, gsize len)
+{
+	guint8 pkt[NAT_PACKET_MAX];
+	WgEndpoint to = *dst;
+	gsize n;
+
+	wg_endpoint_set_port(&to, port->number);
+	n = nat_packet_build_ip(pkt, sizeof pkt, src, &to, payload, len);
+	/* A full TUN queue loses the packet as any network would; STUN retransmits. */
+	if (n > 0 && write(port->tun->fd, pkt, n) < 0)
+		g_debug("tun: %s", g_strerror(errno));
+}
+
+guint64
+nat_tun_strays(const NatTun *tun)
+{
+	return tun->strays;
+}

@@ -1,0 +1,119 @@
+/* SPDX-License-Identifier: MIT */
+#include "agent/nat-why.h"
+
+static const char *
+mapping_words(NatMapping mapping)
+{
+	switch (mapping) {
+	case NAT_MAPPING_UNKNOWN:
+		return "unknown mapping";
+	case NAT_MAPPING_NONE:
+		return "no NAT";
+	case NAT_MAPPING_ENDPOINT_INDEPENDENT:
+		return "one mapping for all destinations";
+	case NAT_MAPPING_ADDRESS_DEPENDENT:
+		return "a mapping per destination address";
+	case NAT_MAPPING_ADDRESS_AND_PORT_DEPENDENT:
+		return "a mapping per destination";
+	}
+	return "unknown mapping";
+}
+
+static gboolean
+is_hard(NatMapping mapping)
+{
+	return mapping == NAT_MAPPING_ADDRESS_DEPENDENT ||
+	       mapping == NAT_MAPPING_ADDRESS_AND_PORT_DEPENDENT;
+}
+
+static gboolean
+is_easy(NatMapping mapping)
+{
+	return mapping == NAT_MAPPING_ENDPOINT_INDEPENDENT;
+}
+
+static char *
+connected(const NatWhy *why)
+{
+	if (!why->managed)
+		return g_strdup(why->remote == NAT_CAND_CONFIGURED
+				    ? "direct: the configured endpoint answers; no agent has "
+				      "announced itself there, so it is left alone"
+				    : "direct: the peer reached us by itself; no agent has "
+				      "announced itself there, so it is left alone");
+	if (why->remote == NAT_CAND_HOST && why->local_mapping != NAT_MAPPING_NONE &&
+	    why->remote_mapping != NAT_MAPPING_NONE)
+		return g_strdup("direct: both hosts reach each other's own addresses");
+	if (why->local_mapping == NAT_MAPPING_NONE && why->remote_mapping == NAT_MAPPING_NONE)
+		return g_strdup("direct: no NAT at either end");
+	if (is_easy(why->local_mapping) && is_easy(why->remote_mapping))
+		return g_strdup("direct: both NATs keep one mapping for all destinations");
+	if (why->local_mapping == NAT_MAPPING_NONE)
+		return g_strdup("direct: this host has a public address");
+	if (why->remote_mapping == NAT_MAPPING_NONE)
+		return g_strdup("direct: the peer has a public address");
+	if (is_hard(why->local_mapping))
+		return g_strdup("direct: the peer accepts this NAT's mapping though it differs per "
+				"destination");
+	if (is_hard(why->remote_mapping))
+		return g_strdup("direct: this end accepts the peer's mapping though its NAT makes "
+				"one per destination");
+	return g_strdup_printf("direct: %s here, %s at the peer", mapping_words(why->local_mapping),
+			       mapping_words(why->remote_mapping));
+}
+
+static char *
+checks_failed(const NatWhy *why)
+{
+	if (why->remote_candidates == 0)
+		return g_strdup("the peer offers no address that this host could reach: no address "
+				"family in common, or only routes through tunnels");
+	if (is_hard(why->local_mapping) || is_hard(why->remote_mapping))
+		return g_strdup_printf(
+		    "no direct path: %s here, %s at the peer: forward UDP %u on either router, "
+		    "or use IPv6",
+		    mapping_words(why->local_mapping), mapping_words(why->remote_mapping),
+		    why->port);
+	return g_strdup_printf("no direct path: no check was answered (%s here, %s at the peer): a "
+			       "firewall may drop UDP %u",
+			       mapping_words(why->local_mapping),
+			       mapping_words(why->remote_mapping), why->port);
+}
+
+static char *
+failed(const NatWhy *why)
+{
+	switch (why->failure) {
+	case NAT_FAILURE_PROOF:
+		return g_strdup("checks pass, but WireGuard's handshake does not: a firewall drops "
+				"WireGuard, or the keys or preshared keys differ");
+	case NAT_FAILURE_SILENCE:
+		return g_strdup("the path went silent and no other was found yet");
+	case NAT_FAILURE_NONE:
+	case NAT_FAILURE_CHECKS:
+		break;
+	}
+	return checks_failed(why);
+}
+
+char *
+nat_why_sentence(const NatWhy *why)
+{
+	switch (why->state) {
+	case NAT_PEER_CONNECTED:
+		return connected(why);
+	case NAT_PEER_FAILED:
+		return failed(why);
+	case NAT_PEER_CHECKING:
+		if (why->failure == NAT_FAILURE_SILENCE)
+			return g_strdup("the path went silent: looking for another");
+		return g_strdup_printf("checking %u candidates of the peer from %u of ours",
+				       why->remote_candidates, why->local_candidates);
+	case NAT_PEER_WAITING:
+		break;
+	}
+	if (why->signal_problem != NULL)
+		return g_strdup_printf("waiting: %s", why->signal_problem);
+	return g_strdup(why->online ? "waiting: the peer's agent has not answered yet"
+				    : "waiting: the peer's agent is not at the signaling server");
+}

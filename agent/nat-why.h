@@ -1,0 +1,31 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * NatWhy: the one sentence that tells a user why a peer is in its state, and the remedy. Pure: facts
+ * in, sentence out; no facts are guessed.
+ */
+#pragma once
+
+#include "agent/nat-types.h"
+
+/* What ended the last attempt. */
+typedef enum {
+	NAT_FAILURE_NONE,
+	NAT_FAILURE_CHECKS,  /* every pair's checks went unanswered */
+	NAT_FAILURE_PROOF,   /* checks passed, WireGuard's handshake did not */
+	NAT_FAILURE_SILENCE, /* a path that worked went silent */
+} NatFailure;
+
+typedef struct {
+	NatPeerState state;
+	gboolean managed;	    /* the peer's agent has announced itself */
+	gboolean online;	    /* it is at the signaling server now */
+	const char *signal_problem; /* NULL: we are at the signaling server */
+	NatCandType local, remote;  /* of the path, when connected */
+	gboolean same_network;	    /* both candidates are host addresses */
+	NatMapping local_mapping, remote_mapping;
+	guint local_candidates, remote_candidates;
+	guint16 port;
+	NatFailure failure;
+} NatWhy;
+
+char *nat_why_sentence(const NatWhy *why); /* (transfer full) */

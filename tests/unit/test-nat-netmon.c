@@ -1,0 +1,183 @@
+/* SPDX-License-Identifier: MIT */
+#include "agent/nat-netmon.h"
+#include "tests/unit/net-util.h"
+
+#include <string.h>
+#include <sys/socket.h>
+
+#define DEBOUNCE 10
+
+typedef struct {
+	NatNetmon *mon;
+	gboolean told;
+	guint n;
+	gboolean free_inside;
+} Fixture;
+
+static void
+on_change(gpointer user_data)
+{
+	Fixture *f = user_data;
+
+	f->told = TRUE;
+	f->n++;
+	if (f->free_inside)
+		g_clear_pointer(&f->mon, nat_netmon_free);
+}
+
+static void
+set_up(Fixture *f, gconstpointer data)
+{
+	g_autoptr(GError) error = NULL;
+
+	if (!net_fresh())
+		return;
+	net_run("ip link set lo up");
+	net_run("ip link add nm0 type veth peer name nm1");
+	net_run("ip link set nm1 up");
+	net_run("ip link set nm0 up");
+	f->mon = nat_netmon_new(DEBOUNCE, on_change, f, &error);
+	g_assert_no_error(error);
+}
+
+static void
+tear_down(Fixture *f, gconstpointer data)
+{
+	nat_netmon_free(f->mon);
+}
+
+/* Calls come until the kernel has nothing more to say for a while. */
+static void
+settle(Fixture *f)
+{
+	do
+		f->told = FALSE;
+	while (net_wait(&f->told, DEBOUNCE * 10));
+}
+
+static void
+expect(Fixture *f, const char *command)
+{
+	f->told = FALSE;
+	net_run("%s", command);
+	if (!net_wait(&f->told, 5000))
+		g_error("not told: %s", command);
+	settle(f);
+}
+
+static void
+expect_silence(Fixture *f, const char *command)
+{
+	f->told = FALSE;
+	net_run("%s", command);
+	if (net_wait(&f->told, DEBOUNCE * 10))
+		g_error("told: %s", command);
+}
+
+static void
+test_kinds(Fixture *f, gconstpointer data)
+{
+	static const char *const COMMANDS[] = {
+	    "ip addr add 192.0.2.1/24 dev nm0",
+	    "ip addr add 2001:db8::1/64 dev nm0 nodad",
+	    "ip addr add 192.0.2.7/32 dev nm0",
+	    "ip route add 203.0.113.0/24 via 192.0.2.2",
+	    "ip route replace 203.0.113.0/24 via 192.0.2.3",
+	    "ip route del 203.0.113.0/24",
+	    "ip -6 route add 2001:db8:9::/48 via 2001:db8::2",
+	    "ip rule add fwmark 7 table 7",
+	    "ip -6 rule add fwmark 7 table 7",
+	    "ip rule del fwmark 7 table 7",
+	    "ip -6 addr change 2001:db8::1/64 dev nm0 preferred_lft 0",
+	    "ip addr del 192.0.2.7/32 dev nm0",
+	    "ip link set nm0 down",
+	    "ip link set nm0 up",
+	    "ip link set nm1 down", /* only the carrier of nm0 goes */
+	    "ip link del nm0",
+	};
+
+	if (!f->mon)
+		return;
+	settle(f);
+	for (gsize i = 0; i < G_N_ELEMENTS(COMMANDS); i++)
+		expect(f, COMMANDS[i]);
+}
+
+/* What says the same again is no change. */
+static void
+test_repeated(Fixture *f, gconstpointer data)
+{
+	if (!f->mon)
+		return;
+	expect(f, "ip addr add 2001:db8::1/64 dev nm0 nodad valid_lft 1000 preferred_lft 900");
+	expect(f, "ip link set nm0 mtu 1400"); /* the first event of a link counts */
+	expect_silence(f, "ip link set nm0 mtu 1401");
+	expect_silence(f, "ip -6 addr change 2001:db8::1/64 dev nm0 valid_lft 2000 preferred_lft "
+			  "1900");
+	expect_silence(f, "ip link set nm0 alias some-text");
+}
+
+/* Many events in the debounce time are one call. */
+static void
+test_debounce(Fixture *f, gconstpointer data)
+{
+	if (!f->mon)
+		return;
+	settle(f);
+	f->n = 0;
+	f->told = FALSE;
+	for (int i = 1; i < 20; i++)
+		net_run("ip addr add 192.0.2.%d/32 dev nm0", i);
+	g_assert_true(net_wait(&f->told, 5000));
+	g_assert_cmpuint(f->n, ==, 1);
+	f->told = FALSE;
+	g_assert_false(net_wait(&f->told, DEBOUNCE * 10));
+}
+
+/* More events than the socket holds: the loss is a change. */
+static void
+test_overrun(Fixture *f, gconstpointer data)
+{
+	g_autoptr(GString) batch = g_string_new(NULL);
+	g_autofree char *path = NULL;
+	int fd;
+
+	if (!f->mon)
+		return;
+	settle(f);
+	for (int i = 0; i < 4000; i++)
+		g_string_append_printf(batch, "route add 10.%d.%d.0/24 dev nm0\n", i / 250,
+				       i % 250);
+	fd = g_file_open_tmp("an-netmon-XXXXXX", &path, NULL);
+	g_assert_cmpint(write(fd, batch->str, batch->len), ==, (gssize)batch->len);
+	close(fd);
+	net_run("ip -batch %s", path);
+	unlink(path);
+	f->told = FALSE;
+	g_assert_true(net_wait(&f->told, 5000));
+	settle(f);
+	expect(f, "ip addr add 192.0.2.1/24 dev nm0"); /* and it hears on */
+}
+
+static void
+test_free_inside(Fixture *f, gconstpointer data)
+{
+	if (!f->mon)
+		return;
+	f->free_inside = TRUE;
+	net_run("ip addr add 192.0.2.1/24 dev nm0");
+	g_assert_true(net_wait(&f->told, 5000));
+	g_assert_null(f->mon);
+}
+
+int
+main(int argc, char **argv)
+{
+	g_test_init(&argc, &argv, NULL);
+	g_test_add("/netmon/kinds", Fixture, NULL, set_up, test_kinds, tear_down);
+	g_test_add("/netmon/repeated", Fixture, NULL, set_up, test_repeated, tear_down);
+	g_test_add("/netmon/debounce", Fixture, NULL, set_up, test_debounce, tear_down);
+	g_test_add("/netmon/overrun", Fixture, NULL, set_up, test_overrun, tear_down);
+	g_test_add("/netmon/free-inside", Fixture, NULL, set_up, test_free_inside, tear_down);
+	return g_test_run();
+}

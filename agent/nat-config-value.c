@@ -36,6 +36,15 @@ nat_config_check_interface(const char *name, GError **error)
 	return TRUE;
 }
 
+static gboolean
+is_graph(const char *text)
+{
+	for (; *text; text++)
+		if (!g_ascii_isgraph(*text))
+			return FALSE;
+	return TRUE;
+}
+
 gboolean
 nat_config_check_url(const char *url, GError **error)
 {
@@ -49,7 +58,7 @@ nat_config_check_url(const char *url, GError **error)
 
 		return bad(error, url, hint);
 	}
-	uri = g_uri_parse(url, G_URI_FLAGS_NONE, NULL);
+	uri = is_graph(url) ? g_uri_parse(url, G_URI_FLAGS_NONE, NULL) : NULL;
 	if (!uri)
 		return bad(error, url, "is not a URL: write wss://HOST[:PORT]");
 	if (strcmp(g_uri_get_scheme(uri), "ws") != 0 && strcmp(g_uri_get_scheme(uri), "wss") != 0)

@@ -187,30 +187,46 @@ nat_key_file_blame(NatKeyFile *file, const char *group, const char *key, GError 
 	return FALSE;
 }
 
-gboolean
-nat_key_file_string(NatKeyFile *file, const char *group, const char *key, char **out,
-		    GError **error)
+/* GKeyFile hands out what it could read of a malformed value together with the error. */
+static gboolean
+settle(NatKeyFile *file, const char *group, const char *key, GError *cause, GError **error)
 {
+	if (!cause)
+		return TRUE;
+	g_propagate_error(error, cause);
+	return nat_key_file_blame(file, group, key, error);
+}
+
+gboolean
+nat_key_file_string(NatKeyFile *file, const char *group, const char *key, char **out, GError **error)
+{
+	g_autofree char *value = NULL;
+	GError *cause = NULL;
+
 	*out = NULL;
 	if (nat_key_file_line(file, group, key) == 0)
 		return TRUE;
-	*out = g_key_file_get_string(file->values, group, key, error);
-	if (!*out)
-		return nat_key_file_blame(file, group, key, error);
-	g_strstrip(*out);
+	value = g_key_file_get_string(file->values, group, key, &cause);
+	if (!settle(file, group, key, cause, error))
+		return FALSE;
+	*out = g_strstrip(g_steal_pointer(&value));
 	return TRUE;
 }
 
 gboolean
 nat_key_file_list(NatKeyFile *file, const char *group, const char *key, GStrv *out, GError **error)
 {
+	g_auto(GStrv) values = NULL;
+	GError *cause = NULL;
+
 	*out = NULL;
 	if (nat_key_file_line(file, group, key) == 0)
 		return TRUE;
-	*out = g_key_file_get_string_list(file->values, group, key, NULL, error);
-	if (!*out)
-		return nat_key_file_blame(file, group, key, error);
-	for (guint i = 0; (*out)[i]; i++)
-		g_strstrip((*out)[i]);
+	values = g_key_file_get_string_list(file->values, group, key, NULL, &cause);
+	if (!settle(file, group, key, cause, error))
+		return FALSE;
+	for (guint i = 0; values && values[i]; i++)
+		g_strstrip(values[i]);
+	*out = values ? g_steal_pointer(&values) : g_new0(char *, 1);
 	return TRUE;
 }

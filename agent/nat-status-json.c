@@ -46,6 +46,13 @@ set_candidate(JsonObject *obj, const char *member, const NatCandidate *cand)
 		json_object_set_null_member(obj, member);
 }
 
+/* No round trip is known better than that. */
+static double
+to_microseconds(double ms)
+{
+	return (double)(gint64)(MIN(ms, 1e9) * 1000 + 0.5) / 1000;
+}
+
 static void
 set_path(JsonObject *obj, const NatStatusPeer *peer)
 {
@@ -60,7 +67,7 @@ set_path(JsonObject *obj, const NatStatusPeer *peer)
 	set_candidate(path, "local", &peer->local);
 	set_candidate(path, "remote", &peer->remote);
 	if (isfinite(peer->rtt_ms) && peer->rtt_ms >= 0)
-		json_object_set_double_member(path, "rtt_ms", round(peer->rtt_ms * 1000) / 1000);
+		json_object_set_double_member(path, "rtt_ms", to_microseconds(peer->rtt_ms));
 	else
 		json_object_set_null_member(path, "rtt_ms");
 	json_object_set_object_member(obj, "path", path);

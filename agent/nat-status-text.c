@@ -220,24 +220,24 @@ table_width(const guint widths[N_COLS])
 	return total;
 }
 
-/* What is too wide comes off the path, down to what names a place; then columns go; then the name.
- */
+static void
+narrow(guint widths[N_COLS], guint width, int column, guint least)
+{
+	while (table_width(widths) > width && widths[column] > least)
+		widths[column]--;
+}
+
+/* Names and paths give way first, down to where they still tell something; then columns go; then
+ * whatever is left gives way. */
 static void
 shrink(guint widths[N_COLS], guint width)
 {
-	static const guint PATH_MIN = 24, NAME_MIN = 8;
-
-	for (gsize i = 0;; i++) {
-		while (table_width(widths) > width && widths[COL_PATH] > PATH_MIN)
-			widths[COL_PATH]--;
-		if (table_width(widths) <= width || i == G_N_ELEMENTS(EXPENDABLE))
-			break;
+	narrow(widths, width, COL_NAME, 12);
+	narrow(widths, width, COL_PATH, 24);
+	for (gsize i = 0; i < G_N_ELEMENTS(EXPENDABLE) && table_width(widths) > width; i++)
 		widths[EXPENDABLE[i]] = 0;
-	}
-	while (table_width(widths) > width && widths[COL_NAME] > NAME_MIN)
-		widths[COL_NAME]--;
-	while (table_width(widths) > width && widths[COL_PATH] > 1)
-		widths[COL_PATH]--;
+	narrow(widths, width, COL_NAME, 8);
+	narrow(widths, width, COL_PATH, 1);
 }
 
 static void

@@ -99,7 +99,7 @@ nat_text_wrap(GString *out, const char *text, guint column, guint indent, guint 
 		if (!first && column + 1 + w <= width) {
 			g_string_append_c(out, ' ');
 			column++;
-		} else if ((!first || column > indent) && column + w > width) {
+		} else if (!first || (column > indent && column + w > width)) {
 			g_string_append_c(out, '\n');
 			append_spaces(out, indent);
 			column = indent;

@@ -1,0 +1,368 @@
+/* SPDX-License-Identifier: MIT */
+#include "agent/nat-config.h"
+
+#include <gio/gio.h>
+#include <glib/gstdio.h>
+#include <string.h>
+#include <unistd.h>
+
+#define URL "ws://signal.example:8080"
+#define KEY_A "AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8="
+#define KEY_B "HxwbGhkYFxYVFBMSERAPDg0MCwoJCAcGBQQDAgEAHh8="
+
+static NatConfig *
+parse(const char *text, const char *interface, const char *url, GError **error)
+{
+	const char *const interfaces[] = {interface, NULL};
+
+	return nat_config_parse(text, strlen(text), "t.conf", interfaces, url, NULL, NULL, error);
+}
+
+static void
+refused(const char *text, const char *expected)
+{
+	g_autoptr(GError) error = NULL;
+	g_autoptr(NatConfig) config = parse(text, NULL, NULL, &error);
+
+	g_assert_null(config);
+	g_assert_cmpstr(error->message, ==, expected);
+}
+
+static const NatConfigInterface *
+nth(const NatConfig *config, guint i)
+{
+	g_assert_cmpuint(i, <, config->interfaces->len);
+	return g_ptr_array_index(config->interfaces, i);
+}
+
+static void
+flags_suffice(void)
+{
+	const char *const interfaces[] = {"wg0", "wg1", NULL}, *const stun[] = {"a.example", NULL};
+	g_autoptr(GError) error = NULL;
+	g_autoptr(NatConfig) config =
+	    nat_config_load(NULL, interfaces, URL, stun, "/tmp/c.sock", &error);
+
+	g_assert_no_error(error);
+	g_assert_cmpuint(config->interfaces->len, ==, 2);
+	g_assert_cmpstr(nth(config, 1)->name, ==, "wg1");
+	g_assert_cmpstr(nth(config, 1)->signal_url, ==, URL);
+	g_assert_cmpstr(nth(config, 1)->stun[0], ==, "a.example");
+	g_assert_cmpstr(config->control_path, ==, "/tmp/c.sock");
+	g_assert_cmpstr(config->state_dir, ==, NAT_CONFIG_DEFAULT_STATE_DIR);
+	g_assert_cmpuint(config->peers->len, ==, 0);
+}
+
+static const char FILE_TEXT[] = "# all of it\n"
+				"[agent]\r\n"
+				"control = /run/x/c.sock\n"
+				"state_dir=/var/lib/x\n"
+				"signal=wss://one.example\n"
+				"stun=s.example;[2001:db8::1]:3479;\n"
+				"\n"
+				"[interface wg0]\n"
+				"[interface wg1]\n"
+				"signal=ws://two.example/path\n"
+				"stun=\n"
+				"[peer café]\n"
+				"public_key=" KEY_A "\n";
+
+static void
+file_suffices(void)
+{
+	g_autoptr(GError) error = NULL;
+	g_autoptr(NatConfig) config = parse(FILE_TEXT, NULL, NULL, &error);
+	WgKey key;
+
+	g_assert_no_error(error);
+	g_assert_cmpstr(config->control_path, ==, "/run/x/c.sock");
+	g_assert_cmpstr(config->state_dir, ==, "/var/lib/x");
+	g_assert_cmpuint(config->interfaces->len, ==, 2);
+	g_assert_cmpstr(nth(config, 0)->signal_url, ==, "wss://one.example");
+	g_assert_cmpstr(nth(config, 0)->stun[1], ==, "[2001:db8::1]:3479");
+	g_assert_null(nth(config, 0)->stun[2]);
+	g_assert_cmpstr(nth(config, 1)->signal_url, ==, "ws://two.example/path");
+	g_assert_null(nth(config, 1)->stun[0]);
+	g_assert_true(wg_key_parse(KEY_A, &key));
+	g_assert_cmpstr(nat_config_peer_name(config, &key), ==, "café");
+	key.b[0] ^= 1;
+	g_assert_null(nat_config_peer_name(config, &key));
+}
+
+static void
+command_line_wins(void)
+{
+	const char *const interfaces[] = {"wg1", "wg2", NULL}, *const stun[] = {"c.example:9",
+										NULL};
+	g_autoptr(GError) error = NULL;
+	g_autoptr(NatConfig) config = nat_config_parse(FILE_TEXT, strlen(FILE_TEXT), "t.conf",
+						       interfaces, URL, stun, "/c", &error);
+	g_autoptr(NatConfig) from_groups = parse(FILE_TEXT, "wg1", NULL, &error);
+
+	g_assert_no_error(error);
+	g_assert_cmpuint(config->interfaces->len, ==, 2);
+	g_assert_cmpstr(nth(config, 0)->signal_url, ==, URL);
+	g_assert_cmpstr(nth(config, 1)->stun[0], ==, "c.example:9");
+	g_assert_cmpstr(config->control_path, ==, "/c");
+	/* an interface named on the command line still has its group */
+	g_assert_cmpuint(from_groups->interfaces->len, ==, 1);
+	g_assert_cmpstr(nth(from_groups, 0)->signal_url, ==, "ws://two.example/path");
+}
+
+static void
+environment(void)
+{
+	g_autoptr(GError) error = NULL;
+	g_autoptr(NatConfig) config = NULL, flagged = NULL;
+	const char *const interfaces[] = {"wg0", NULL};
+
+	g_setenv("NAT_AGENT_CONTROL", "/env.sock", TRUE);
+	g_setenv("STATE_DIRECTORY", "/var/lib/a:/var/lib/b", TRUE);
+	g_assert_cmpstr(nat_config_default_control(), ==, "/env.sock");
+	config = parse("[agent]\ncontrol=/file.sock\n", "wg0", URL, &error);
+	flagged = nat_config_load(NULL, interfaces, URL, NULL, "/flag.sock", &error);
+	g_assert_no_error(error);
+	g_assert_cmpstr(config->control_path, ==, "/env.sock");
+	g_assert_cmpstr(config->state_dir, ==, "/var/lib/a");
+	g_assert_cmpstr(flagged->control_path, ==, "/flag.sock");
+	g_setenv("NAT_AGENT_CONTROL", "/dir/", TRUE);
+	g_assert_null(parse("", "wg0", URL, &error));
+	g_assert_cmpstr(error->message, ==,
+			"NAT_AGENT_CONTROL: \"/dir/\" is not the path of a socket");
+	g_unsetenv("NAT_AGENT_CONTROL");
+	g_unsetenv("STATE_DIRECTORY");
+	g_assert_cmpstr(nat_config_default_control(), ==, NAT_CONFIG_DEFAULT_CONTROL);
+}
+
+static void
+structure(void)
+{
+	refused("[agent]\nsignal ws://x\n",
+		"t.conf:2: \"signal ws://x\" is neither key=value, nor [group], nor # comment");
+	refused("signal=ws://x\n",
+		"t.conf:1: \"signal\" stands before any group: begin with [agent]");
+	refused("[agent]\n\nsingal=ws://x\n",
+		"t.conf:3: unknown key \"singal\" in [agent]: its keys "
+		"are control, state_dir, signal, stun");
+	refused("[interface wg0]\ncontrol=/x\n",
+		"t.conf:2: unknown key \"control\" in [interface wg0]: its keys are signal, stun");
+	refused("[agnet]\n",
+		"t.conf:1: unknown group [agnet]: the groups are [agent], [interface IF] "
+		"and [peer NAME]");
+	refused("[agent\n", "t.conf:1: \"[agent\" is not a group: write [name]");
+	refused("[agent]]\n", "t.conf:1: \"[agent]]\" is not a group: write [name]");
+	refused("[agent]\nsignal=ws://x\n[agent]\n",
+		"t.conf:3: [agent] is given again, first in line 1: keep one");
+	refused("[agent]\nsignal=ws://x\nsignal=ws://y\n",
+		"t.conf:3: signal is given again, first in line 2: keep one");
+	refused("[agent]\n\x1b[31m\xff=1\n", "t.conf:2: \"\\x1b[31m\\xff=1\" is not UTF-8");
+	refused("",
+		"no interface is given: add --interface IF, or a group [interface IF] to the file");
+}
+
+static void
+values(void)
+{
+	refused(
+	    "[agent]\nsignal=x.example\n[interface wg0]\n",
+	    "t.conf:2: signal: \"x.example\" has no scheme: write wss://x.example (or ws:// on a "
+	    "trusted network)");
+	refused("[interface wg0]\n",
+		"t.conf:1: [interface wg0]: \"wg0\" has no signaling server: give --signal URL, or "
+		"signal=URL in the file");
+	refused(
+	    "[interface wg0]\nstun=a b\n",
+	    "t.conf:2: stun: \"a b\" is not a STUN server: write HOST, HOST:PORT or [IPv6]:PORT");
+	refused("[interface wg/0]\n",
+		"t.conf:1: [interface wg/0]: \"wg/0\" is not an interface name: "
+		"no spaces, no '/', no ':', no control characters");
+	refused("[agent]\nstate_dir=lib\n",
+		"t.conf:2: state_dir: not an absolute path: begin with '/'");
+	refused("[agent]\ncontrol=\n", "t.conf:2: control: \"\" is not the path of a socket");
+	refused(
+	    "[agent]\nstate_dir=/a\\q\n",
+	    "t.conf:2: state_dir: Key file contains key “state_dir” which has a value that cannot "
+	    "be interpreted.");
+	refused("[peer a]\n", "t.conf:1: [peer a]: it needs public_key=KEY, as wg show prints it");
+	refused(
+	    "[peer a]\npublic_key=AAAA\n",
+	    "t.conf:2: public_key: not a key: it has 44 characters of base64, as wg show prints "
+	    "it");
+	refused("[peer a]\npublic_key=" KEY_A "\n[peer b]\npublic_key=" KEY_A "\n",
+		"t.conf:4: public_key: this key is already named \"a\": keep one");
+}
+
+/* A mistake in the file is told also where the flags make it unneeded. */
+static void
+unused_group(void)
+{
+	g_autoptr(GError) error = NULL;
+
+	g_assert_null(parse("[interface wg9]\nsignal=http://x\n", "wg0", URL, &error));
+	g_assert_cmpstr(
+	    error->message, ==,
+	    "t.conf:2: signal: \"http://x\" is not a signaling URL: it begins with wss:// "
+	    "or ws://");
+}
+
+static void
+urls(void)
+{
+	static const char *const GOOD[] = {"ws://a", "wss://a.example:443/x?y=z",
+					   "ws://192.0.2.1:80/", "ws://[2001:db8::1]:8080"};
+	static const char *const BAD[] = {
+	    "",		"a.example",	"a.example:80", "http://a",   "ws://",	  "ws:///path",
+	    "ws://:80", "ws://a:65536", "ws://a:0",	"ws://u:p@a", "ws://a#f", "ws://a b",
+	    "//a",	"ws://[::1",	"ws://a:b",	"WS ://a",    "\xff://a",
+	};
+
+	for (gsize i = 0; i < G_N_ELEMENTS(GOOD); i++) {
+		g_autoptr(GError) error = NULL;
+
+		g_assert_true(nat_config_check_url(GOOD[i], &error));
+		g_assert_no_error(error);
+	}
+	for (gsize i = 0; i < G_N_ELEMENTS(BAD); i++) {
+		g_autoptr(GError) error = NULL;
+
+		g_test_message("case %zu", i);
+		g_assert_false(nat_config_check_url(BAD[i], &error));
+		g_assert_nonnull(error);
+		g_assert_null(strchr(error->message, '\n'));
+	}
+}
+
+static void
+stun(void)
+{
+	static const struct {
+		const char *text, *host;
+		guint16 port;
+	} GOOD[] = {
+	    {"a.example", "a.example", 3478},	    {"a:1", "a", 1},
+	    {"192.0.2.1:5", "192.0.2.1", 5},	    {"[2001:db8::1]:7", "2001:db8::1", 7},
+	    {"[2001:db8::1]", "2001:db8::1", 3478}, {"2001:db8::1", "2001:db8::1", 3478},
+	};
+	static const char *const BAD[] = {
+	    "",	      ":1",  "a:",     "a:0", "a:65536", "a:b",	 "a:1:2", "[a]:1",	  "[::1",
+	    "[::1]1", "a b", "stun:a", "-a",  "[::1]:",	 "a:+1", "a/b",	  "[192.0.2.1]:1"};
+
+	for (gsize i = 0; i < G_N_ELEMENTS(GOOD); i++) {
+		g_autofree char *host = NULL;
+		guint16 port = 0;
+
+		g_assert_true(nat_config_split_stun(GOOD[i].text, &host, &port, NULL));
+		g_assert_cmpstr(host, ==, GOOD[i].host);
+		g_assert_cmpuint(port, ==, GOOD[i].port);
+	}
+	for (gsize i = 0; i < G_N_ELEMENTS(BAD); i++) {
+		g_autoptr(GError) error = NULL;
+
+		g_test_message("case %zu", i);
+		g_assert_false(nat_config_split_stun(BAD[i], NULL, NULL, &error));
+		g_assert_nonnull(error);
+	}
+}
+
+static void
+interface_names(void)
+{
+	static const char *const BAD[] = {
+	    "", "wg/0", "wg 0", "0123456789abcdef", ".", "..", "--x", "w\x1b[m", "wé", "a:b"};
+	const char *const twice[] = {"wg0", "wg0", NULL};
+	g_autoptr(GError) twice_error = NULL;
+
+	g_assert_true(nat_config_check_interface("wg0", NULL));
+	g_assert_true(nat_config_check_interface("0123456789abcde", NULL));
+	for (gsize i = 0; i < G_N_ELEMENTS(BAD); i++) {
+		g_autoptr(GError) error = NULL;
+
+		g_test_message("case %zu", i);
+		g_assert_false(nat_config_check_interface(BAD[i], &error));
+		g_assert_null(strchr(error->message, '\x1b'));
+	}
+	g_assert_null(nat_config_load(NULL, twice, URL, NULL, NULL, &twice_error));
+	g_assert_cmpstr(twice_error->message, ==, "--interface: \"wg0\" is given twice: keep one");
+}
+
+static void
+flags(void)
+{
+	const char *const interfaces[] = {"wg0", NULL}, *const bad_stun[] = {"a", "b:x", NULL};
+	g_autoptr(GError) url = NULL, none = NULL, server = NULL, path = NULL;
+	g_autofree char *long_path = g_strnfill(108, 'x');
+
+	g_assert_null(nat_config_load(NULL, interfaces, "a.example", NULL, NULL, &url));
+	g_assert_true(g_str_has_prefix(url->message, "--signal: \"a.example\" has no scheme: "));
+	g_assert_null(nat_config_load(NULL, interfaces, NULL, NULL, NULL, &none));
+	g_assert_true(
+	    g_str_has_prefix(none->message, "--interface: \"wg0\" has no signaling server: "));
+	g_assert_null(nat_config_load(NULL, interfaces, URL, bad_stun, NULL, &server));
+	g_assert_true(g_str_has_prefix(server->message, "--stun: \"b:x\" is not a STUN server: "));
+	g_assert_null(nat_config_load(NULL, interfaces, URL, NULL, long_path, &path));
+	g_assert_true(g_str_has_prefix(path->message, "--control: "));
+}
+
+static void
+missing_file(void)
+{
+	g_autoptr(GError) missing = NULL, directory = NULL;
+	g_autofree char *dir = g_dir_make_tmp("nat-config-XXXXXX", NULL);
+	g_autofree char *path = g_build_filename(dir, "none.conf", NULL);
+
+	g_assert_null(nat_config_load(path, NULL, URL, NULL, NULL, &missing));
+	g_assert_nonnull(strstr(missing->message, path));
+	g_assert_nonnull(strstr(missing->message, "No such file"));
+	g_assert_null(nat_config_load(dir, NULL, URL, NULL, NULL, &directory));
+	g_assert_nonnull(strstr(directory->message, dir));
+	g_rmdir(dir);
+}
+
+static void
+read_file(void)
+{
+	g_autoptr(GError) error = NULL;
+	g_autofree char *dir = g_dir_make_tmp("nat-config-XXXXXX", NULL);
+	g_autofree char *path = g_build_filename(dir, "a.conf", NULL);
+	g_autoptr(NatConfig) good = NULL, binary = NULL, big = NULL;
+	g_autofree char *long_text = g_strnfill(65537, '#');
+
+	g_assert_true(g_file_set_contents(path, FILE_TEXT, -1, NULL));
+	good = nat_config_load(path, NULL, NULL, NULL, NULL, &error);
+	g_assert_no_error(error);
+	g_assert_cmpuint(good->interfaces->len, ==, 2);
+	g_assert_true(g_file_set_contents(path, "\177ELF\0\0", 6, NULL));
+	binary = nat_config_load(path, NULL, NULL, NULL, NULL, &error);
+	g_assert_null(binary);
+	g_assert_nonnull(
+	    strstr(error->message, "a.conf: not a configuration file: it holds a NUL"));
+	g_clear_error(&error);
+	g_assert_true(g_file_set_contents(path, long_text, -1, NULL));
+	big = nat_config_load(path, NULL, NULL, NULL, NULL, &error);
+	g_assert_null(big);
+	g_assert_nonnull(strstr(error->message, "larger than 64 kB"));
+	g_unlink(path);
+	g_rmdir(dir);
+}
+
+int
+main(int argc, char **argv)
+{
+	g_unsetenv("NAT_AGENT_CONTROL");
+	g_unsetenv("STATE_DIRECTORY");
+	g_test_init(&argc, &argv, NULL);
+	g_test_add_func("/config/flags-suffice", flags_suffice);
+	g_test_add_func("/config/file-suffices", file_suffices);
+	g_test_add_func("/config/command-line-wins", command_line_wins);
+	g_test_add_func("/config/environment", environment);
+	g_test_add_func("/config/structure", structure);
+	g_test_add_func("/config/values", values);
+	g_test_add_func("/config/unused-group", unused_group);
+	g_test_add_func("/config/urls", urls);
+	g_test_add_func("/config/stun", stun);
+	g_test_add_func("/config/interface-names", interface_names);
+	g_test_add_func("/config/flags", flags);
+	g_test_add_func("/config/missing-file", missing_file);
+	g_test_add_func("/config/read-file", read_file);
+	return g_test_run();
+}

@@ -123,3 +123,16 @@ one_mapping()
 	[ -n "$wireguard" ] || fail "no WireGuard was captured at $1"
 	equal "number of mappings at $1" "$(printf '%s\n%s\n' "$stun" "$wireguard" | sort -u | wc -l)" 1
 }
+
+# peer_at NODE PEER ENDPOINT: in WireGuard and in the status
+peer_at() { [ "$(wg_get "$1" "$2" endpoints)" = "$3" ] && [ "$(peer "$1" "$2" .endpoint)" = "$3" ]; }
+
+signaling_is() { [ "$(status "$1" '.interfaces[0].signaling.state')" = "$2" ]; }
+
+# one_line WHAT WORD: $LAB_DIR/out is a single line of nat-agent or nat-signald, naming WORD
+one_line()
+{
+	equal "$1: lines" "$(wc -l <"$LAB_DIR/out")" 1
+	grep -q -e "$2" "$LAB_DIR/out" || fail "$1: '$2' is not named: $(cat "$LAB_DIR/out")"
+	say "$1: $(cat "$LAB_DIR/out")"
+}

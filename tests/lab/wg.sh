@@ -106,20 +106,26 @@ wg_handshaken() { [ "$(wg_get "$1" "$2" latest-handshakes)" -gt 0 ]; }
 signald()
 {
 	local node=$1 a args=()
+	LAB_SIGNAL6=
+	LAB_SIGNAL=
 	LAB_SIGNAL_NODE=$node
 	for a in $(nx "$node" ip -o addr show dev eth0 scope global | awk '{ sub("/.*", "", $4); print $4 }'); do
 		case $a in
 		*:*)
-			args+=(--listen "[$a]:$LAB_SIGNAL_PORT" --stun "[$a]:3478")
+			args+=(--listen "[$a]:$LAB_SIGNAL_PORT" --stun "[$a]:3478" --name "[$a]")
 			LAB_SIGNAL6=ws://[$a]:$LAB_SIGNAL_PORT
 			;;
 		*)
-			args+=(--listen "$a:$LAB_SIGNAL_PORT" --stun "$a:3478")
+			args+=(--listen "$a:$LAB_SIGNAL_PORT" --stun "$a:3478" --name "$a")
 			LAB_SIGNAL=ws://$a:$LAB_SIGNAL_PORT
 			;;
 		esac
 	done
-	[ -z "${LAB_SIGNAL_NAME:-}" ] || LAB_SIGNAL=ws://$LAB_SIGNAL_NAME:$LAB_SIGNAL_PORT
+	if [ -n "${LAB_SIGNAL_NAME:-}" ]; then
+		args+=(--name "$LAB_SIGNAL_NAME")
+		LAB_SIGNAL=ws://$LAB_SIGNAL_NAME:$LAB_SIGNAL_PORT
+	fi
+	LAB_SIGNAL=${LAB_SIGNAL:-$LAB_SIGNAL6}
 	printf '%s\n' "$LAB_SIGNAL" >"$LAB_DIR/conf/signal"
 	signald_start "${args[@]}"
 }

@@ -1,0 +1,23 @@
+# SPDX-License-Identifier: MIT
+# A symmetric NAT and one that lets in whomever b has written to, from any port.
+
+setup()
+{
+	two_nats symmetric addr-restr
+	signald sig
+}
+
+check()
+{
+	agent a b
+	direct a b
+	within 10 "a's NAT is found out" a_is_symmetric
+}
+
+a_is_symmetric()
+{
+	case $(status a .interfaces[0].nat.mapping) in
+	address-dependent | address-and-port-dependent) true ;;
+	*) false ;;
+	esac
+}

@@ -55,10 +55,18 @@ struct NatInterface {
 	NatPeerEnv peer_env;
 	GHashTable *peers;   /* WgKey* (inside the peer) → NatPeer */
 	GArray *server_stun; /* of WgEndpoint: from the signaling server */
-	GArray *user_stun;   /* of WgEndpoint: --stun */
-	GPtrArray *lookups;  /* of NatResolve */
-	GHashTable *dropped; /* cause → guint64* */
+	NatResolve *resolve;
+	GPtrArray *user_stun; /* of StunName: --stun */
+	GHashTable *dropped;  /* cause → guint64* */
 };
+
+/* A STUN server that the user named, and its addresses once known. */
+typedef struct {
+	NatInterface *iface;
+	char *name;
+	NatLookup *lookup;
+	GArray *addrs; /* of WgEndpoint */
+} StunName;
 
 static gboolean on_poll(gpointer user_data);
 static void observe_peers(NatInterface *iface);
@@ -253,7 +261,11 @@ update_stun(NatInterface *iface)
 	g_autoptr(GArray) all = g_array_new(FALSE, FALSE, sizeof(WgEndpoint));
 
 	g_array_append_vals(all, iface->server_stun->data, iface->server_stun->len);
-	g_array_append_vals(all, iface->user_stun->data, iface->user_stun->len);
+	for (guint i = 0; i < iface->user_stun->len; i++) {
+		const StunName *name = g_ptr_array_index(iface->user_stun, i);
+
+		g_array_append_vals(all, name->addrs->data, name->addrs->len);
+	}
 	nat_stun_probe_set_servers(iface->probe, (const WgEndpoint *)(gpointer)all->data, all->len);
 }
 
@@ -308,24 +320,52 @@ on_mapping_changed(gpointer user_data)
 }
 
 static void
-on_stun_resolved(const WgEndpoint *addrs, gsize n, const char *problem, gpointer user_data)
+stun_name_free(gpointer data)
 {
-	NatInterface *iface = user_data;
+	StunName *name = data;
 
-	if (problem != NULL)
-		g_warning("%s: --stun: %s", iface->config.name, problem);
-	g_array_append_vals(iface->user_stun, addrs, (guint)n);
-	update_stun(iface);
+	nat_lookup_free(name->lookup);
+	g_array_unref(name->addrs);
+	g_free(name);
+}
+
+static void
+on_stun_resolved(const WgEndpoint *addrs, gsize n, gboolean stored, const GError *error,
+		 gpointer user_data)
+{
+	StunName *name = user_data;
+
+	if (n == 0) {
+		g_warning("%s: STUN server %s: %s", name->iface->config.name, name->name,
+			  error->message);
+		return;
+	}
+	g_array_set_size(name->addrs, 0);
+	g_array_append_vals(name->addrs, addrs, (guint)n);
+	update_stun(name->iface);
 }
 
 static void
 resolve_stun(NatInterface *iface)
 {
-	for (char **name = iface->config.stun; name != NULL && *name != NULL; name++)
-		g_ptr_array_add(iface->lookups,
-				nat_resolve_start(*name, DEFAULT_STUN_PORT,
-						  iface->env.config->state_dir, &iface->public_key,
-						  on_stun_resolved, iface));
+	for (char **text = iface->config.stun; text != NULL && *text != NULL; text++) {
+		g_autofree char *host = NULL;
+		g_autoptr(GError) error = NULL;
+		guint16 port;
+		StunName *name;
+
+		if (!nat_resolve_split(*text, DEFAULT_STUN_PORT, &host, &port, &error)) {
+			g_warning("%s: %s", iface->config.name, error->message);
+			continue;
+		}
+		name = g_new0(StunName, 1);
+		name->iface = iface;
+		name->name = *text;
+		name->addrs = g_array_new(FALSE, FALSE, sizeof(WgEndpoint));
+		g_ptr_array_add(iface->user_stun, name);
+		name->lookup =
+		    nat_resolve_lookup(iface->resolve, host, port, on_stun_resolved, name);
+	}
 }
 
 /* ---- serving ---- */
@@ -337,14 +377,14 @@ stop_serving(NatInterface *iface)
 		return;
 	iface->serving = FALSE;
 	g_hash_table_remove_all(iface->peers);
-	g_ptr_array_set_size(iface->lookups, 0);
+	g_ptr_array_set_size(iface->user_stun, 0);
+	g_clear_pointer(&iface->resolve, nat_resolve_free);
 	g_clear_pointer(&iface->signal, nat_signal_client_free);
 	g_clear_pointer(&iface->probe, nat_stun_probe_free);
 	g_clear_pointer(&iface->mux, nat_mux_free);
 	g_clear_pointer(&iface->originals, nat_originals_free);
 	wg_key_clear(&iface->peer_env.private_key);
 	g_array_set_size(iface->server_stun, 0);
-	g_array_set_size(iface->user_stun, 0);
 }
 
 static gboolean
@@ -385,6 +425,7 @@ start_serving(NatInterface *iface, GError **error)
 	    .dropped = count_drop,
 	    .user_data = iface,
 	};
+	iface->resolve = nat_resolve_new(iface->env.config->state_dir, &iface->public_key);
 	iface->serving = TRUE;
 	resolve_stun(iface);
 	observe_peers(iface);
@@ -635,8 +676,7 @@ nat_interface_new(const NatInterfaceEnv *env, const NatConfigInterface *config, 
 	iface->peers =
 	    g_hash_table_new_full(wg_key_hash, wg_key_equal, NULL, (GDestroyNotify)nat_peer_free);
 	iface->server_stun = g_array_new(FALSE, FALSE, sizeof(WgEndpoint));
-	iface->user_stun = g_array_new(FALSE, FALSE, sizeof(WgEndpoint));
-	iface->lookups = g_ptr_array_new_with_free_func((GDestroyNotify)nat_resolve_cancel);
+	iface->user_stun = g_ptr_array_new_with_free_func(stun_name_free);
 	iface->dropped = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, g_free);
 	iface->ctl = wg_ctl_new(config->name);
 	iface->device = wg_ctl_read(iface->ctl, error);
@@ -664,8 +704,7 @@ nat_interface_free(NatInterface *iface)
 	stop_serving(iface);
 	g_hash_table_unref(iface->peers);
 	g_array_unref(iface->server_stun);
-	g_array_unref(iface->user_stun);
-	g_ptr_array_unref(iface->lookups);
+	g_ptr_array_unref(iface->user_stun);
 	g_hash_table_unref(iface->dropped);
 	wg_device_free(iface->device);
 	wg_ctl_free(iface->ctl);

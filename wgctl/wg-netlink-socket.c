@@ -210,7 +210,7 @@ take_dump_messages(const WgNetlink *nl, const Buffer *buf, int len, Dump *dump)
 {
 	const struct nlmsghdr *nlh = (const struct nlmsghdr *)buf->bytes;
 
-	for (; mnl_nlmsg_ok(nlh, len); nlh = mnl_nlmsg_next(nlh, &len)) {
+	for (; wg_netlink_is_whole(nlh, len); nlh = mnl_nlmsg_next(nlh, &len)) {
 		if (nlh->nlmsg_seq != nl->sequence)
 			continue;
 		if (nlh->nlmsg_flags & NLM_F_DUMP_INTR)

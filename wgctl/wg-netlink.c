@@ -181,6 +181,12 @@ parse_device_attribute(WgDevice *dev, const struct nlattr *attr)
 }
 
 gboolean
+wg_netlink_is_whole(const struct nlmsghdr *nlh, int len)
+{
+	return mnl_nlmsg_ok(nlh, len) && nlh->nlmsg_len <= (guint)len;
+}
+
+gboolean
 wg_netlink_parse(WgDevice *dev, const struct nlmsghdr *nlh, GError **error)
 {
 	const struct nlattr *attr;

@@ -9,7 +9,10 @@
 
 struct nlmsghdr;
 
-/* Adds one message of a GET_DEVICE dump to `dev`. A peer that is the last one of `dev` is
+/* Whether a whole message begins at `nlh`, `len` bytes before the end. As mnl_nlmsg_ok(), which
+ * takes lengths of 2^31 and more for negative ones, and so for small enough. */
+gboolean wg_netlink_is_whole(const struct nlmsghdr *nlh, int len);
+/* Adds one (whole) message of a GET_DEVICE dump to `dev`. A peer that is the last one of `dev` is
  * continued: the kernel splits long lists anywhere. Unknown attributes are ignored. */
 gboolean wg_netlink_parse(WgDevice *dev, const struct nlmsghdr *nlh, GError **error);
 /* The request of such a dump (transfer full, g_free). */

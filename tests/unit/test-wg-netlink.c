@@ -298,6 +298,19 @@ test_short_message(void)
 	parse_bad(m);
 }
 
+static void
+test_whole_message(void)
+{
+	Message *m = message_new();
+
+	g_assert_true(wg_netlink_is_whole(m->nlh, m->nlh->nlmsg_len));
+	g_assert_false(wg_netlink_is_whole(m->nlh, m->nlh->nlmsg_len - 1));
+	g_assert_false(wg_netlink_is_whole(m->nlh, -1));
+	m->nlh->nlmsg_len = 0xc8c8c8c8; /* negative as an int */
+	g_assert_false(wg_netlink_is_whole(m->nlh, SIZE));
+	g_free(m);
+}
+
 /* What the kernel would make of a message of ours: its peers, with flags. */
 typedef struct {
 	guint32 flags;
@@ -522,6 +535,7 @@ main(int argc, char **argv)
 	g_test_add_func("/wg/netlink/bad-allowed-ips", test_bad_allowed_ips);
 	g_test_add_func("/wg/netlink/no-key", test_no_key);
 	g_test_add_func("/wg/netlink/short-message", test_short_message);
+	g_test_add_func("/wg/netlink/whole-message", test_whole_message);
 	g_test_add_func("/wg/netlink/set-device", test_set_device);
 	g_test_add_func("/wg/netlink/rearm-is-one-message", test_rearm_is_one_message);
 	g_test_add_func("/wg/netlink/replace-is-one-message", test_replace_is_one_message);

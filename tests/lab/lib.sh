@@ -134,7 +134,7 @@ node_begin()
 	"${with[@]}" unshare --net --mount --uts --pid --fork --kill-child=KILL \
 		bash -u "$LAB_SRC/holder" "$LAB_NAME-$n" "$d" \
 		</dev/null >"$LAB_DIR/log/$n.holder" 2>&1 3>&- &
-	echo "$!" >"$d/unshare"
+	disown
 }
 
 node_ready()
@@ -177,7 +177,7 @@ daemon()
 		STATE_DIRECTORY=/run/state/nat-agent \
 		sh -c 'echo $$ >"$0"; exec "$@"' "$LAB_DIR/pid/$node.$name" "$@" \
 		</dev/null >>"$LAB_DIR/log/$node.$name" 2>&1 3>&- &
-	echo "$!" >"$LAB_DIR/pid/$node.$name.outer"
+	disown # no word from the shell when it is killed
 	wait_until 10 test -s "$LAB_DIR/pid/$node.$name" || fail "$name did not start on $node"
 }
 
@@ -194,9 +194,6 @@ daemon_stop()
 }
 
 daemon_gone() { ! daemon_alive "$@"; }
-
-# daemon_status NODE NAME: waits for its end and returns its exit status (not in a lab kept)
-daemon_status() { wait "$(cat "$LAB_DIR/pid/$1.$2.outer")"; }
 
 # wait_until SECONDS CMD…: polls; the last output of CMD does not matter
 wait_until()

@@ -33,12 +33,30 @@ is_json_char(char c)
 	return g_ascii_isalnum(c) || (c != '\0' && strchr(" \t\r\n{}[]:,.+-", c));
 }
 
+/* One object, which begins and ends with its braces: json-glib ignores what follows a value. */
+static gboolean
+check_frame(const char *text, gsize len, GError **error)
+{
+	while (len > 0 && g_ascii_isspace(text[len - 1]))
+		len--;
+	while (len > 0 && g_ascii_isspace(*text)) {
+		text++;
+		len--;
+	}
+	if (len < 2 || *text != '{' || text[len - 1] != '}')
+		return invalid(error, "an object is expected");
+	return TRUE;
+}
+
 static gboolean
 check_shape(const char *text, gsize len, GError **error)
 {
 	guint depth = 0;
+	gboolean ended = FALSE;
 
 	for (gsize i = 0; i < len;) {
+		if (ended && !g_ascii_isspace(text[i]))
+			return invalid(error, "something follows the object");
 		if (text[i] == '"') {
 			i = skip_string(text, len, i);
 			if (i == 0)
@@ -51,12 +69,13 @@ check_shape(const char *text, gsize len, GError **error)
 			if (++depth > NAT_JSON_MAX_DEPTH)
 				return invalid(error, "nested too deeply");
 		} else if (text[i] == '}' || text[i] == ']') {
-			if (depth-- == 0)
+			if (depth == 0)
 				return invalid(error, "unbalanced brackets");
+			ended = --depth == 0;
 		}
 		i++;
 	}
-	return depth == 0 ? TRUE : invalid(error, "unbalanced brackets");
+	return ended ? TRUE : invalid(error, "unbalanced brackets");
 }
 
 JsonNode *
@@ -66,7 +85,7 @@ nat_json_parse(const char *text, gsize len, GError **error)
 	g_autoptr(GError) cause = NULL;
 	JsonNode *root;
 
-	if (!check_shape(text, len, error))
+	if (!check_frame(text, len, error) || !check_shape(text, len, error))
 		return NULL;
 	parser = json_parser_new_immutable();
 	if (!json_parser_load_from_data(parser, text, (gssize)len, &cause)) {

@@ -1,0 +1,96 @@
+/* SPDX-License-Identifier: MIT */
+/* nat-signald: where agents meet. All of it is in sig-*.c; see README.md and PROTOCOL.md. */
+#include <locale.h>
+#include <sodium.h>
+#include <stdlib.h>
+
+#include "signaling/sig-log.h"
+#include "signaling/sig-server.h"
+
+typedef struct {
+	char *file;
+	GStrv listen, stun, names;
+	gboolean version;
+} Options;
+
+static gboolean
+parse_options(Options *options, int *argc, char ***argv, GError **error)
+{
+	const GOptionEntry entries[] = {
+	    {"config", 'c', 0, G_OPTION_ARG_FILENAME, &options->file,
+	     "Read this file; the command line wins over it", "FILE"},
+	    {"listen", 0, 0, G_OPTION_ARG_STRING_ARRAY, &options->listen,
+	     "Serve WebSocket here; may be repeated (default 0.0.0.0:8080 and [::]:8080)",
+	     "ADDR:PORT"},
+	    {"stun", 0, 0, G_OPTION_ARG_STRING_ARRAY, &options->stun,
+	     "Answer STUN on this UDP port and the next; may be repeated, or \"none\" (default: "
+	     "port 3478 of the listening addresses)",
+	     "ADDR:PORT"},
+	    {"name", 0, 0, G_OPTION_ARG_STRING_ARRAY, &options->names,
+	     "A name agents dial this server by; may be repeated. Others are refused",
+	     "HOST[:PORT]"},
+	    {"version", 0, 0, G_OPTION_ARG_NONE, &options->version, "Say the version", NULL},
+	    {NULL},
+	};
+	g_autoptr(GOptionContext) context = g_option_context_new(NULL);
+
+	g_option_context_set_summary(context, "The signaling and STUN server of nat-agent.");
+	g_option_context_add_main_entries(context, entries, NULL);
+	if (!g_option_context_parse(context, argc, argv, error))
+		return FALSE;
+	if (*argc > 1)
+		g_set_error(error, G_OPTION_ERROR, G_OPTION_ERROR_FAILED,
+			    "%s: not understood; see nat-signald --help", (*argv)[1]);
+	return *argc == 1;
+}
+
+static void
+clear_options(Options *options)
+{
+	g_free(options->file);
+	g_strfreev(options->listen);
+	g_strfreev(options->stun);
+	g_strfreev(options->names);
+}
+
+static int
+serve(const Options *options, GError **error)
+{
+	g_autoptr(SigConfig) config = sig_config_load(
+	    options->file, (const char *const *)options->listen, (const char *const *)options->stun,
+	    (const char *const *)options->names, error);
+	g_autoptr(SigServer) server = config ? sig_server_new(config, error) : NULL;
+
+	if (!server)
+		return EXIT_FAILURE;
+	if (!config->names || !config->names[0])
+		g_warning("no --name: logins are not bound to this server's name, so another "
+			  "server could pass them on");
+	sig_server_run(server);
+	return EXIT_SUCCESS;
+}
+
+int
+main(int argc, char **argv)
+{
+	Options options = {0};
+	g_autoptr(GError) error = NULL;
+	int status = 2;
+
+	setlocale(LC_ALL, "");
+	sig_log_init();
+	if (sodium_init() < 0)
+		g_error("libsodium does not start");
+	if (!parse_options(&options, &argc, &argv, &error)) {
+		g_printerr("nat-signald: %s\n", error->message);
+	} else if (options.version) {
+		g_print("nat-signald %s\n", NAT_VERSION);
+		status = EXIT_SUCCESS;
+	} else {
+		status = serve(&options, &error);
+		if (error)
+			g_printerr("nat-signald: %s\n", error->message);
+	}
+	clear_options(&options);
+	return status;
+}

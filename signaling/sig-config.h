@@ -1,0 +1,45 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * SigConfig: what the user asked of nat-signald, from the command line and a GKeyFile ([signald],
+ * [limits]; README.md). Unknown groups and keys and malformed values are errors that name them.
+ */
+#pragma once
+
+#include "wgctl/wg-endpoint.h"
+
+typedef struct {
+	guint interest;			   /* keys of a connection's interest */
+	guint queue;			   /* bytes waiting for a connection */
+	guint login_timeout;		   /* s, from the TCP connection */
+	guint unauthenticated;		   /* connections in total */
+	guint unauthenticated_per_address; /* and from one IPv4 address or IPv6 /64 */
+	guint connections;		   /* in total */
+	guint rate, burst;		   /* frames of a key: a second, at once; rate 0: no limit */
+	guint ping;			   /* s without a sign of life, then a ping */
+	guint pong;			   /* s for its answer, then closed */
+	guint drain;			   /* s at most over which clients come back */
+	guint stun_rate, stun_burst;	   /* STUN requests of an address: a second, at once */
+} SigLimits;
+
+typedef struct {
+	GArray *listen;	      /* of WgEndpoint */
+	gboolean listen_asked; /* else the default, where a family may be missing */
+	GArray *stun;	      /* of WgEndpoint; PORT + 1 is tried too */
+	gboolean stun_asked;  /* else the default, where a taken port is no error */
+	GStrv names;
+	SigLimits limits;
+} SigConfig;
+
+#define SIG_CONFIG_DEFAULT_PORT 8080
+#define SIG_CONFIG_DEFAULT_STUN_PORT 3478
+
+/* Command-line values replace the file's; each may be NULL. */
+SigConfig *sig_config_load(const char *file, const char *const *listen, const char *const *stun,
+			   const char *const *names, GError **error);
+/* The same from a file's text (may be NULL); `name` is used in messages. */
+SigConfig *sig_config_parse(const char *text, gsize len, const char *name,
+			    const char *const *listen, const char *const *stun,
+			    const char *const *names, GError **error);
+void sig_config_free(SigConfig *config);
+
+G_DEFINE_AUTOPTR_CLEANUP_FUNC(SigConfig, sig_config_free)

@@ -1,0 +1,67 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * SigConn: the protocol of one connection (PROTOCOL.md), without the network: pieces of WebSocket
+ * messages come in, frames to write go out through a bounded queue. The time is hub->now.
+ *
+ *     accepted ──open──▶ offered ──login──▶ ready
+ *        └────────────────┴───────────────────┴──▶ closing ──▶ (freed by the transport)
+ *
+ * accepted  TCP, and the HTTP upgrade; in the gate; the login's time runs
+ * offered   hello is queued; only a login may come; in the gate; the login's time still runs
+ * ready     in the directory; pinged when silent
+ * closing   nothing is read any more; what is queued goes out, then the close frame; killed when
+ *           that takes too long
+ *
+ * All functions are called from the server's one thread. None frees a connection but
+ * sig_conn_free().
+ */
+#pragma once
+
+#include "signaling/sig-hub.h"
+
+typedef struct SigConn SigConn;
+
+/* A frame to write. `room` is for the transport's own header in front of data. */
+#define SIG_OUT_ROOM 32
+typedef struct SigOut {
+	struct SigOut *next;
+	gsize len;
+	gboolean binary;
+	guint8 room[SIG_OUT_ROOM];
+	guint8 data[];
+} SigOut;
+
+/* Takes over the caller's place in the gate. */
+SigConn *sig_conn_new(SigHub *hub, const WgEndpoint *address, gpointer transport);
+/* Leaves gate and directory; peers are told. */
+void sig_conn_free(SigConn *conn);
+
+/* The WebSocket is open: queues hello. */
+void sig_conn_open(SigConn *conn);
+/* A piece of a message. `remaining`: bytes of its frame still to come; `final`: of its last frame. */
+void sig_conn_receive(SigConn *conn, const guint8 *data, gsize len, gsize remaining, gboolean final,
+		      gboolean binary);
+/* Any sign of life that is no message (a pong). */
+void sig_conn_heard(SigConn *conn);
+
+/* The next frame to write (transfer full, g_free); NULL when the queue is empty. */
+SigOut *sig_conn_pop(SigConn *conn);
+/* Whether a ping is to be written now; clears it. */
+gboolean sig_conn_take_ping(SigConn *conn);
+/* Why the connection is closing, once all is written; SIG_CLOSE_NONE while it is not. */
+SigClose sig_conn_close_code(const SigConn *conn);
+
+/* Queues an error frame and closes. No effect when closing already. */
+void sig_conn_end(SigConn *conn, SigClose why, const char *text);
+/* Queues a drain frame and closes. */
+void sig_conn_drain(SigConn *conn, guint within_s);
+
+/* For the wheel: the connection of a timer that fired, and what follows. TRUE: kill it now; the timer
+ * runs again, in case that fails. */
+SigConn *sig_conn_from_timer(SigTimer *timer);
+gboolean sig_conn_expire(SigConn *conn);
+
+gpointer sig_conn_transport(const SigConn *conn);
+GList *sig_conn_link(SigConn *conn); /* for the server's list of all; its data is the connection */
+
+G_DEFINE_AUTOPTR_CLEANUP_FUNC(SigConn, sig_conn_free)

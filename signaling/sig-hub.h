@@ -1,0 +1,46 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * SigHub: what all connections of one server share. Filled by the server before the first connection
+ * and outlives the last; one thread.
+ */
+#pragma once
+
+#include "signaling/sig-auth.h"
+#include "signaling/sig-config.h"
+#include "signaling/sig-directory.h"
+#include "signaling/sig-gate.h"
+#include "signaling/sig-ratelimit.h"
+#include "signaling/sig-wheel.h"
+
+typedef struct {
+	guint64 accepted;     /* TCP connections taken */
+	guint64 turned_away;  /* closed at once: too many not logged in, or too many at all */
+	guint64 logins;	      /* good ones */
+	guint64 refused;      /* connections that ended with an error frame */
+	guint64 routed;	      /* messages delivered to a queue */
+	guint64 unavailable;  /* messages that were not */
+	guint64 rate_limited; /* of those, because the sender was too fast */
+} SigStats;
+
+typedef struct {
+	SigLimits limits;
+	guint16 stun[SIG_WIRE_STUN_MAX]; /* ports really bound */
+	guint n_stun;
+	SigAuth *auth;
+	SigDirectory *directory;
+	SigGate *gate;
+	SigRateLimit *frames; /* by key */
+	SigRateLimit *logs;   /* one bucket: refusals are logged, floods of them are not */
+	SigWheel *wheel;
+	gint64 now;	/* µs, monotonic; the transport sets it before it calls into a connection */
+	GQueue leaving; /* connections that are closing and still in the directory (sig-conn.c) */
+	SigStats stats;
+	/* The connection of this transport has something to write, or to close. */
+	void (*wake)(gpointer transport);
+} SigHub;
+
+SigHub *sig_hub_new(const SigLimits *limits, const char *const *names,
+		    void (*wake)(gpointer transport));
+void sig_hub_free(SigHub *hub);
+
+G_DEFINE_AUTOPTR_CLEANUP_FUNC(SigHub, sig_hub_free)

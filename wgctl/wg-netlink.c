@@ -186,23 +186,33 @@ wg_netlink_is_whole(const struct nlmsghdr *nlh, int len)
 	return mnl_nlmsg_ok(nlh, len) && nlh->nlmsg_len <= (guint)len;
 }
 
+/* mnl_attr_for_each() would go on into the padding after a message of odd length. */
+static gboolean
+parse_device(WgDevice *dev, const struct nlmsghdr *nlh)
+{
+	const void *payload = mnl_nlmsg_get_payload_offset(nlh, GENL_HDRLEN);
+	const struct nlattr *attr;
+
+	if (mnl_nlmsg_get_payload_len(nlh) < GENL_HDRLEN)
+		return FALSE;
+	mnl_attr_for_each_payload(payload, mnl_nlmsg_get_payload_len(nlh) - GENL_HDRLEN)
+	{
+		if (!parse_device_attribute(dev, attr))
+			return FALSE;
+	}
+	return TRUE;
+}
+
 gboolean
 wg_netlink_parse(WgDevice *dev, const struct nlmsghdr *nlh, GError **error)
 {
-	const struct nlattr *attr;
-	gboolean ok = mnl_nlmsg_get_payload_len(nlh) >= sizeof(struct genlmsghdr);
-
-	if (ok)
-		mnl_attr_for_each(attr, nlh, sizeof(struct genlmsghdr))
-		{
-			ok = ok && parse_device_attribute(dev, attr);
-		}
-	if (!ok)
-		g_set_error(error, WG_ERROR, WG_ERROR_PROTOCOL,
-			    "malformed netlink answer for %s: is <linux/wireguard.h> version %d "
-			    "still what the kernel speaks?",
-			    dev->name, WG_GENL_VERSION);
-	return ok;
+	if (parse_device(dev, nlh))
+		return TRUE;
+	g_set_error(error, WG_ERROR, WG_ERROR_PROTOCOL,
+		    "malformed netlink answer for %s: is <linux/wireguard.h> version %d still what "
+		    "the kernel speaks?",
+		    dev->name, WG_GENL_VERSION);
+	return FALSE;
 }
 
 static struct nlmsghdr *

@@ -311,6 +311,19 @@ test_whole_message(void)
 	g_free(m);
 }
 
+/* The last attribute claims a byte that is no longer of the message. */
+static void
+test_odd_length(void)
+{
+	g_autoptr(WgDevice) dev = wg_device_new("wg0");
+	Message *m = message_new();
+
+	mnl_attr_put_u32(m->nlh, WGDEVICE_A_FWMARK, 7);
+	m->nlh->nlmsg_len--;
+	parse_good(dev, m);
+	g_assert_cmpuint(dev->fwmark, ==, 0);
+}
+
 /* What the kernel would make of a message of ours: its peers, with flags. */
 typedef struct {
 	guint32 flags;
@@ -536,6 +549,7 @@ main(int argc, char **argv)
 	g_test_add_func("/wg/netlink/no-key", test_no_key);
 	g_test_add_func("/wg/netlink/short-message", test_short_message);
 	g_test_add_func("/wg/netlink/whole-message", test_whole_message);
+	g_test_add_func("/wg/netlink/odd-length", test_odd_length);
 	g_test_add_func("/wg/netlink/set-device", test_set_device);
 	g_test_add_func("/wg/netlink/rearm-is-one-message", test_rearm_is_one_message);
 	g_test_add_func("/wg/netlink/replace-is-one-message", test_replace_is_one_message);

@@ -9,7 +9,7 @@
 #include "agent/nat-interface.h"
 
 #include <gio/gio.h>
-#include <net/if.h>
+#include <stdio.h>
 #include <string.h>
 
 #include "agent/nat-log.h"

@@ -17,6 +17,8 @@ typedef enum {
 	NAT_MSG_PROVEN = 1 << 0, /* the sender's WireGuard has proven the path of this session */
 	NAT_MSG_GATHERED = 1 << 1, /* no more candidates will follow unless the network changes */
 	NAT_MSG_BYE = 1 << 2, /* the sender's agent is ending in good order */
+	NAT_MSG_CHECKING = 1 << 3, /* the sender runs checks for this session: join it. Without it the
+				    * sender's tunnel is up and only watched */
 } NatMsgFlags;
 
 typedef struct {

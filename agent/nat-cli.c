@@ -105,18 +105,21 @@ take_control(Flags *flags, NatCli *cli, GError **error)
 static gboolean
 take_run(Flags *flags, NatCli *cli, GError **error)
 {
+	if (flags->turn && flags->turn[0])
+		return usage(error,
+			     "--turn: relays are not supported by this version: leave it out");
+	if (!take_one("-c", flags->file, &cli->file, error) ||
+	    !take_many("--interface", &flags->interfaces, &cli->interfaces, error) ||
+	    !take_one("--signal", flags->signal_url, &cli->signal_url, error) ||
+	    !take_many("--stun", &flags->stun, &cli->stun, error) ||
+	    !take_control(flags, cli, error))
+		return FALSE;
+	/* last: where a flag lacks its value, its neighbour stands alone and is not at fault */
 	if (flags->rest && flags->rest[0])
 		return usage(error,
 			     "\"%s\" is not a flag: interfaces are named with --interface IF",
 			     flags->rest[0]);
-	if (flags->turn && flags->turn[0])
-		return usage(error,
-			     "--turn: relays are not supported by this version: leave it out");
-	return take_one("-c", flags->file, &cli->file, error) &&
-	       take_many("--interface", &flags->interfaces, &cli->interfaces, error) &&
-	       take_one("--signal", flags->signal_url, &cli->signal_url, error) &&
-	       take_many("--stun", &flags->stun, &cli->stun, error) &&
-	       take_control(flags, cli, error);
+	return TRUE;
 }
 
 static gboolean
@@ -244,6 +247,8 @@ parse(const char *const *argv, NatCli *cli, GError **error)
 		ok = parse_run((const char *const *)rest, cli, &flags, error);
 	} else if (strcmp(command, "status") == 0) {
 		ok = parse_status((const char *const *)rest, cli, &flags, error);
+	} else if (*command == '-' && rest[1]) {
+		ok = usage(error, "\"%s\" is one argument too many", rest[1]);
 	} else if (strcmp(command, "--version") == 0) {
 		cli->command = NAT_CLI_VERSION;
 		ok = TRUE;

@@ -6,6 +6,8 @@
  */
 #include "agent/nat-config.h"
 
+#include <errno.h>
+#include <stdio.h>
 #include <string.h>
 
 #include "agent/nat-keyfile.h"
@@ -346,20 +348,43 @@ nat_config_parse(const char *text, gsize len, const char *name, const char *cons
 	return file ? build(&from, interfaces, control, error) : NULL;
 }
 
+/* One byte more than a file may have, so that NatKeyFile sees what is too long; devices end there
+ * too. */
+static char *
+read_text(const char *path, gsize *len, GError **error)
+{
+	g_autofree char *text = g_malloc(NAT_KEY_FILE_MAX + 2);
+	FILE *file = fopen(path, "re");
+	int saved = errno;
+
+	if (file) {
+		errno = 0;
+		*len = fread(text, 1, NAT_KEY_FILE_MAX + 1, file);
+		saved = ferror(file) ? errno : 0;
+		fclose(file);
+	}
+	if (!file || saved) {
+		g_autofree char *plain = nat_log_escape(path, -1);
+
+		g_set_error(error, G_FILE_ERROR, (int)g_file_error_from_errno(saved), "-c %s: %s",
+			    plain, g_strerror(saved));
+		return NULL;
+	}
+	return g_steal_pointer(&text);
+}
+
 NatConfig *
 nat_config_load(const char *file, const char *const *interfaces, const char *signal_url,
 		const char *const *stun, const char *control, GError **error)
 {
 	g_autofree char *text = NULL;
-	g_autoptr(GError) cause = NULL;
 	gsize len = 0;
 
-	if (file && !g_file_get_contents(file, &text, &len, &cause)) {
-		g_autofree char *plain = nat_log_escape(cause->message, -1);
-
-		g_set_error(error, cause->domain, cause->code, "-c: %s", plain);
+	if (!file)
+		return nat_config_parse("", 0, "(none)", interfaces, signal_url, stun, control,
+					error);
+	text = read_text(file, &len, error);
+	if (!text)
 		return NULL;
-	}
-	return nat_config_parse(text ? text : "", len, file ? file : "(none)", interfaces,
-				signal_url, stun, control, error);
+	return nat_config_parse(text, len, file, interfaces, signal_url, stun, control, error);
 }

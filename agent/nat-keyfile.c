@@ -187,18 +187,22 @@ nat_key_file_blame(NatKeyFile *file, const char *group, const char *key, GError 
 	return FALSE;
 }
 
-/* GKeyFile hands out what it could read of a malformed value together with the error. */
+/* GKeyFile hands out what it could read of a malformed value together with the error. There is one
+ * way to be malformed. */
 static gboolean
 settle(NatKeyFile *file, const char *group, const char *key, GError *cause, GError **error)
 {
 	if (!cause)
 		return TRUE;
-	g_propagate_error(error, cause);
+	g_set_error(error, G_KEY_FILE_ERROR, G_KEY_FILE_ERROR_INVALID_VALUE,
+		    "unknown escape: a backslash is written \\\\");
+	g_error_free(cause);
 	return nat_key_file_blame(file, group, key, error);
 }
 
 gboolean
-nat_key_file_string(NatKeyFile *file, const char *group, const char *key, char **out, GError **error)
+nat_key_file_string(NatKeyFile *file, const char *group, const char *key, char **out,
+		    GError **error)
 {
 	g_autofree char *value = NULL;
 	GError *cause = NULL;

@@ -179,10 +179,8 @@ values(void)
 	refused("[agent]\nstate_dir=lib\n",
 		"t.conf:2: state_dir: not an absolute path: begin with '/'");
 	refused("[agent]\ncontrol=\n", "t.conf:2: control: \"\" is not the path of a socket");
-	refused(
-	    "[agent]\nstate_dir=/a\\q\n",
-	    "t.conf:2: state_dir: Key file contains key “state_dir” which has a value that cannot "
-	    "be interpreted.");
+	refused("[agent]\nstate_dir=/a\\q\n",
+		"t.conf:2: state_dir: unknown escape: a backslash is written \\\\");
 	refused("[peer a]\n", "t.conf:1: [peer a]: it needs public_key=KEY, as wg show prints it");
 	refused(
 	    "[peer a]\npublic_key=AAAA\n",

@@ -1,0 +1,381 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * The program from outside: this test calls itself as nat-agent with a daemon that knows only what
+ * the file named by NAT_TEST_STATUS says, and checks output, exit status and what is left behind.
+ */
+#include <gio/gio.h>
+#include <gio/gunixsocketaddress.h>
+#include <glib/gstdio.h>
+#include <signal.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "agent/nat-cli.h"
+#include "agent/nat-daemon.h"
+#include "agent/nat-json.h"
+
+#define DEADLINE_US (10 * G_USEC_PER_SEC)
+#define AS_AGENT "--as-agent"
+
+#define WG0 "{\"interfaces\":[{\"name\":\"wg0\",\"peers\":["
+#define PEER_UP                                                                                    \
+	"{\"public_key\":\"AQECAwAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA=\",\"name\":\"alice\","     \
+	"\"state\":\"connected\",\"why\":\"direct\"}"
+#define PEER_DOWN                                                                                  \
+	"{\"public_key\":\"AgECAwAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA=\",\"name\":\"bob\","       \
+	"\"state\":\"waiting\",\"why\":\"not there\"}"
+#define END "]}]}"
+
+/* --- the daemon's double --- */
+
+struct NatDaemon {
+	int unused;
+};
+
+NatDaemon *
+nat_daemon_new(const NatConfig *config, GError **error)
+{
+	if (g_getenv("NAT_TEST_REFUSE")) {
+		g_set_error(error, G_IO_ERROR, G_IO_ERROR_FAILED, "wg0: refused by the test");
+		return NULL;
+	}
+	return g_new0(NatDaemon, 1);
+}
+
+void
+nat_daemon_free(NatDaemon *daemon)
+{
+	g_free(daemon);
+}
+
+NatStatus *
+nat_daemon_status(NatDaemon *daemon)
+{
+	g_autofree char *text = NULL;
+	g_autoptr(JsonNode) node = NULL;
+
+	g_assert_true(g_file_get_contents(g_getenv("NAT_TEST_STATUS"), &text, NULL, NULL));
+	node = nat_json_parse(text, strlen(text), NULL);
+	return nat_status_from_json(node, NULL);
+}
+
+static int
+be_agent(char **argv)
+{
+	g_autoptr(GError) error = NULL;
+	g_autoptr(NatCli) cli = nat_cli_parse((const char *const *)argv, &error);
+
+	if (!cli) {
+		g_printerr("nat-agent: %s\n", error->message);
+		return NAT_EXIT_USAGE;
+	}
+	return cli->command == NAT_CLI_RUN ? nat_cli_run(cli) : nat_cli_status(cli);
+}
+
+/* --- the tests --- */
+
+typedef struct {
+	char *dir, *control, *status, *ifname;
+	char *notify; /* for the next agent; NULL: none */
+	gboolean refuse;
+	GSubprocess *agent;
+} Fixture;
+
+static GSubprocess *
+spawn(const Fixture *f, const char *first, ...)
+{
+	g_autoptr(GSubprocessLauncher) launcher = g_subprocess_launcher_new(
+	    G_SUBPROCESS_FLAGS_STDOUT_PIPE | G_SUBPROCESS_FLAGS_STDERR_PIPE);
+	g_autoptr(GPtrArray) argv = g_ptr_array_new();
+	g_autoptr(GError) error = NULL;
+	GSubprocess *process;
+	va_list args;
+
+	g_ptr_array_add(argv, (gpointer) "/proc/self/exe");
+	g_ptr_array_add(argv, (gpointer)AS_AGENT);
+	va_start(args, first);
+	for (const char *arg = first; arg; arg = va_arg(args, const char *))
+		g_ptr_array_add(argv, (gpointer)arg);
+	va_end(args);
+	g_ptr_array_add(argv, NULL);
+	g_subprocess_launcher_setenv(launcher, "NAT_TEST_STATUS", f->status, TRUE);
+	g_subprocess_launcher_setenv(launcher, "NAT_AGENT_CONTROL", f->control, TRUE);
+	if (f->notify)
+		g_subprocess_launcher_setenv(launcher, "NOTIFY_SOCKET", f->notify, TRUE);
+	if (f->refuse)
+		g_subprocess_launcher_setenv(launcher, "NAT_TEST_REFUSE", "1", TRUE);
+	process = g_subprocess_launcher_spawnv(launcher, (const char *const *)argv->pdata, &error);
+	g_assert_no_error(error);
+	return process;
+}
+
+/* Returns the exit status. */
+static int
+finish(GSubprocess *process, char **out, char **err)
+{
+	g_autoptr(GError) error = NULL;
+	int code;
+
+	g_subprocess_communicate_utf8(process, NULL, NULL, out, err, &error);
+	g_assert_no_error(error);
+	g_assert_true(g_subprocess_get_if_exited(process));
+	code = g_subprocess_get_exit_status(process);
+	g_object_unref(process);
+	return code;
+}
+
+/* Ends in one line on stderr that has all of the given words, and nothing on stdout. */
+static void
+fails(GSubprocess *process, int expected, const char *word1, const char *word2)
+{
+	g_autofree char *out = NULL, *err = NULL;
+	int code = finish(process, &out, &err);
+
+	g_test_message("%s", err);
+	g_assert_cmpint(code, ==, expected);
+	g_assert_cmpstr(out, ==, "");
+	g_assert_true(g_str_has_prefix(err, "nat-agent: "));
+	g_assert_nonnull(strstr(err, word1));
+	g_assert_nonnull(strstr(err, word2));
+	g_assert_true(strchr(err, '\n') == err + strlen(err) - 1);
+}
+
+static void
+say(const Fixture *f, const char *status)
+{
+	g_assert_true(g_file_set_contents(f->status, status, -1, NULL));
+}
+
+static int
+wait_ready(GSocket *notify)
+{
+	char buf[64] = "";
+	g_autoptr(GError) error = NULL;
+
+	g_socket_set_timeout(notify, 10);
+	g_socket_receive(notify, buf, sizeof buf - 1, NULL, &error);
+	g_assert_no_error(error);
+	return g_str_has_prefix(buf, "READY=1");
+}
+
+static void
+start_agent(Fixture *f)
+{
+	g_autofree char *path = g_build_filename(f->dir, "notify", NULL);
+	g_autoptr(GSocketAddress) addr = g_unix_socket_address_new(path);
+	g_autoptr(GSocket) notify = g_socket_new(G_SOCKET_FAMILY_UNIX, G_SOCKET_TYPE_DATAGRAM,
+						 G_SOCKET_PROTOCOL_DEFAULT, NULL);
+
+	g_assert_true(g_socket_bind(notify, addr, FALSE, NULL));
+	f->notify = path;
+	f->agent = spawn(f, "run", "--interface", f->ifname, "--signal", "ws://192.0.2.1:1", NULL);
+	f->notify = NULL;
+	g_assert_true(wait_ready(notify));
+	g_unlink(path);
+}
+
+static void
+stop_agent(Fixture *f, int sig)
+{
+	g_subprocess_send_signal(f->agent, sig);
+	g_subprocess_wait(f->agent, NULL, NULL);
+	g_clear_object(&f->agent);
+}
+
+static void
+set_up(Fixture *f, gconstpointer unused)
+{
+	f->dir = g_dir_make_tmp("nat-agent-XXXXXX", NULL);
+	f->control = g_build_filename(f->dir, "c.sock", NULL);
+	f->status = g_build_filename(f->dir, "status.json", NULL);
+	f->ifname = g_strdup_printf("nt%d", (int)getpid());
+	say(f, WG0 PEER_UP END);
+}
+
+static void
+tear_down(Fixture *f, gconstpointer unused)
+{
+	if (f->agent)
+		stop_agent(f, SIGTERM);
+	g_unlink(f->control);
+	g_unlink(f->status);
+	g_assert_cmpint(g_rmdir(f->dir), ==, 0);
+	g_free(f->dir);
+	g_free(f->control);
+	g_free(f->status);
+	g_free(f->ifname);
+}
+
+static gboolean
+needs_root(void)
+{
+	if (geteuid() == 0)
+		return FALSE;
+	g_test_skip("nat-agent run needs root");
+	return TRUE;
+}
+
+static void
+exit_status(Fixture *f, gconstpointer unused)
+{
+	g_autofree char *out = NULL, *err = NULL, *none = NULL;
+
+	if (needs_root())
+		return;
+	start_agent(f);
+	g_assert_cmpint(finish(spawn(f, "status", NULL), &out, &err), ==, 0);
+	g_assert_nonnull(strstr(out, "alice"));
+	g_assert_null(strchr(out, '\033'));
+	g_assert_cmpstr(err, ==, "");
+	say(f, WG0 PEER_UP "," PEER_DOWN END);
+	g_assert_cmpint(finish(spawn(f, "status", "--interface", "wg0", NULL), NULL, NULL), ==, 1);
+	g_assert_cmpint(finish(spawn(f, "status", "alice", NULL), NULL, NULL), ==, 0);
+	g_assert_cmpint(finish(spawn(f, "status", "AgE", NULL), NULL, NULL), ==, 1);
+	fails(spawn(f, "status", "carol", NULL), 2, "carol", "public key");
+	fails(spawn(f, "status", "--interface", "wg7", NULL), 2, "wg7", "it serves wg0");
+	fails(spawn(f, "status", "--bogus", NULL), 2, "--bogus", "--help");
+	none = g_build_filename(f->dir, "none", NULL);
+	fails(spawn(f, "status", "--control", none, NULL), 3, none, "--control");
+}
+
+static void
+json(Fixture *f, gconstpointer unused)
+{
+	g_autofree char *out = NULL, *one = NULL;
+	g_autoptr(JsonNode) node = NULL, filtered = NULL;
+	JsonArray *interfaces = NULL;
+
+	if (needs_root())
+		return;
+	say(f, WG0 PEER_UP "," PEER_DOWN END);
+	start_agent(f);
+	g_assert_cmpint(finish(spawn(f, "status", "--json", NULL), &out, NULL), ==, 1);
+	node = nat_json_parse(out, strlen(out), NULL);
+	g_assert_nonnull(node);
+	g_assert_true(
+	    nat_json_get_array(json_node_get_object(node), "interfaces", &interfaces, NULL));
+	g_assert_cmpuint(json_array_get_length(interfaces), ==, 1);
+	g_assert_cmpint(finish(spawn(f, "status", "--json", "alice", NULL), &one, NULL), ==, 0);
+	filtered = nat_json_parse(one, strlen(one), NULL);
+	g_assert_nonnull(filtered);
+	g_assert_null(strstr(one, "bob"));
+}
+
+static void
+ends_on(Fixture *f, int sig)
+{
+	g_autofree char *err = NULL;
+
+	start_agent(f);
+	g_assert_cmpint(g_access(f->control, F_OK), ==, 0);
+	g_subprocess_send_signal(f->agent, sig);
+	g_assert_cmpint(finish(g_steal_pointer(&f->agent), NULL, &err), ==, 0);
+	g_assert_nonnull(strstr(err, "tunnels stay up"));
+	g_assert_cmpint(g_access(f->control, F_OK), ==, -1);
+}
+
+static void
+clean_exit(Fixture *f, gconstpointer unused)
+{
+	if (needs_root())
+		return;
+	ends_on(f, SIGTERM);
+	ends_on(f, SIGINT);
+	fails(spawn(f, "status", NULL), 3, f->control, "running");
+}
+
+/* Nothing is in the way of a new agent after kill -9. */
+static void
+killed(Fixture *f, gconstpointer unused)
+{
+	if (needs_root())
+		return;
+	start_agent(f);
+	stop_agent(f, SIGKILL);
+	fails(spawn(f, "status", NULL), 3, f->control, "running");
+	start_agent(f);
+	g_assert_cmpint(finish(spawn(f, "status", NULL), NULL, NULL), ==, 0);
+}
+
+static void
+second_agent(Fixture *f, gconstpointer unused)
+{
+	g_autofree char *other = g_strconcat(f->control, "2", NULL);
+	g_autofree char *pid = NULL;
+
+	if (needs_root())
+		return;
+	start_agent(f);
+	pid = g_strdup_printf("(pid %s)", g_subprocess_get_identifier(f->agent));
+	fails(spawn(f, "run", "--interface", f->ifname, "--signal", "ws://a", "--control", other,
+		    NULL),
+	      1, pid, f->ifname);
+	g_assert_cmpint(g_access(other, F_OK), ==, -1);
+	fails(spawn(f, "run", "--interface", "other0", "--signal", "ws://a", NULL), 1, f->control,
+	      "--control");
+	g_assert_cmpint(finish(spawn(f, "status", NULL), NULL, NULL), ==, 0);
+}
+
+static void
+refused(Fixture *f, gconstpointer unused)
+{
+	fails(spawn(f, "run", NULL), 2, "no interface", "--interface IF");
+	fails(spawn(f, "run", "--interface", "wg0", NULL), 2, "wg0", "--signal URL");
+	fails(spawn(f, "run", "--interface", "wg/0", "--signal", "ws://a", NULL), 2, "--interface",
+	      "wg/0");
+	fails(spawn(f, "run", "--interface", "wg0", "--signal", "a", NULL), 2, "--signal",
+	      "wss://a");
+	fails(spawn(f, "run", "-c", f->dir, NULL), 2, f->dir, "directory");
+	fails(spawn(f, "run", "-c", f->status, NULL), 2, f->status, ":1: ");
+	if (needs_root())
+		return;
+	f->refuse = TRUE;
+	fails(spawn(f, "run", "--interface", f->ifname, "--signal", "ws://a", NULL), 1,
+	      "wg0:", "refused");
+	g_assert_cmpint(g_access(f->control, F_OK), ==, -1);
+}
+
+/* A closed reader ends --watch, with the peers' exit status. */
+static void
+watch(Fixture *f, gconstpointer unused)
+{
+	GSubprocess *process;
+	GInputStream *out;
+	char buf[64];
+	gssize n;
+
+	if (needs_root())
+		return;
+	say(f, WG0 PEER_DOWN END);
+	start_agent(f);
+	process = spawn(f, "status", "--watch", NULL);
+	out = g_subprocess_get_stdout_pipe(process);
+	n = g_input_stream_read(out, buf, sizeof buf - 1, NULL, NULL);
+	g_assert_cmpint(n, >, 0);
+	g_assert_true(g_str_has_prefix(buf, "wg0: "));
+	g_assert_true(g_input_stream_close(out, NULL, NULL));
+	g_subprocess_wait(process, NULL, NULL);
+	g_assert_true(g_subprocess_get_if_exited(process));
+	g_assert_cmpint(g_subprocess_get_exit_status(process), ==, 1);
+	g_object_unref(process);
+}
+
+#define ADD(name, func) g_test_add("/agent/" name, Fixture, NULL, set_up, func, tear_down)
+
+int
+main(int argc, char **argv)
+{
+	if (argc > 1 && strcmp(argv[1], AS_AGENT) == 0)
+		return be_agent(argv + 1);
+	g_test_init(&argc, &argv, NULL);
+	ADD("exit-status", exit_status);
+	ADD("json", json);
+	ADD("clean-exit", clean_exit);
+	ADD("killed", killed);
+	ADD("second-agent", second_agent);
+	ADD("refused", refused);
+	ADD("watch", watch);
+	return g_test_run();
+}

@@ -28,6 +28,7 @@
 
 #define TUN_NAME "ice0"
 #define TUN_MTU 1500
+#define LOCAL_ROUTE_WAIT (100 * G_TIME_SPAN_MILLISECOND)
 #define LO_IFINDEX 1 /* in every namespace: drivers/net/loopback.c, BUG_ON */
 
 struct NatIceNs {
@@ -323,6 +324,46 @@ put_default_route(NatIceNs *ns, int family)
 	return nat_rtnl_talk(ns->rtnl, nlh, NULL, NULL);
 }
 
+static int
+on_route(const struct nlmsghdr *nlh, void *data)
+{
+	const struct rtmsg *rtm = mnl_nlmsg_get_payload(nlh);
+	gboolean *local = data;
+
+	if (nlh->nlmsg_type == RTM_NEWROUTE && mnl_nlmsg_get_payload_len(nlh) >= sizeof *rtm)
+		*local = rtm->rtm_type == RTN_LOCAL;
+	return MNL_CB_OK;
+}
+
+static gboolean
+is_local(NatIceNs *ns, const WgEndpoint *addr)
+{
+	struct nlmsghdr *nlh = nat_rtnl_begin(ns->rtnl, RTM_GETROUTE, 0);
+	struct rtmsg *rtm = mnl_nlmsg_put_extra_header(nlh, sizeof *rtm);
+	gboolean local = FALSE;
+	gsize len = 0;
+	const guint8 *bytes = wg_endpoint_bytes(addr, &len);
+
+	rtm->rtm_family = (guint8)wg_endpoint_family(addr);
+	rtm->rtm_dst_len = (guint8)(len * 8);
+	mnl_attr_put(nlh, RTA_DST, len, bytes);
+	return nat_rtnl_talk(ns->rtnl, nlh, on_route, &local) == 0 && local;
+}
+
+/* An IPv6 address can be bound at once, but what comes in for it is lost until a kernel worker has
+ * put its local route (addrconf_dad_work, also for nodad): mostly well under a millisecond. Past
+ * the limit a lost packet is only sent again. */
+static void
+wait_until_local(NatIceNs *ns)
+{
+	gint64 end = g_get_monotonic_time() + LOCAL_ROUTE_WAIT;
+
+	for (guint i = 0; i < ns->addrs->len; i++)
+		while (!is_local(ns, &g_array_index(ns->addrs, WgEndpoint, i)) &&
+		       g_get_monotonic_time() < end)
+			g_usleep(200);
+}
+
 static gboolean
 contains(const WgEndpoint *addrs, gsize n, const WgEndpoint *addr)
 {
@@ -379,5 +420,6 @@ nat_ice_ns_set_addresses(NatIceNs *ns, const WgEndpoint *addrs, gsize n, GError 
 	for (guint i = ns->addrs->len; i-- > 0;)
 		if (!contains(addrs, n, &g_array_index(ns->addrs, WgEndpoint, i)))
 			remove_address(ns, i);
+	wait_until_local(ns);
 	return ok;
 }

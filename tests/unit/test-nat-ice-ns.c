@@ -196,23 +196,25 @@ open_one(gpointer data)
 	*(int *)data = net_udp("[" V6 "]:9");
 }
 
-/* A packet written to the TUN reaches a socket in the namespace. */
+/* A packet written to the TUN reaches a socket in the namespace, at once: the kernel puts an IPv6
+ * address's local route from a worker, after it has said that the address is there. */
 static void
 test_inwards(Fixture *f, gconstpointer data)
 {
 	WgEndpoint src = net_ep(R6), dst = net_ep("[" V6 "]:9");
 	guint8 buf[128];
-	gsize len;
-	int fd = -1;
+	gsize len = nat_packet_build_ip(buf, sizeof buf, &src, &dst, (const guint8 *)"hello", 5);
 
-	if (!f->ns)
-		return;
-	set(f, (const char *const[]){V6, NULL});
-	in_ns(f, open_one, &fd);
-	len = nat_packet_build_ip(buf, sizeof buf, &src, &dst, (const guint8 *)"hello", 5);
-	g_assert_cmpint(write(nat_ice_ns_tun_fd(f->ns), buf, len), ==, (gssize)len);
-	in_ns(f, receive_one, &fd);
-	close(fd);
+	for (int i = 0; f->ns && i < 100; i++) {
+		int fd = -1;
+
+		set(f, (const char *const[]){V6, NULL});
+		in_ns(f, open_one, &fd);
+		g_assert_cmpint(write(nat_ice_ns_tun_fd(f->ns), buf, len), ==, (gssize)len);
+		in_ns(f, receive_one, &fd);
+		close(fd);
+		set(f, (const char *const[]){NULL});
+	}
 }
 
 typedef struct {

@@ -40,7 +40,8 @@ NatSignalClient *nat_signal_client_new(const char *url, const WgKey *private_key
 				       gpointer user_data, GError **error);
 void nat_signal_client_free(NatSignalClient *client); /* closes at once */
 void nat_signal_client_start(NatSignalClient *client);
-/* Drops a wait and tries now (network changed). No effect while connected unless `force`. */
+/* Drops a wait and tries now (network changed). No effect while connected, or waiting for a clone
+ * to go, unless `force`. */
 void nat_signal_client_kick(NatSignalClient *client, gboolean force);
 void nat_signal_client_set_fwmark(NatSignalClient *client, guint32 fwmark);
 /* Interest is remembered and sent incrementally; after a reconnect all of it again. */
@@ -53,6 +54,8 @@ gboolean nat_signal_client_send(NatSignalClient *client, const WgKey *peer, GByt
 NatSignalState nat_signal_client_state(NatSignalClient *client);
 const char *nat_signal_client_reason(NatSignalClient *client); /* (transfer none) may be NULL */
 const char *nat_signal_client_url(NatSignalClient *client);
+/* Frames that were malformed or out of place. */
+guint64 nat_signal_client_dropped(NatSignalClient *client);
 const char *nat_signal_state_to_string(NatSignalState state);
 
 G_DEFINE_AUTOPTR_CLEANUP_FUNC(NatSignalClient, nat_signal_client_free)

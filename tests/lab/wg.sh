@@ -132,6 +132,7 @@ signald()
 
 signald_start()
 {
+	[ -x "$NAT_SIGNALD" ] || fail "$NAT_SIGNALD is not built: NAT_BUILD names the build directory"
 	LAB_SIGNALD_ARGS=("$@")
 	daemon "$LAB_SIGNAL_NODE" nat-signald "$NAT_SIGNALD" "$@"
 	wait_until 10 signald_listens || fail "nat-signald does not listen: $(tail -n 3 "$(log_of "$LAB_SIGNAL_NODE" nat-signald)")"

@@ -5,7 +5,8 @@
  * The kernel is spoken to by generic netlink, userspace implementations by the UAPI text protocol
  * at /var/run/wireguard/<if>.sock. Each call picks the backend anew by what exists, so that an
  * interface deleted and made again with another implementation is simply found.
- * Calls block (bounded by a 5 s receive timeout); one WgCtl belongs to one thread.
+ * Calls block (bounded by a 5 s receive timeout); one WgCtl belongs to one thread, and to the
+ * network namespace of its first call.
  */
 #pragma once
 
@@ -26,10 +27,10 @@ GQuark wg_error_quark(void);
 typedef struct WgCtl WgCtl;
 
 typedef enum {
-	WG_CHANGE_ENDPOINT = 1 << 0,
+	WG_CHANGE_ENDPOINT = 1 << 0, /* unset, to clear it, with REPLACE only */
 	WG_CHANGE_KEEPALIVE = 1 << 1,
-	/* keepalive 0, then `keepalive`, for the same peer in one message: sends a packet at once
-	 * on an idle live session (DESIGN §3) */
+	/* keepalive 0, then `keepalive` (0 without WG_CHANGE_KEEPALIVE: the present one), for the
+	 * same peer in one message: sends a packet at once on an idle live session (DESIGN §3) */
 	WG_CHANGE_REARM = 1 << 2,
 	/* remove the peer and add it again (same key, PSK, allowed IPs, and the endpoint and
 	 * keepalive of this change where flagged, else the present ones) in one transaction:
@@ -55,8 +56,10 @@ WgCtl *wg_ctl_new(const char *ifname);
 void wg_ctl_free(WgCtl *ctl);
 /* Snapshot of the device with all peers (transfer full). */
 WgDevice *wg_ctl_read(WgCtl *ctl, GError **error);
-/* Applies the changes in order. Not atomic over several netlink messages; one peer's change
- * (incl. REPLACE and REARM of up to some hundred allowed IPs) always fits one message. */
+/* Applies the changes in order, after a read that checks them: nothing is written when one of
+ * them names an absent peer. REPLACE keeps what that read saw. Not atomic over several netlink
+ * messages; one peer's change (incl. REPLACE and REARM of up to some hundred allowed IPs) always
+ * fits one message. */
 gboolean wg_ctl_apply(WgCtl *ctl, const WgPeerChange *changes, gsize n, GError **error);
 /* Device-level settings, for tests and the wgctl command; NULL means leave. */
 gboolean wg_ctl_set_device(WgCtl *ctl, const WgKey *private_key, const guint16 *listen_port,

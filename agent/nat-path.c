@@ -7,8 +7,15 @@
 #define LIVE_US (180 * SEC)	    /* REJECT_AFTER_TIME */
 #define SLOT_US (5500 * SEC / 1000) /* REKEY_TIMEOUT 5 s, and what a snapshot lags */
 /* Retries inside one proof: the first initiation may be lost, or meet a NAT still shut. */
-#define RETRY_1_US (1500 * SEC / 1000)
-#define RETRY_2_US (4 * SEC)
+#define INITIATOR_RETRIES                                                                          \
+	{                                                                                          \
+		1500 * SEC / 1000, 4 * SEC                                                         \
+	}
+#define RESPONDER_RETRIES                                                                          \
+	{                                                                                          \
+		800 * SEC / 1000, 2800 * SEC / 1000                                                \
+	}
+#define RETRIES 2
 #define PROOF_US (8 * SEC)
 /* After a proof, late packets of a pair that ICE left may roam the kernel back: for so long the
  * wanted endpoint is written again, at most this often. */
@@ -18,6 +25,7 @@
 
 struct NatPath {
 	WgKey peer;
+	gboolean initiator;
 	NatPathFuncs funcs;
 	gpointer user_data;
 	NatPathPhase phase;
@@ -34,6 +42,8 @@ struct NatPath {
 	/* what is wanted */
 	WgEndpoint wanted, before; /* before: what the try replaced, for the roll-back */
 	gint64 tried_us, wrote_us;
+	guint16 before_keepalive;
+	guint16 interval; /* the keepalive to arm with the endpoint */
 	guint attempts, settle_writes;
 	gboolean was_live;	/* at the time of the try */
 	gint64 base_s, base_ns; /* handshake at the time of the try */
@@ -41,11 +51,12 @@ struct NatPath {
 };
 
 NatPath *
-nat_path_new(const WgKey *peer, const NatPathFuncs *funcs, gpointer user_data)
+nat_path_new(const WgKey *peer, gboolean initiator, const NatPathFuncs *funcs, gpointer user_data)
 {
 	NatPath *path = g_new0(NatPath, 1);
 
 	path->peer = *peer;
+	path->initiator = initiator;
 	path->funcs = *funcs;
 	path->user_data = user_data;
 	return path;
@@ -83,20 +94,48 @@ slot_burned(const NatPath *path, gint64 now_us)
 static void
 write_wanted(NatPath *path, gboolean initiate, gint64 now_us)
 {
+	gboolean live = nat_path_live(path, now_us);
 	WgPeerChange change = {
 	    .public_key = path->peer,
 	    .flags = WG_CHANGE_ENDPOINT | WG_CHANGE_KEEPALIVE,
 	    .endpoint = path->wanted,
-	    .keepalive = path->keepalive != 0 ? path->keepalive : KEEPALIVE_S,
+	    .keepalive = live || initiate ? path->interval : 0,
 	};
 
-	if (nat_path_live(path, now_us))
+	if (live)
 		change.flags |= WG_CHANGE_REARM;
 	else if (initiate && slot_burned(path, now_us))
 		change.flags |= WG_CHANGE_REPLACE;
 	path->wrote_us = now_us;
 	path->roamed = FALSE;
 	path->funcs.write(&change, path->user_data);
+}
+
+/* Nothing but the address: a handshake or a session that is there goes on. */
+static void
+move_endpoint(NatPath *path)
+{
+	WgPeerChange change = {
+	    .public_key = path->peer,
+	    .flags = WG_CHANGE_ENDPOINT,
+	    .endpoint = path->wanted,
+	};
+
+	path->funcs.write(&change, path->user_data);
+}
+
+/* The responder's keepalive waits for the proof; a user's own value waited with it. */
+static void
+arm_keepalive(NatPath *path)
+{
+	WgPeerChange change = {
+	    .public_key = path->peer,
+	    .flags = WG_CHANGE_KEEPALIVE,
+	    .keepalive = path->interval,
+	};
+
+	if (path->keepalive != path->interval)
+		path->funcs.write(&change, path->user_data);
 }
 
 void
@@ -107,7 +146,9 @@ nat_path_try(NatPath *path, const WgEndpoint *remote, gint64 now_us)
 	if (proving && wg_endpoint_equal(&path->wanted, remote))
 		return;
 	if (!proving) {
+		path->interval = path->keepalive != 0 ? path->keepalive : KEEPALIVE_S;
 		path->before = path->endpoint;
+		path->before_keepalive = path->keepalive;
 		path->was_live = nat_path_live(path, now_us);
 		path->base_s = path->handshake_s;
 		path->base_ns = path->handshake_ns;
@@ -116,11 +157,14 @@ nat_path_try(NatPath *path, const WgEndpoint *remote, gint64 now_us)
 	path->wanted = *remote;
 	path->phase = NAT_PATH_PROVING;
 	path->tried_us = now_us;
-	path->attempts = 1;
+	path->attempts = 0;
 	path->settle_writes = 0;
 	/* ICE found a better pair while the first one's handshake is under way: both work, so let
 	 * that handshake finish instead of starting over. */
-	write_wanted(path, !proving, now_us);
+	if (proving)
+		move_endpoint(path);
+	else
+		write_wanted(path, path->initiator, now_us);
 }
 
 void
@@ -166,10 +210,13 @@ roll_back(NatPath *path)
 static void
 step_proving(NatPath *path, gint64 now_us)
 {
+	static const gint64 RETRY_US[2][RETRIES] = {RESPONDER_RETRIES, INITIATOR_RETRIES};
+	const gint64 *retry_us = RETRY_US[path->initiator ? 1 : 0];
 	gint64 age = now_us - path->tried_us;
 
 	if (has_proof(path)) {
 		path->phase = NAT_PATH_PROVEN;
+		arm_keepalive(path);
 		path->funcs.proven(path->user_data);
 		return;
 	}
@@ -177,8 +224,7 @@ step_proving(NatPath *path, gint64 now_us)
 		roll_back(path);
 		return;
 	}
-	if ((path->attempts == 1 && age > RETRY_1_US) ||
-	    (path->attempts == 2 && age > RETRY_2_US)) {
+	if (path->attempts < RETRIES && age > retry_us[path->attempts]) {
 		path->attempts++;
 		write_wanted(path, TRUE, now_us);
 	}
@@ -207,7 +253,7 @@ step_proven(NatPath *path, gint64 now_us)
 		return;
 	if (now_us - path->tried_us < SETTLE_US && path->settle_writes < SETTLE_WRITES) {
 		path->settle_writes++;
-		write_wanted(path, FALSE, now_us);
+		move_endpoint(path);
 	} else {
 		/* The kernel roams on authenticated packets only: that is where the peer is. */
 		path->wanted = path->endpoint;

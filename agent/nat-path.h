@@ -11,6 +11,11 @@
  *   no session, slot burned        the peer is replaced in one transaction (WireGuard sends at most
  *                                  one initiation per 5 s and peer)
  *
+ * Only one end initiates at first, the controlling one: when two initiations cross, each end answers
+ * the other's and so forgets its own, both responses are void, and WireGuard tries again after 5 s (seen
+ * with wireguard-go; the kernel keeps one handshake state per peer too). The other end writes the
+ * endpoint alone and initiates only when nothing came.
+ *
  *   IDLE ──try──▶ PROVING ──handshake or bytes──▶ PROVEN ──session dies──▶ IDLE
  *                    └──no proof in 8 s──▶ IDLE (rolled back)
  *
@@ -38,7 +43,8 @@ typedef struct {
 	void (*disproved)(gpointer user_data);
 } NatPathFuncs;
 
-NatPath *nat_path_new(const WgKey *peer, const NatPathFuncs *funcs, gpointer user_data);
+NatPath *nat_path_new(const WgKey *peer, gboolean initiator, const NatPathFuncs *funcs,
+		      gpointer user_data);
 void nat_path_free(NatPath *path);
 
 /* A snapshot of the peer. now_us: monotonic; real_s: CLOCK_REALTIME seconds, used once, to date the

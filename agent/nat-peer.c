@@ -755,7 +755,7 @@ nat_peer_observe(NatPeer *peer, const WgPeer *wg, gint64 now_us, gint64 real_s)
 		peer->configured = wg->endpoint;
 	}
 	/* Until its agent speaks, whatever appears without the kernel's doing is configured. */
-	if (!peer->managed && wg->last_handshake_s == 0 && wg_endpoint_is_set(&wg->endpoint))
+	if (!peer->managed && wg->rx_bytes == 0 && wg_endpoint_is_set(&wg->endpoint))
 		peer->configured = wg->endpoint;
 	nat_path_observe(peer->path, wg, now_us, real_s);
 	live = nat_path_live(peer->path, now_us);
@@ -792,7 +792,7 @@ nat_peer_new(const NatPeerEnv *env, const WgKey *key, const char *name)
 	peer->connect_ms = -1;
 	peer->addresses = g_array_new(FALSE, FALSE, sizeof(WgEndpoint));
 	peer->offered = g_array_new(FALSE, FALSE, sizeof(NatCandidate));
-	peer->path = nat_path_new(key, &PATH_FUNCS, peer);
+	peer->path = nat_path_new(key, peer->controlling, &PATH_FUNCS, peer);
 	nat_session_init(&peer->session, random_sid());
 	peer->ufrag = random_text(UFRAG_BYTES);
 	peer->pwd = random_text(PWD_BYTES);

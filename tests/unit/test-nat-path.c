@@ -44,6 +44,8 @@ on_disproved(gpointer user_data)
 
 static const NatPathFuncs FUNCS = {on_write, on_proven, on_disproved};
 
+#define RESPONDER ((gconstpointer) "responder")
+
 static WgEndpoint
 ep(const char *text)
 {
@@ -57,7 +59,7 @@ static void
 set_up(Fixture *f, gconstpointer data)
 {
 	f->wg = wg_peer_new();
-	f->path = nat_path_new(&f->wg->public_key, &FUNCS, f);
+	f->path = nat_path_new(&f->wg->public_key, data != RESPONDER, &FUNCS, f);
 }
 
 static void
@@ -89,6 +91,39 @@ test_fresh_peer(Fixture *f, gconstpointer data)
 	g_assert_cmpuint(f->proven, ==, 1);
 	g_assert_cmpint(nat_path_phase(f->path), ==, NAT_PATH_PROVEN);
 	g_assert_true(nat_path_live(f->path, T0 + S));
+}
+
+/* Crossing initiations void each other: the controlled end waits for the other's. */
+static void
+test_responder_waits(Fixture *f, gconstpointer data)
+{
+	WgEndpoint r = ep("192.0.2.1:51820");
+
+	f->wg->keepalive = 15;
+	observe(f, 0);
+	nat_path_try(f->path, &r, T0);
+	g_assert_cmpuint(f->last.flags, ==, WG_CHANGE_ENDPOINT | WG_CHANGE_KEEPALIVE);
+	g_assert_cmpuint(f->wg->keepalive, ==, 0);
+	observe(f, S / 10);
+	f->wg->last_handshake_s = REAL;
+	observe(f, S / 5);
+	g_assert_cmpuint(f->proven, ==, 1);
+	g_assert_cmpuint(f->last.flags, ==, WG_CHANGE_KEEPALIVE);
+	g_assert_cmpuint(f->wg->keepalive, ==, 15);
+}
+
+static void
+test_responder_initiates_when_nothing_comes(Fixture *f, gconstpointer data)
+{
+	WgEndpoint r = ep("192.0.2.1:51820");
+
+	observe(f, 0);
+	nat_path_try(f->path, &r, T0);
+	observe(f, S / 2);
+	g_assert_cmpuint(f->writes, ==, 1);
+	observe(f, S);
+	g_assert_cmpuint(f->writes, ==, 2);
+	g_assert_cmpuint(f->wg->keepalive, ==, 25);
 }
 
 /* A keepalive without an endpoint has burned the 5 s slot. */
@@ -249,6 +284,10 @@ main(int argc, char **argv)
 {
 	g_test_init(&argc, &argv, NULL);
 	ADD("/path/fresh-peer", test_fresh_peer);
+	g_test_add("/path/responder-waits", Fixture, RESPONDER, set_up, test_responder_waits,
+		   tear_down);
+	g_test_add("/path/responder-initiates-when-nothing-comes", Fixture, RESPONDER, set_up,
+		   test_responder_initiates_when_nothing_comes, tear_down);
 	ADD("/path/burned-slot-replaces", test_burned_slot_replaces);
 	ADD("/path/wrong-endpoint-tried-lately", test_wrong_endpoint_tried_lately_replaces);
 	ADD("/path/live-session-is-never-replaced", test_live_session_is_never_replaced);

@@ -205,8 +205,7 @@ write_key(void)
 	wg_key_generate_private(&key);
 	wg_key_format(&key, text);
 	g_assert_true(
-	    g_file_set_contents_full(path, text, -1, G_FILE_SET_CONTENTS_NONE, 0600, NULL));
-	return path;
+	    g_file_set_contents_full(KEY_PATH, text, -1, G_FILE_SET_CONTENTS_NONE, 0600, NULL));
 }
 
 static void

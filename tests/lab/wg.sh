@@ -158,7 +158,8 @@ agent_run()
 {
 	local node=$1
 	shift
-	daemon "$node" nat-agent env G_MESSAGES_DEBUG=all "$NAT_AGENT" run "$@" --control "$AGENT_CONTROL"
+	[ -x "$NAT_AGENT" ] || fail "$NAT_AGENT is not built: NAT_BUILD names the build directory"
+	daemon "$node" nat-agent env G_MESSAGES_DEBUG="${LAB_DEBUG:-}" NAT_AGENT_DEBUG=1 "$NAT_AGENT" run "$@" --control "$AGENT_CONTROL"
 }
 
 agent_stop() { daemon_stop "$1" nat-agent "${2:-TERM}"; }

@@ -5,6 +5,7 @@
 setup()
 {
 	two_nats port-restr port-restr
+	wg_link a wg1
 	signald sig
 }
 
@@ -13,7 +14,7 @@ check()
 	agent a b
 	direct a b
 	refused 'a second agent' wg0 --interface wg0 --signal "$LAB_SIGNAL" --control /run/second.sock
-	refused 'the same control socket' /run/nat-agent/control.sock --interface wg0 --signal "$LAB_SIGNAL" --control "$AGENT_CONTROL"
+	refused 'the same control socket' /run/nat-agent/control.sock --interface wg1 --signal "$LAB_SIGNAL" --control "$AGENT_CONTROL"
 	equal 'state of b' "$(peer a b .state)" connected
 	agent_stop a KILL
 	agent a

@@ -197,6 +197,62 @@ test_filter(Fixture *f, gconstpointer data)
 	filters(f, "[2001:db8::1]:51820", "[2001:db8::1]:51821", "[2001:db8::2]:40000");
 }
 
+/* Link-local addresses mean something only with their interface, both ways. */
+static void
+test_link_local(Fixture *f, gconstpointer data)
+{
+	WgEndpoint own, peer, from;
+	g_autoptr(GError) error = NULL;
+	guint8 buf[NAT_STUN_MAX];
+	gsize len = request(buf, sizeof buf);
+	int fd;
+
+	if (!f->sock)
+		return;
+	net_run("ip link add rs-a type veth peer name rs-b");
+	for (char c = 'a'; c <= 'b'; c++) {
+		net_run("ip link set rs-%c addrgenmode none", c);
+		net_run("ip link set rs-%c up", c);
+		net_run("ip addr add fe80::%c/64 dev rs-%c nodad", c, c);
+	}
+	own = net_ep("[fe80::a%rs-a]:51820");
+	peer = net_ep("[fe80::b%rs-a]:40000");
+	fd = net_udp("[fe80::b%rs-b]:40000");
+	g_assert_true(nat_raw_sock_send(f->sock, &own, &peer, buf, len, &error));
+	g_assert_no_error(error);
+	g_assert_cmpint(net_recv(fd, buf, sizeof buf, 5000, &from), ==, (gssize)len);
+	g_assert_true(
+	    wg_endpoint_equal(&from, &(WgEndpoint){.v6 = net_ep("[fe80::a%rs-b]:51820").v6}));
+	send_to(fd, "[fe80::a%rs-b]:51820", buf, len);
+	g_assert_true(net_wait(&f->got, 5000));
+	g_assert_true(wg_endpoint_equal(&f->src, &peer));
+	g_assert_true(wg_endpoint_equal(&f->dst, &own));
+	close(fd);
+}
+
+/* More than one wakeup takes: all are delivered, in order. */
+static void
+test_burst(Fixture *f, gconstpointer data)
+{
+	guint8 buf[NAT_STUN_MAX], id[NAT_STUN_ID_LEN] = {0};
+	int fd;
+
+	if (!f->sock)
+		return;
+	fd = net_udp("192.0.2.2:40000");
+	for (guint8 i = 0; i < 100; i++) {
+		id[0] = i;
+		send_to(fd, "192.0.2.1:51820", buf,
+			nat_stun_build_request(buf, sizeof buf, id, NULL, NULL));
+	}
+	while (f->n < 100) {
+		f->got = FALSE;
+		g_assert_true(net_wait(&f->got, 5000));
+		g_assert_cmpuint(f->payload[8], ==, f->n - 1);
+	}
+	close(fd);
+}
+
 /* A changed port forgets what was queued for the old one. */
 static void
 test_set_port(Fixture *f, gconstpointer data)
@@ -267,6 +323,8 @@ main(int argc, char **argv)
 	g_test_add("/rawsock/send", Fixture, NULL, set_up, test_send, tear_down);
 	g_test_add("/rawsock/send/errors", Fixture, NULL, set_up, test_send_errors, tear_down);
 	g_test_add("/rawsock/filter", Fixture, NULL, set_up, test_filter, tear_down);
+	g_test_add("/rawsock/link-local", Fixture, NULL, set_up, test_link_local, tear_down);
+	g_test_add("/rawsock/burst", Fixture, NULL, set_up, test_burst, tear_down);
 	g_test_add("/rawsock/set-port", Fixture, NULL, set_up, test_set_port, tear_down);
 	g_test_add("/rawsock/fwmark", Fixture, NULL, set_up, test_fwmark, tear_down);
 	g_test_add("/rawsock/free-inside", Fixture, NULL, set_up, test_free_inside, tear_down);

@@ -7,8 +7,10 @@
 #include <string.h>
 
 #include "agent/nat-backoff.h"
+#include "agent/nat-interest.h"
 #include "agent/nat-log.h"
 #include "agent/nat-resolve.h"
+#include "agent/nat-signal-url.h"
 #include "agent/nat-websocket.h"
 #include "signaling/sig-login.h"
 #include "signaling/sig-wire.h"
@@ -32,9 +34,7 @@
 struct NatSignalClient {
 	NatSignalFuncs funcs;
 	gpointer user_data;
-	char *url, *host, *authority;
-	char *name; /* the authority, escaped, for reasons */
-	guint16 port;
+	NatSignalUrl *url;
 	WgKey private_key;
 	guint32 fwmark;
 
@@ -59,8 +59,7 @@ struct NatSignalClient {
 	guint n_stun;
 	guint16 stun[SIG_WIRE_STUN_MAX];
 
-	GHashTable *interest; /* WgKey → itself */
-	GHashTable *pending;  /* WgKey → wanted?: what the server has yet to be told */
+	NatInterest *interest;
 	guint64 dropped;
 };
 
@@ -90,14 +89,10 @@ client_clear(gpointer data)
 	wg_key_clear(&client->private_key);
 	nat_resolve_free(client->resolve);
 	g_array_unref(client->addrs);
-	g_hash_table_unref(client->interest);
-	g_hash_table_unref(client->pending);
+	nat_interest_free(client->interest);
 	g_free(client->refusal_text);
 	g_free(client->reason);
-	g_free(client->name);
-	g_free(client->authority);
-	g_free(client->host);
-	g_free(client->url);
+	nat_signal_url_free(client->url);
 }
 
 static void
@@ -145,7 +140,6 @@ drop_connection(NatSignalClient *client)
 	g_clear_handle_id(&client->flush_idle, g_source_remove);
 	g_clear_pointer(&client->lookup, nat_lookup_free);
 	g_clear_pointer(&client->ws, nat_websocket_free);
-	g_hash_table_remove_all(client->pending);
 }
 
 static gboolean
@@ -197,7 +191,7 @@ describe_refusal(NatSignalClient *client)
 	for (gsize i = 0; i < G_N_ELEMENTS(remedies); i++)
 		if (g_str_equal(client->refusal, sig_close_code(remedies[i].close)))
 			remedy = remedies[i].remedy;
-	return g_strdup_printf("%s refuses: %s%s%s", client->name, client->refusal_text,
+	return g_strdup_printf("%s refuses: %s%s%s", client->url->authority, client->refusal_text,
 			       remedy ? ": " : "", remedy ? remedy : "");
 }
 
@@ -218,7 +212,7 @@ on_closed(guint code, const char *reason, gpointer user_data)
 	} else if (client->drain_until) {
 		guint left = (guint)(MAX(client->drain_until - now, 0) / 1000);
 
-		text = g_strdup_printf("%s is being restarted", client->name);
+		text = g_strdup_printf("%s is being restarted", client->url->authority);
 		wait_and_retry(client, NAT_SIGNAL_WAITING, text, left);
 	} else {
 		fail(client, text ? text : reason);
@@ -235,11 +229,11 @@ on_attempt_timeout(gpointer user_data)
 	if (!client->ws)
 		reason = g_strdup_printf("the name %s is not resolved within %d s: check this "
 					 "host's resolver",
-					 client->name, ATTEMPT_TIMEOUT_MS / 1000);
+					 client->url->authority, ATTEMPT_TIMEOUT_MS / 1000);
 	else
 		reason = g_strdup_printf("%s takes the connection but %s: check that the URL leads "
 					 "to nat-signald",
-					 client->name,
+					 client->url->authority,
 					 client->may_send ? "does not answer the login"
 							  : "does not greet");
 	fail(client, reason);
@@ -251,27 +245,12 @@ on_attempt_timeout(gpointer user_data)
 static void
 flush_interest(NatSignalClient *client)
 {
-	WgKey add[SIG_WIRE_KEYS_MAX], remove[SIG_WIRE_KEYS_MAX];
-	gsize n_add = 0, n_remove = 0;
-	GHashTableIter iter;
-	gpointer key, wanted;
+	char *frame;
 
 	g_clear_handle_id(&client->flush_idle, g_source_remove);
-	g_hash_table_iter_init(&iter, client->pending);
-	while (g_hash_table_iter_next(&iter, &key, &wanted)) {
-		if (GPOINTER_TO_INT(wanted))
-			add[n_add++] = *(WgKey *)key;
-		else
-			remove[n_remove++] = *(WgKey *)key;
-		g_hash_table_iter_remove(&iter);
-		if (n_add + n_remove == SIG_WIRE_KEYS_MAX ||
-		    g_hash_table_size(client->pending) == 0) {
-			g_autofree char *text =
-			    sig_wire_encode_interest(add, n_add, remove, n_remove);
-
-			nat_websocket_send_text(client->ws, text);
-			n_add = n_remove = 0;
-		}
+	while ((frame = nat_interest_next_frame(client->interest))) {
+		nat_websocket_send_text(client->ws, frame);
+		g_free(frame);
 	}
 }
 
@@ -286,29 +265,13 @@ on_flush(gpointer user_data)
 	return G_SOURCE_REMOVE;
 }
 
-/* Several changes in one turn of the main loop travel in one frame. */
+/* Several changes in one turn of the main loop travel in one frame. Without a connection all of it
+ * follows the next login. */
 static void
-want(NatSignalClient *client, const WgKey *peer, gboolean wanted)
+flush_soon(NatSignalClient *client)
 {
-	if (!client->may_send)
-		return; /* all of it follows the login */
-	g_hash_table_replace(client->pending, g_memdup2(peer, sizeof *peer),
-			     GINT_TO_POINTER(wanted));
-	if (!client->flush_idle)
+	if (client->may_send && !client->flush_idle)
 		client->flush_idle = g_idle_add_full(G_PRIORITY_DEFAULT, on_flush, client, NULL);
-}
-
-static void
-send_all_interest(NatSignalClient *client)
-{
-	GHashTableIter iter;
-	gpointer key;
-
-	g_hash_table_iter_init(&iter, client->interest);
-	while (g_hash_table_iter_next(&iter, &key, NULL))
-		g_hash_table_replace(client->pending, g_memdup2(key, sizeof(WgKey)),
-				     GINT_TO_POINTER(TRUE));
-	flush_interest(client);
 }
 
 /* ---- STUN servers ---- */
@@ -354,15 +317,16 @@ on_hello(NatSignalClient *client, const SigHello *hello)
 
 	if (client->may_send)
 		return; /* a second one means nothing */
-	login = sig_login_answer(hello, &client->private_key, client->authority, &error);
+	login = sig_login_answer(hello, &client->private_key, client->url->authority, &error);
 	if (!login) {
-		reason = g_strdup_printf("%s: %s", client->name, error->message);
+		reason = g_strdup_printf("%s: %s", client->url->authority, error->message);
 		fail(client, reason);
 		return;
 	}
 	nat_websocket_send_text(client->ws, login);
 	client->may_send = TRUE;
-	send_all_interest(client);
+	nat_interest_forget_told(client->interest);
+	flush_interest(client);
 	learn_stun(client, hello);
 	if (client->may_send && !client->gone)
 		set_state(client, NAT_SIGNAL_CONNECTED, NULL);
@@ -430,7 +394,7 @@ on_text(const char *text, gsize len, gpointer user_data)
 		on_frame(client, &frame);
 	} else {
 		client->dropped++;
-		g_debug("frame from %s dropped: %s", client->name, error->message);
+		g_debug("frame from %s dropped: %s", client->url->authority, error->message);
 	}
 	unref(client);
 }
@@ -470,7 +434,7 @@ open_websocket(NatSignalClient *client)
 	static const NatWebsocketFuncs funcs = {on_text, on_binary, on_closed};
 
 	g_clear_pointer(&client->ws, nat_websocket_free);
-	client->ws = nat_websocket_new(client->url, client->host, client->port,
+	client->ws = nat_websocket_new(client->url->url, client->url->host, client->url->port,
 				       (const WgEndpoint *)(const void *)client->addrs->data,
 				       client->addrs->len, client->fwmark, SIG_WIRE_SUBPROTOCOL,
 				       SIG_WIRE_MAX, &funcs, client);
@@ -490,7 +454,7 @@ on_resolved(const WgEndpoint *addrs, gsize n, gboolean stored, const GError *err
 		return;
 	}
 	if (stored)
-		g_debug("%s: stored addresses serve meanwhile", client->name);
+		g_debug("%s: stored addresses serve meanwhile", client->url->authority);
 	if (news) {
 		g_array_set_size(client->addrs, 0);
 		g_array_append_vals(client->addrs, addrs, (guint)n);
@@ -515,53 +479,13 @@ begin(NatSignalClient *client)
 		client->attempt_at = g_get_monotonic_time();
 		client->attempt_timer =
 		    g_timeout_add(ATTEMPT_TIMEOUT_MS, on_attempt_timeout, client);
-		client->lookup = nat_resolve_lookup(client->resolve, client->host, client->port,
-						    on_resolved, client);
+		client->lookup = nat_resolve_lookup(client->resolve, client->url->host,
+						    client->url->port, on_resolved, client);
 	}
 	unref(client);
 }
 
 /* ---- the interface ---- */
-
-static gboolean
-parse_url(NatSignalClient *client, const char *url, GError **error)
-{
-	/* As libsoup will parse it. */
-	g_autoptr(GUri) uri = g_uri_parse(
-	    url,
-	    G_URI_FLAGS_HAS_PASSWORD | G_URI_FLAGS_ENCODED_PATH | G_URI_FLAGS_ENCODED_QUERY |
-		G_URI_FLAGS_ENCODED_FRAGMENT | G_URI_FLAGS_SCHEME_NORMALIZE,
-	    NULL);
-	g_autofree char *shown = nat_log_escape(url, -1);
-	const char *host = uri ? g_uri_get_host(uri) : NULL;
-	const char *scheme = uri ? g_uri_get_scheme(uri) : "";
-	gboolean tls = g_str_equal(scheme, "wss");
-
-	if (!host || host[0] == '\0' || (!tls && !g_str_equal(scheme, "ws")) ||
-	    g_uri_get_userinfo(uri) || g_uri_get_fragment(uri) || g_uri_get_port(uri) == 0) {
-		g_set_error(error, G_IO_ERROR, G_IO_ERROR_INVALID_ARGUMENT,
-			    "\"%s\" is not a signaling URL: write ws://HOST[:PORT] or "
-			    "wss://HOST[:PORT]",
-			    shown);
-		return FALSE;
-	}
-	if (!g_str_is_ascii(host)) {
-		g_set_error(error, G_IO_ERROR, G_IO_ERROR_INVALID_ARGUMENT,
-			    "\"%s\": write the host in ASCII (xn--…)", shown);
-		return FALSE;
-	}
-	client->url = g_strdup(url);
-	client->host = g_ascii_strdown(host, -1);
-	client->port = g_uri_get_port(uri) > 0 ? (guint16)g_uri_get_port(uri) : tls ? 443 : 80;
-	client->authority = sig_login_authority(host, client->port);
-	client->name = nat_log_escape(client->authority, -1);
-	if (strlen(client->authority) > SIG_WIRE_AUTHORITY_MAX) {
-		g_set_error_literal(error, G_IO_ERROR, G_IO_ERROR_INVALID_ARGUMENT,
-				    "the host in the signaling URL is too long");
-		return FALSE;
-	}
-	return TRUE;
-}
 
 NatSignalClient *
 nat_signal_client_new(const char *url, const WgKey *private_key, guint32 fwmark,
@@ -579,9 +503,9 @@ nat_signal_client_new(const char *url, const WgKey *private_key, guint32 fwmark,
 	client->n_stun = 1;
 	client->stun[0] = STUN_PORT_GUESS;
 	client->addrs = g_array_new(FALSE, FALSE, sizeof(WgEndpoint));
-	client->interest = g_hash_table_new_full(wg_key_hash, wg_key_equal, g_free, NULL);
-	client->pending = g_hash_table_new_full(wg_key_hash, wg_key_equal, g_free, NULL);
-	if (!parse_url(client, url, error))
+	client->interest = nat_interest_new();
+	client->url = nat_signal_url_parse(url, error);
+	if (!client->url)
 		return NULL;
 	if (sodium_init() < 0 || wg_key_is_zero(private_key)) {
 		g_set_error_literal(error, G_IO_ERROR, G_IO_ERROR_INVALID_ARGUMENT,
@@ -651,17 +575,15 @@ nat_signal_client_set_fwmark(NatSignalClient *client, guint32 fwmark)
 void
 nat_signal_client_add_interest(NatSignalClient *client, const WgKey *peer)
 {
-	WgKey *key = g_memdup2(peer, sizeof *peer);
-
-	if (g_hash_table_add(client->interest, key))
-		want(client, peer, TRUE);
+	if (nat_interest_add(client->interest, peer))
+		flush_soon(client);
 }
 
 void
 nat_signal_client_remove_interest(NatSignalClient *client, const WgKey *peer)
 {
-	if (g_hash_table_remove(client->interest, peer))
-		want(client, peer, FALSE);
+	if (nat_interest_remove(client->interest, peer))
+		flush_soon(client);
 }
 
 gboolean
@@ -693,7 +615,7 @@ nat_signal_client_reason(NatSignalClient *client)
 const char *
 nat_signal_client_url(NatSignalClient *client)
 {
-	return client->url;
+	return client->url->url;
 }
 
 guint64

@@ -16,8 +16,10 @@
  * (TCP_USER_TIMEOUT), the other side says so, or nothing was heard for HEARD_S although libsoup
  * pinged every PING_S (3.2 sends pings but never asks where the pong is).
  *
- * Life: the owner holds one reference, an unfinished connect another. `gone` is set by
- * nat_websocket_free() or before the `closed` call: after it nobody is called.
+ * Life: the owner holds one reference, an unfinished connect and a running signal handler others.
+ * `gone` is set by nat_websocket_free() or before the `closed` call: after it nobody is called.
+ * libsoup goes on using its connection after a signal, and nothing else may hold it then: while
+ * `busy` it is let go from an idle source.
  */
 #define OPEN_TIMEOUT_S 10
 #define PING_S 14
@@ -42,7 +44,7 @@ struct NatWebsocket {
 	gsize unheard; /* bytes sent since */
 	gboolean tcp_connected;
 	gboolean gone;
-	char *broken; /* what libsoup said went wrong on an open connection */
+	guint busy; /* signal handlers running */
 };
 
 static void
@@ -55,13 +57,26 @@ websocket_clear(gpointer data)
 	g_clear_object(&ws->cancellable);
 	g_free(ws->name);
 	g_free(ws->protocol);
-	g_free(ws->broken);
 }
 
 static void
 unref(NatWebsocket *ws)
 {
 	g_rc_box_release_full(ws, websocket_clear);
+}
+
+static void
+enter(NatWebsocket *ws)
+{
+	g_rc_box_acquire(ws);
+	ws->busy++;
+}
+
+static void
+leave(NatWebsocket *ws)
+{
+	ws->busy--;
+	unref(ws);
 }
 
 /* Ends all that could call back. */
@@ -73,9 +88,14 @@ shut(NatWebsocket *ws)
 	g_cancellable_cancel(ws->cancellable);
 	if (ws->msg)
 		g_signal_handlers_disconnect_by_data(ws->msg, ws);
-	if (ws->conn)
-		g_signal_handlers_disconnect_by_data(ws->conn, ws);
-	g_clear_object(&ws->conn); /* libsoup closes what is dropped */
+	if (!ws->conn)
+		return;
+	g_signal_handlers_disconnect_by_data(ws->conn, ws);
+	/* libsoup closes what is dropped. */
+	if (ws->busy)
+		g_idle_add_once(g_object_unref, g_steal_pointer(&ws->conn));
+	else
+		g_clear_object(&ws->conn);
 }
 
 void
@@ -223,10 +243,12 @@ on_message(SoupWebsocketConnection *conn, int type, GBytes *bytes, gpointer user
 	const guint8 *data = g_bytes_get_data(bytes, &len);
 
 	heard(ws);
+	enter(ws);
 	if (type == SOUP_WEBSOCKET_DATA_TEXT)
 		ws->funcs.text((const char *)data, len, ws->user_data);
 	else
 		ws->funcs.binary(data, len, ws->user_data);
+	leave(ws);
 }
 
 static void
@@ -236,33 +258,40 @@ on_pong(SoupWebsocketConnection *conn, GBytes *bytes, gpointer user_data)
 }
 
 static void
-on_error(SoupWebsocketConnection *conn, GError *error, gpointer user_data)
+ended(NatWebsocket *ws, const char *broken)
 {
-	NatWebsocket *ws = user_data;
-
-	if (!ws->broken)
-		ws->broken = nat_log_escape(error->message, -1);
-}
-
-/* Either side began the closing handshake, or the stream broke: nothing more will come. */
-static void
-on_closed(SoupWebsocketConnection *conn, gpointer user_data)
-{
-	NatWebsocket *ws = user_data;
-	guint code = soup_websocket_connection_get_close_code(conn);
-	const char *said = soup_websocket_connection_get_close_data(conn);
-	g_autofree char *text = nat_log_escape(said ? said : "", -1);
+	guint code = soup_websocket_connection_get_close_code(ws->conn);
+	const char *said = soup_websocket_connection_get_close_data(ws->conn);
+	g_autofree char *text = nat_log_escape(said ? said : broken ? broken : "", -1);
 	g_autofree char *reason = NULL;
 
-	if (text[0] != '\0')
+	if (said)
 		reason = g_strdup_printf("%s closed the connection: %s", ws->name, text);
 	else if (code > 0 && code != SOUP_WEBSOCKET_CLOSE_NO_STATUS)
 		reason = g_strdup_printf("%s closed the connection (code %u)", ws->name, code);
-	else if (ws->broken)
-		reason = g_strdup_printf("the connection to %s broke: %s", ws->name, ws->broken);
+	else if (broken)
+		reason = g_strdup_printf("the connection to %s broke: %s", ws->name, text);
 	else
 		reason = g_strdup_printf("%s closed the connection", ws->name);
+	enter(ws);
 	finish(ws, code, reason);
+	leave(ws);
+}
+
+/* The stream broke, or libsoup does not like what came: among that the close codes of RFC 6455 that
+ * it does not know, such as 1012. */
+static void
+on_error(SoupWebsocketConnection *conn, GError *error, gpointer user_data)
+{
+	ended(user_data, error->message);
+}
+
+/* The other side began the closing handshake ("closing": it may keep TCP open for seconds), or
+ * closed TCP ("closed"): nothing more will come. */
+static void
+on_closed(SoupWebsocketConnection *conn, gpointer user_data)
+{
+	ended(user_data, NULL);
 }
 
 static void
@@ -285,6 +314,7 @@ opened(NatWebsocket *ws, SoupWebsocketConnection *conn)
 	g_signal_connect(conn, "message", G_CALLBACK(on_message), ws);
 	g_signal_connect(conn, "pong", G_CALLBACK(on_pong), ws);
 	g_signal_connect(conn, "error", G_CALLBACK(on_error), ws);
+	g_signal_connect(conn, "closing", G_CALLBACK(on_closed), ws);
 	g_signal_connect(conn, "closed", G_CALLBACK(on_closed), ws);
 	heard(ws);
 	ws->timer = g_timeout_add_seconds(WATCH_S, on_watch, ws);

@@ -17,20 +17,21 @@ static gboolean
 parse_options(Options *options, int *argc, char ***argv, GError **error)
 {
 	const GOptionEntry entries[] = {
-	    {"config", 'c', 0, G_OPTION_ARG_FILENAME, &options->file,
-	     "Read this file; the command line wins over it", "FILE"},
-	    {"listen", 0, 0, G_OPTION_ARG_STRING_ARRAY, &options->listen,
-	     "Serve WebSocket here; may be repeated (default 0.0.0.0:8080 and [::]:8080)",
-	     "ADDR:PORT"},
-	    {"stun", 0, 0, G_OPTION_ARG_STRING_ARRAY, &options->stun,
-	     "Answer STUN on this UDP port and the next; may be repeated, or \"none\" (default: "
-	     "port 3478 of the listening addresses)",
-	     "ADDR:PORT"},
-	    {"name", 0, 0, G_OPTION_ARG_STRING_ARRAY, &options->names,
-	     "A name agents dial this server by; may be repeated. Others are refused",
-	     "HOST[:PORT]"},
-	    {"version", 0, 0, G_OPTION_ARG_NONE, &options->version, "Say the version", NULL},
-	    {NULL},
+		{"config", 'c', 0, G_OPTION_ARG_FILENAME, &options->file,
+		 "Read this file; the command line wins over it", "FILE"},
+		{"listen", 0, 0, G_OPTION_ARG_STRING_ARRAY, &options->listen,
+		 "Serve WebSocket here; may be repeated (default 0.0.0.0:8080 and [::]:8080)",
+		 "ADDR:PORT"},
+		{"stun", 0, 0, G_OPTION_ARG_STRING_ARRAY, &options->stun,
+		 "Answer STUN on this UDP port and the next; may be repeated, or \"none\" "
+		 "(default: "
+		 "port 3478 of the listening addresses)",
+		 "ADDR:PORT"},
+		{"name", 0, 0, G_OPTION_ARG_STRING_ARRAY, &options->names,
+		 "A name agents dial this server by; may be repeated. Others are refused",
+		 "HOST[:PORT]"},
+		{"version", 0, 0, G_OPTION_ARG_NONE, &options->version, "Say the version", NULL},
+		{NULL},
 	};
 	g_autoptr(GOptionContext) context = g_option_context_new(NULL);
 
@@ -57,8 +58,8 @@ static int
 serve(const Options *options, GError **error)
 {
 	g_autoptr(SigConfig) config = sig_config_load(
-	    options->file, (const char *const *)options->listen, (const char *const *)options->stun,
-	    (const char *const *)options->names, error);
+		options->file, (const char *const *)options->listen,
+		(const char *const *)options->stun, (const char *const *)options->names, error);
 	g_autoptr(SigServer) server = config ? sig_server_new(config, error) : NULL;
 
 	if (!server)

@@ -18,19 +18,19 @@ typedef struct {
 	}
 
 static const Limit limit_table[] = {
-    LIMIT("interest", interest, 2048, 1, 1 << 20),
-    LIMIT("queue", queue, 65536, 32768, 1 << 26),
-    LIMIT("login-timeout", login_timeout, 10, 1, 3600),
-    LIMIT("unauthenticated", unauthenticated, 1024, 1, 1 << 20),
-    LIMIT("unauthenticated-per-address", unauthenticated_per_address, 64, 1, 1 << 20),
-    LIMIT("connections", connections, 16384, 1, 1 << 20),
-    LIMIT("rate", rate, 200, 0, 1 << 20),
-    LIMIT("burst", burst, 4096, 16, 1 << 24),
-    LIMIT("ping", ping, 30, 1, 3600),
-    LIMIT("pong", pong, 15, 1, 3600),
-    LIMIT("drain", drain, 30, 1, 3600),
-    LIMIT("stun-rate", stun_rate, 50, 0, 1 << 20),
-    LIMIT("stun-burst", stun_burst, 200, 16, 1 << 24),
+	LIMIT("interest", interest, 2048, 1, 1 << 20),
+	LIMIT("queue", queue, 65536, 32768, 1 << 26),
+	LIMIT("login-timeout", login_timeout, 10, 1, 3600),
+	LIMIT("unauthenticated", unauthenticated, 1024, 1, 1 << 20),
+	LIMIT("unauthenticated-per-address", unauthenticated_per_address, 64, 1, 1 << 20),
+	LIMIT("connections", connections, 16384, 1, 1 << 20),
+	LIMIT("rate", rate, 200, 0, 1 << 20),
+	LIMIT("burst", burst, 4096, 16, 1 << 24),
+	LIMIT("ping", ping, 30, 1, 3600),
+	LIMIT("pong", pong, 15, 1, 3600),
+	LIMIT("drain", drain, 30, 1, 3600),
+	LIMIT("stun-rate", stun_rate, 50, 0, 1 << 20),
+	LIMIT("stun-burst", stun_burst, 200, 16, 1 << 24),
 };
 
 static guint *

@@ -20,7 +20,7 @@ struct SigConn {
 	GList link, leaving;
 	SigTimer timer;
 	State state;
-	SigClose close;
+	SigClose close;	     /* its frame is still to be written */
 	gboolean heard : 1;  /* since the timer was set */
 	gboolean pinged : 1; /* and not heard since */
 	gboolean ping : 1;   /* to be written */
@@ -197,9 +197,20 @@ sig_conn_take_ping(SigConn *conn)
 }
 
 SigClose
-sig_conn_close_code(const SigConn *conn)
+sig_conn_take_close(SigConn *conn)
 {
-	return conn->close;
+	SigClose close = conn->close;
+
+	if (conn->first)
+		return SIG_CLOSE_NONE;
+	conn->close = SIG_CLOSE_NONE;
+	return close;
+}
+
+gboolean
+sig_conn_is_closing(const SigConn *conn)
+{
+	return conn->state == STATE_CLOSING;
 }
 
 /* ---- presence ---- */
@@ -351,7 +362,7 @@ handle_interest(SigConn *conn, const SigKeys *add, const SigKeys *remove)
 	SigDirectory *directory = conn->hub->directory;
 	g_autoptr(GArray) changes = sig_changes_new();
 	gboolean ok =
-	    sig_directory_add_interest(directory, conn->member, add->keys, add->n, changes);
+		sig_directory_add_interest(directory, conn->member, add->keys, add->n, changes);
 
 	if (ok)
 		sig_directory_remove_interest(directory, conn->member, remove->keys, remove->n,

@@ -48,8 +48,10 @@ void sig_conn_heard(SigConn *conn);
 SigOut *sig_conn_pop(SigConn *conn);
 /* Whether a ping is to be written now; clears it. */
 gboolean sig_conn_take_ping(SigConn *conn);
-/* Why the connection is closing, once all is written; SIG_CLOSE_NONE while it is not. */
-SigClose sig_conn_close_code(const SigConn *conn);
+/* The code of the close frame to write now: once, when the queue has been written. Else
+ * SIG_CLOSE_NONE. */
+SigClose sig_conn_take_close(SigConn *conn);
+gboolean sig_conn_is_closing(const SigConn *conn);
 
 /* Queues an error frame and closes. No effect when closing already. */
 void sig_conn_end(SigConn *conn, SigClose why, const char *text);

@@ -11,8 +11,8 @@ sig_gate_new(guint max_total, guint max_per_address)
 {
 	SigGate *gate = g_new0(SigGate, 1);
 
-	gate->counts =
-	    g_hash_table_new_full(g_bytes_hash, g_bytes_equal, (GDestroyNotify)g_bytes_unref, NULL);
+	gate->counts = g_hash_table_new_full(g_bytes_hash, g_bytes_equal,
+					     (GDestroyNotify)g_bytes_unref, NULL);
 	gate->max_total = max_total;
 	gate->max_per_address = max_per_address;
 	return gate;

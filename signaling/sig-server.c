@@ -11,7 +11,10 @@
  * LWS_CALLBACK_SERVER_WRITEABLE; there the queue is written until it is empty or the socket is
  * full. lws itself never holds more than the rest of one frame.
  *
- * Closing: always from the WRITEABLE callback, after the queue: the close frame leaves last. A
+ * Closing: always from the WRITEABLE callback, after the queue: the close frame leaves last, and
+ * the client's answer ends the connection. The frame is ours because lws_close_reason() does
+ * nothing here: Debian's lws 4.1.6 is built with _DEBUG, where its libuv service closes each socket
+ * a second time as a self-test (service.c, "uv repeat test"), before the frame is written. A
  * connection that does not get that far is aborted by its timer (sig-wheel): the socket is shut
  * down, and lws notices by itself. We never free a struct lws.
  *
@@ -70,9 +73,9 @@ static int on_ws(struct lws *wsi, enum lws_callback_reasons reason, void *user, 
 
 /* The first is what a connection has before its upgrade, and what plain HTTP gets. */
 static const struct lws_protocols protocols[] = {
-    {.name = "http", .callback = on_http, .rx_buffer_size = RX_PIECE},
-    {.name = SIG_WIRE_SUBPROTOCOL, .callback = on_ws, .rx_buffer_size = RX_PIECE},
-    {.name = NULL},
+	{.name = "http", .callback = on_http, .rx_buffer_size = RX_PIECE},
+	{.name = SIG_WIRE_SUBPROTOCOL, .callback = on_ws, .rx_buffer_size = RX_PIECE},
+	{.name = NULL},
 };
 
 /* ---- libwebsockets ---- */
@@ -155,15 +158,19 @@ write_queue(struct lws *wsi, SigConn *conn)
 static int
 on_writable(struct lws *wsi, SigConn *conn)
 {
+	guint8 frame[LWS_PRE + 4] = {0};
 	SigClose why;
 
 	if (!write_queue(wsi, conn))
 		return -1;
-	why = sig_conn_close_code(conn);
-	if (why == SIG_CLOSE_NONE || lws_send_pipe_choked(wsi))
+	why = sig_conn_take_close(conn);
+	if (why == SIG_CLOSE_NONE)
 		return 0;
-	lws_close_reason(wsi, (enum lws_close_status)why, NULL, 0);
-	return -1;
+	frame[LWS_PRE] = 0x88; /* FIN, close; RFC 6455 §5.5.1 */
+	frame[LWS_PRE + 1] = 2;
+	frame[LWS_PRE + 2] = why >> 8;
+	frame[LWS_PRE + 3] = why & 0xff;
+	return lws_write(wsi, frame + LWS_PRE, 4, LWS_WRITE_RAW) < 0 ? -1 : 0;
 }
 
 static int
@@ -187,6 +194,9 @@ on_ws(struct lws *wsi, enum lws_callback_reasons reason, void *user, void *in, s
 		return 0;
 	case LWS_CALLBACK_SERVER_WRITEABLE:
 		return on_writable(wsi, conn);
+	case LWS_CALLBACK_WS_PEER_INITIATED_CLOSE:
+		/* ours was first: this is the answer, and the end; else lws answers */
+		return sig_conn_is_closing(conn) ? -1 : 0;
 	case LWS_CALLBACK_CLOSED:
 		forget(wsi);
 		return 0;
@@ -434,16 +444,16 @@ start_lws(SigServer *server, guint files, GError **error)
 {
 	void *loops[] = {&server->loop};
 	struct lws_context_creation_info info = {
-	    .port = CONTEXT_PORT_NO_LISTEN,
-	    .protocols = protocols,
-	    .options = LWS_SERVER_OPTION_LIBUV | LWS_SERVER_OPTION_EXPLICIT_VHOSTS |
-		       LWS_SERVER_OPTION_DISABLE_IPV6,
-	    .foreign_loops = loops,
-	    .timeout_secs = server->hub->limits.login_timeout,
-	    .max_http_header_pool2 = MIN(server->hub->limits.unauthenticated + 1, 65535),
-	    .user = server,
-	    .gid = -1,
-	    .uid = -1,
+		.port = CONTEXT_PORT_NO_LISTEN,
+		.protocols = protocols,
+		.options = LWS_SERVER_OPTION_LIBUV | LWS_SERVER_OPTION_EXPLICIT_VHOSTS |
+			   LWS_SERVER_OPTION_DISABLE_IPV6,
+		.foreign_loops = loops,
+		.timeout_secs = server->hub->limits.login_timeout,
+		.max_http_header_pool2 = MIN(server->hub->limits.unauthenticated + 1, 65535),
+		.user = server,
+		.gid = -1,
+		.uid = -1,
 	};
 
 	lws_set_log_level(LLL_ERR | LLL_WARN, log_lws);
@@ -453,10 +463,10 @@ start_lws(SigServer *server, guint files, GError **error)
 	if (server->vhost)
 		return TRUE;
 	g_set_error(
-	    error, G_IO_ERROR, G_IO_ERROR_FAILED,
-	    "libwebsockets does not start (its libuv plugin is the package "
-	    "libwebsockets-evlib-uv; %u open files allowed): G_MESSAGES_DEBUG=all says more",
-	    files);
+		error, G_IO_ERROR, G_IO_ERROR_FAILED,
+		"libwebsockets does not start (its libuv plugin is the package "
+		"libwebsockets-evlib-uv; %u open files allowed): G_MESSAGES_DEBUG=all says more",
+		files);
 	return FALSE;
 }
 
@@ -485,8 +495,8 @@ sig_server_new(const SigConfig *config, GError **error)
 	server->listeners = g_ptr_array_new_with_free_func(socket_release);
 	server->stuns = g_ptr_array_new_with_free_func(socket_release);
 	server->hub = sig_hub_new(&config->limits, (const char *const *)config->names, wake);
-	server->stun_limit =
-	    sig_rate_limit_new(STUN_BUCKETS, config->limits.stun_rate, config->limits.stun_burst);
+	server->stun_limit = sig_rate_limit_new(STUN_BUCKETS, config->limits.stun_rate,
+						config->limits.stun_burst);
 	if (files < config->limits.connections + SPARE_FILES) {
 		g_message("room for %u connections only: raise LimitNOFILE (ulimit -n) to %u for "
 			  "%u",

@@ -172,8 +172,8 @@ sig_socket_is_public(const WgEndpoint *address)
 		if (!i->ifa_addr || i->ifa_addr->sa_family != wg_endpoint_family(address))
 			continue;
 		public =
-		    wg_endpoint_from_sockaddr(&own, i->ifa_addr, sizeof(struct sockaddr_in6)) &&
-		    is_global(&own);
+			wg_endpoint_from_sockaddr(&own, i->ifa_addr, sizeof(struct sockaddr_in6)) &&
+			is_global(&own);
 	}
 	freeifaddrs(list);
 	return public;

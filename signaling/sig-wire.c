@@ -261,10 +261,10 @@ static const struct {
 	const char *t;
 	SigFrameType type;
 } frame_names[] = {
-    {"hello", SIG_FRAME_HELLO},	      {"login", SIG_FRAME_LOGIN},
-    {"welcome", SIG_FRAME_WELCOME},   {"interest", SIG_FRAME_INTEREST},
-    {"presence", SIG_FRAME_PRESENCE}, {"unavailable", SIG_FRAME_UNAVAILABLE},
-    {"error", SIG_FRAME_ERROR},	      {"drain", SIG_FRAME_DRAIN},
+	{"hello", SIG_FRAME_HELLO},	  {"login", SIG_FRAME_LOGIN},
+	{"welcome", SIG_FRAME_WELCOME},	  {"interest", SIG_FRAME_INTEREST},
+	{"presence", SIG_FRAME_PRESENCE}, {"unavailable", SIG_FRAME_UNAVAILABLE},
+	{"error", SIG_FRAME_ERROR},	  {"drain", SIG_FRAME_DRAIN},
 };
 
 static gboolean

@@ -1,0 +1,734 @@
+/* SPDX-License-Identifier: MIT */
+/* The built nat-signald, end to end: started on loopback ports of the kernel's choice, driven by
+ * WebSocket clients of libsoup. */
+#include "signaling/sig-login.h"
+
+#include <gio/gio.h>
+#include <glib/gstdio.h>
+#include <libsoup/soup.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/prctl.h>
+
+#define DEADLINE (10 * G_USEC_PER_SEC)
+
+/* ---- the server ---- */
+
+typedef struct {
+	GSubprocess *process;
+	GDataInputStream *log;
+	guint16 port, stun[2];
+} Server;
+
+static char *
+read_line(Server *server)
+{
+	return g_data_input_stream_read_line(server->log, NULL, NULL, NULL);
+}
+
+/* The server must not survive a test that fails. */
+static void
+die_with_parent(gpointer unused)
+{
+	prctl(PR_SET_PDEATHSIG, SIGKILL);
+}
+
+/* Extra arguments end with NULL. The line that says "serving" tells the ports. */
+static void
+server_start(Server *server, const char *const *args)
+{
+	g_autoptr(GPtrArray) argv = g_ptr_array_new();
+	g_autoptr(GSubprocessLauncher) launcher = NULL;
+	g_autoptr(GError) error = NULL;
+
+	g_ptr_array_add(argv, (gpointer)NAT_SIGNALD);
+	g_ptr_array_add(argv, (gpointer) "--listen=127.0.0.1:0");
+	g_ptr_array_add(argv, (gpointer) "--stun=127.0.0.1:0");
+	for (guint i = 0; args && args[i]; i++)
+		g_ptr_array_add(argv, (gpointer)args[i]);
+	g_ptr_array_add(argv, NULL);
+	launcher = g_subprocess_launcher_new(G_SUBPROCESS_FLAGS_STDERR_PIPE);
+	g_subprocess_launcher_set_child_setup(launcher, die_with_parent, NULL, NULL);
+	server->process =
+	    g_subprocess_launcher_spawnv(launcher, (const char *const *)argv->pdata, &error);
+	g_assert_no_error(error);
+	server->log = g_data_input_stream_new(g_subprocess_get_stderr_pipe(server->process));
+	for (;;) {
+		g_autofree char *line = read_line(server);
+		const char *at;
+
+		g_assert_nonnull(line);
+		at = strstr(line, "serving ws://127.0.0.1:");
+		if (!at)
+			continue;
+		server->port = atoi(at + strlen("serving ws://127.0.0.1:"));
+		at = strstr(line, "UDP ");
+		server->stun[0] = atoi(at + 4);
+		at = strchr(at, ',');
+		server->stun[1] = at ? atoi(at + 1) : 0;
+		return;
+	}
+}
+
+static void
+server_stop(Server *server)
+{
+	g_subprocess_send_signal(server->process, SIGTERM);
+	g_assert_true(g_subprocess_wait(server->process, NULL, NULL));
+	g_assert_cmpint(g_subprocess_get_exit_status(server->process), ==, 0);
+	g_object_unref(server->log);
+	g_object_unref(server->process);
+}
+
+/* ---- a client ---- */
+
+typedef struct {
+	SoupSession *session;
+	SoupWebsocketConnection *ws;
+	GQueue frames;	 /* of SigFrame*, in order */
+	GQueue messages; /* of GBytes* */
+	GString *order;	 /* one character for each that came: p(resence) m(essage) … */
+	WgKey private, key;
+	char *authority;
+	gboolean failed, closed;
+} Client;
+
+static void
+on_message(SoupWebsocketConnection *ws, int type, GBytes *bytes, Client *client)
+{
+	gsize len;
+	const char *data = g_bytes_get_data(bytes, &len);
+	g_autoptr(GError) error = NULL;
+	SigFrame *frame;
+
+	if (type == SOUP_WEBSOCKET_DATA_BINARY) {
+		g_queue_push_tail(&client->messages, g_bytes_ref(bytes));
+		g_string_append_c(client->order, 'm');
+		return;
+	}
+	frame = g_new0(SigFrame, 1);
+	sig_wire_decode(data, len, frame, &error);
+	g_assert_no_error(error);
+	g_queue_push_tail(&client->frames, frame);
+	g_string_append_c(client->order, "?hlwipued"[frame->type]);
+}
+
+static void
+on_closed(SoupWebsocketConnection *ws, Client *client)
+{
+	client->closed = TRUE;
+}
+
+static void
+on_connected(GObject *session, GAsyncResult *result, gpointer user_data)
+{
+	Client *client = user_data;
+
+	client->ws = soup_session_websocket_connect_finish(SOUP_SESSION(session), result, NULL);
+	if (!client->ws) {
+		client->failed = TRUE;
+		return;
+	}
+	g_signal_connect(client->ws, "message", G_CALLBACK(on_message), client);
+	g_signal_connect(client->ws, "closed", G_CALLBACK(on_closed), client);
+}
+
+/* Runs the loop until *condition; fails after the deadline. */
+#define WAIT(condition)                                                                            \
+	G_STMT_START                                                                               \
+	{                                                                                          \
+		gint64 until_ = g_get_monotonic_time() + DEADLINE;                                 \
+		guint tick_ = g_timeout_add(50, wake_up, NULL);                                    \
+		while (!(condition)) {                                                             \
+			g_assert_cmpint(g_get_monotonic_time(), <, until_);                        \
+			g_main_context_iteration(NULL, TRUE);                                      \
+		}                                                                                  \
+		g_source_remove(tick_);                                                            \
+	}                                                                                          \
+	G_STMT_END
+
+static gboolean
+wake_up(gpointer unused)
+{
+	return G_SOURCE_CONTINUE;
+}
+
+static Client *
+client_dial(const Server *server, const char *subprotocol)
+{
+	const char *subprotocols[] = {subprotocol, NULL};
+	g_autofree char *url = g_strdup_printf("ws://127.0.0.1:%u/any/path", server->port);
+	g_autoptr(SoupMessage) message = soup_message_new("GET", url);
+	Client *client = g_new0(Client, 1);
+
+	wg_key_generate_private(&client->private);
+	wg_key_public_from_private(&client->private, &client->key);
+	client->authority = sig_login_authority("127.0.0.1", server->port);
+	client->order = g_string_new(NULL);
+	client->session = soup_session_new();
+	soup_session_websocket_connect_async(client->session, message, NULL, (char **)subprotocols,
+					     G_PRIORITY_DEFAULT, NULL, on_connected, client);
+	WAIT(client->ws || client->failed);
+	return client;
+}
+
+static void
+client_free(Client *client)
+{
+	SigFrame *frame;
+	GBytes *bytes;
+
+	while ((frame = g_queue_pop_head(&client->frames))) {
+		sig_frame_clear(frame);
+		g_free(frame);
+	}
+	while ((bytes = g_queue_pop_head(&client->messages)))
+		g_bytes_unref(bytes);
+	if (client->ws) {
+		g_signal_handlers_disconnect_by_data(client->ws, client);
+		if (!client->closed)
+			soup_websocket_connection_close(client->ws, 1000, NULL);
+		WAIT(soup_websocket_connection_get_state(client->ws) ==
+		     SOUP_WEBSOCKET_STATE_CLOSED);
+		g_object_unref(client->ws);
+	}
+	g_object_unref(client->session);
+	g_string_free(client->order, TRUE);
+	g_free(client->authority);
+	g_free(client);
+}
+
+/* The next frame of this type; others are skipped. (transfer none: the client's last one) */
+static void
+client_expect(Client *client, SigFrameType type, SigFrame *out)
+{
+	for (;;) {
+		g_autofree SigFrame *frame = NULL;
+
+		WAIT(client->frames.length > 0);
+		frame = g_queue_pop_head(&client->frames);
+		if (frame->type == type) {
+			*out = *frame;
+			return;
+		}
+		sig_frame_clear(frame);
+	}
+}
+
+static void
+client_expect_error(Client *client, const char *code, guint16 close_code)
+{
+	g_auto(SigFrame) frame = {0};
+
+	client_expect(client, SIG_FRAME_ERROR, &frame);
+	g_assert_cmpstr(frame.error.code, ==, code);
+	WAIT(client->closed);
+	g_assert_cmpuint(soup_websocket_connection_get_close_code(client->ws), ==, close_code);
+}
+
+static void
+send_text_take(Client *client, char *text)
+{
+	soup_websocket_connection_send_text(client->ws, text);
+	g_free(text);
+}
+
+static char *
+make_login(Client *client, SigHello *hello_out)
+{
+	g_auto(SigFrame) hello = {0};
+	g_autoptr(GError) error = NULL;
+	char *login;
+
+	client_expect(client, SIG_FRAME_HELLO, &hello);
+	login = sig_login_answer(&hello.hello, &client->private, client->authority, &error);
+	g_assert_no_error(error);
+	if (hello_out)
+		*hello_out = hello.hello;
+	return login;
+}
+
+static void
+send_interest(Client *client, const WgKey *add, const WgKey *remove)
+{
+	send_text_take(client, sig_wire_encode_interest(add, add ? 1 : 0, remove, remove ? 1 : 0));
+}
+
+static void
+send_message(Client *client, const WgKey *to, const char *body)
+{
+	g_autoptr(GBytes) frame = sig_wire_encode_binary(to, (const guint8 *)body, strlen(body));
+
+	soup_websocket_connection_send_message(client->ws, SOUP_WEBSOCKET_DATA_BINARY, frame);
+}
+
+static void
+client_log_in(Client *client)
+{
+	g_auto(SigFrame) welcome = {0};
+
+	send_text_take(client, make_login(client, NULL));
+	client_expect(client, SIG_FRAME_WELCOME, &welcome);
+	g_assert_true(g_str_has_prefix(welcome.welcome.seen, "127.0.0.1:"));
+}
+
+static Client *
+client_new(const Server *server)
+{
+	Client *client = client_dial(server, SIG_WIRE_SUBPROTOCOL);
+
+	g_assert_nonnull(client->ws);
+	client_log_in(client);
+	return client;
+}
+
+static void
+expect_presence(Client *client, const WgKey *key, gboolean online)
+{
+	g_auto(SigFrame) frame = {0};
+	const SigKeys *keys = online ? &frame.presence.online : &frame.presence.offline;
+
+	client_expect(client, SIG_FRAME_PRESENCE, &frame);
+	g_assert_cmpuint(frame.presence.online.n + frame.presence.offline.n, ==, 1);
+	g_assert_cmpuint(keys->n, ==, 1);
+	g_assert_true(wg_key_equal(&keys->keys[0], key));
+}
+
+static void
+expect_message(Client *client, const WgKey *from, const char *body)
+{
+	g_autoptr(GBytes) bytes = NULL;
+	const guint8 *data;
+	gsize len;
+	WgKey key;
+
+	WAIT(client->messages.length > 0);
+	bytes = g_queue_pop_head(&client->messages);
+	g_assert_true(sig_wire_decode_binary(g_bytes_get_data(bytes, NULL), g_bytes_get_size(bytes),
+					     &key, &data, &len, NULL));
+	g_assert_true(wg_key_equal(&key, from));
+	g_assert_cmpmem(data, len, body, strlen(body));
+}
+
+/* ---- tests ---- */
+
+static void
+test_login(void)
+{
+	Server server = {0};
+	Client *client;
+	SigHello hello;
+	g_auto(SigFrame) welcome = {0};
+
+	server_start(&server, NULL);
+	client = client_dial(&server, SIG_WIRE_SUBPROTOCOL);
+	g_assert_cmpstr(soup_websocket_connection_get_protocol(client->ws), ==,
+			SIG_WIRE_SUBPROTOCOL);
+	send_text_take(client, make_login(client, &hello));
+	g_assert_cmpuint(hello.n_stun, >=, 1);
+	g_assert_cmpuint(hello.stun[0], ==, server.stun[0]);
+	client_expect(client, SIG_FRAME_WELCOME, &welcome);
+	client_free(client);
+	server_stop(&server);
+}
+
+static void
+test_forged(void)
+{
+	Server server = {0};
+	Client *client;
+	g_auto(SigFrame) frame = {0};
+	g_autofree char *text = NULL;
+
+	server_start(&server, NULL);
+	client = client_dial(&server, SIG_WIRE_SUBPROTOCOL);
+	text = make_login(client, NULL);
+	g_assert_true(sig_wire_decode(text, strlen(text), &frame, NULL));
+	frame.login.key.b[3] ^= 1; /* somebody else's key */
+	send_text_take(client, sig_wire_encode_login(&frame.login));
+	client_expect_error(client, "login-refused", SIG_CLOSE_LOGIN_REFUSED);
+	client_free(client);
+	server_stop(&server);
+}
+
+static void
+test_replayed(void)
+{
+	Server server = {0};
+	Client *first, *second;
+	g_autofree char *text = NULL;
+	g_auto(SigFrame) welcome = {0};
+
+	server_start(&server, NULL);
+	first = client_dial(&server, SIG_WIRE_SUBPROTOCOL);
+	second = client_dial(&server, SIG_WIRE_SUBPROTOCOL);
+	text = make_login(first, NULL);
+	send_text_take(first, g_strdup(text));
+	client_expect(first, SIG_FRAME_WELCOME, &welcome);
+	send_text_take(second, g_steal_pointer(&text));
+	client_expect_error(second, "login-refused", SIG_CLOSE_LOGIN_REFUSED);
+	client_free(first);
+	client_free(second);
+	server_stop(&server);
+}
+
+static void
+test_foreign_authority(void)
+{
+	const char *const args[] = {"--name=127.0.0.1", "--name=signal.example:443", NULL};
+	Server server = {0};
+	Client *good, *foreign;
+
+	server_start(&server, args);
+	good = client_new(&server);
+	foreign = client_dial(&server, SIG_WIRE_SUBPROTOCOL);
+	g_free(foreign->authority);
+	foreign->authority = g_strdup("evil.example:443");
+	send_text_take(foreign, make_login(foreign, NULL));
+	client_expect_error(foreign, "wrong-authority", SIG_CLOSE_WRONG_AUTHORITY);
+	client_free(good);
+	client_free(foreign);
+	server_stop(&server);
+}
+
+static void
+test_not_logged_in(void)
+{
+	Server server = {0};
+	Client *text, *binary;
+	WgKey key = {{1}};
+
+	server_start(&server, NULL);
+	text = client_dial(&server, SIG_WIRE_SUBPROTOCOL);
+	send_interest(text, &key, NULL);
+	client_expect_error(text, "bad-frame", SIG_CLOSE_BAD_FRAME);
+	binary = client_dial(&server, SIG_WIRE_SUBPROTOCOL);
+	send_message(binary, &key, "x");
+	client_expect_error(binary, "bad-frame", SIG_CLOSE_BAD_FRAME);
+	client_free(text);
+	client_free(binary);
+	server_stop(&server);
+}
+
+static void
+test_login_timeout(void)
+{
+	g_autofree char *file = NULL;
+	g_autofree char *arg = NULL;
+	const char *args[] = {NULL, NULL};
+	Server server = {0};
+	Client *client;
+	int fd = g_file_open_tmp("signald-XXXXXX", &file, NULL);
+
+	g_assert_cmpint(fd, >=, 0);
+	g_assert_true(g_file_set_contents(file, "[limits]\nlogin-timeout=1\n", -1, NULL));
+	args[0] = arg = g_strdup_printf("--config=%s", file);
+	server_start(&server, args);
+	client = client_dial(&server, SIG_WIRE_SUBPROTOCOL);
+	client_expect_error(client, "login-timeout", SIG_CLOSE_LOGIN_TIMEOUT);
+	client_free(client);
+	server_stop(&server);
+	g_unlink(file);
+	g_close(fd, NULL);
+}
+
+static void
+test_subprotocol(void)
+{
+	Server server = {0};
+	Client *other, *http;
+
+	server_start(&server, NULL);
+	other = client_dial(&server, "chat");
+	g_assert_true(other->failed);
+	http = client_dial(&server, "http");
+	g_assert_true(http->failed);
+	client_free(other);
+	client_free(http);
+	server_stop(&server);
+}
+
+static void
+test_mutual_interest(void)
+{
+	Server server = {0};
+	Client *a, *b;
+	g_auto(SigFrame) frame = {0};
+
+	server_start(&server, NULL);
+	a = client_new(&server);
+	b = client_new(&server);
+	send_interest(a, &b->key, NULL);
+	send_message(a, &b->key, "one-sided");
+	client_expect(a, SIG_FRAME_UNAVAILABLE, &frame);
+	g_assert_true(wg_key_equal(&frame.unavailable.to.keys[0], &b->key));
+	send_interest(b, &a->key, NULL);
+	expect_presence(a, &b->key, TRUE);
+	expect_presence(b, &a->key, TRUE);
+	send_message(a, &b->key, "hello b");
+	expect_message(b, &a->key, "hello b");
+	send_message(b, &a->key, "");
+	expect_message(a, &b->key, "");
+	g_assert_cmpuint(b->messages.length, ==, 0); /* the first one never came */
+	send_interest(a, NULL, &b->key);
+	expect_presence(b, &a->key, FALSE);
+	client_free(a);
+	client_free(b);
+	server_stop(&server);
+}
+
+/* Login, interest and a message in one flight, before any answer. */
+static void
+test_pipelined(void)
+{
+	Server server = {0};
+	Client *a, *b;
+
+	server_start(&server, NULL);
+	b = client_new(&server);
+	a = client_dial(&server, SIG_WIRE_SUBPROTOCOL);
+	send_interest(b, &a->key, NULL);
+	send_message(b, &b->key, "barrier");
+	WAIT(strchr(b->order->str, 'u'));
+	send_text_take(a, make_login(a, NULL));
+	send_interest(a, &b->key, NULL);
+	send_message(a, &b->key, "early");
+	expect_message(b, &a->key, "early");
+	expect_presence(a, &b->key, TRUE);
+	/* told of a before a's first message */
+	g_assert_nonnull(strstr(b->order->str, "pm"));
+	client_free(a);
+	client_free(b);
+	server_stop(&server);
+}
+
+static void
+test_offline(void)
+{
+	Server server = {0};
+	Client *a, *b;
+	g_auto(SigFrame) frame = {0};
+	WgKey key;
+
+	server_start(&server, NULL);
+	a = client_new(&server);
+	b = client_new(&server);
+	send_interest(a, &b->key, NULL);
+	send_interest(b, &a->key, NULL);
+	expect_presence(a, &b->key, TRUE);
+	key = b->key;
+	client_free(b);
+	expect_presence(a, &key, FALSE);
+	send_message(a, &key, "x");
+	client_expect(a, SIG_FRAME_UNAVAILABLE, &frame);
+	client_free(a);
+	server_stop(&server);
+}
+
+static void
+test_duplicate_key(void)
+{
+	Server server = {0};
+	Client *a, *b, *clone;
+
+	server_start(&server, NULL);
+	a = client_new(&server);
+	b = client_new(&server);
+	send_interest(a, &b->key, NULL);
+	send_interest(b, &a->key, NULL);
+	expect_presence(a, &b->key, TRUE);
+	clone = client_dial(&server, SIG_WIRE_SUBPROTOCOL);
+	clone->private = b->private;
+	clone->key = b->key;
+	client_log_in(clone);
+	client_expect_error(b, "duplicate-key", SIG_CLOSE_DUPLICATE_KEY);
+	expect_presence(a, &b->key, FALSE);
+	send_interest(clone, &a->key, NULL);
+	expect_presence(a, &b->key, TRUE);
+	send_message(a, &clone->key, "to the newer");
+	expect_message(clone, &a->key, "to the newer");
+	client_free(a);
+	client_free(b);
+	client_free(clone);
+	server_stop(&server);
+}
+
+static void
+test_largest(void)
+{
+	Server server = {0};
+	Client *a, *b;
+	g_autofree char *body = g_strnfill(SIG_WIRE_BODY_MAX, 'x');
+
+	server_start(&server, NULL);
+	a = client_new(&server);
+	b = client_new(&server);
+	send_interest(a, &b->key, NULL);
+	send_interest(b, &a->key, NULL);
+	expect_presence(a, &b->key, TRUE);
+	send_message(a, &b->key, body);
+	expect_message(b, &a->key, body);
+	client_free(a);
+	client_free(b);
+	server_stop(&server);
+}
+
+static void
+test_oversize(void)
+{
+	Server server = {0};
+	g_autofree char *body = g_strnfill(SIG_WIRE_MAX + 1, ' ');
+
+	server_start(&server, NULL);
+	for (guint i = 0; i < 2; i++) {
+		Client *client =
+		    i == 0 ? client_new(&server) : client_dial(&server, SIG_WIRE_SUBPROTOCOL);
+
+		soup_websocket_connection_send_text(client->ws, body);
+		client_expect_error(client, "too-big", SIG_CLOSE_TOO_BIG);
+		client_free(client);
+	}
+	server_stop(&server);
+}
+
+static void
+test_garbage(void)
+{
+	static const char *const texts[] = {"",
+					    "{",
+					    "[[[[[[[[[[[[",
+					    "{\"t\":\"interest\",\"add\":[1]}",
+					    "{\"t\":\"welcome\"}",
+					    "{\"t\":\"login\"}"};
+	Server server = {0};
+
+	server_start(&server, NULL);
+	for (guint i = 0; i < G_N_ELEMENTS(texts); i++) {
+		Client *client = client_new(&server);
+
+		soup_websocket_connection_send_text(client->ws, texts[i]);
+		client_expect_error(client, "bad-frame", SIG_CLOSE_BAD_FRAME);
+		client_free(client);
+	}
+	server_stop(&server);
+}
+
+static void
+test_extension(void)
+{
+	Server server = {0};
+	Client *client;
+	g_auto(SigFrame) frame = {0};
+
+	server_start(&server, NULL);
+	client = client_new(&server);
+	soup_websocket_connection_send_text(client->ws, "{\"t\":\"later\",\"x\":[{\"y\":1}]}");
+	send_message(client, &client->key, "still here");
+	client_expect(client, SIG_FRAME_UNAVAILABLE, &frame);
+	client_free(client);
+	server_stop(&server);
+}
+
+static void
+test_drain(void)
+{
+	Server server = {0};
+	Client *client;
+	g_auto(SigFrame) frame = {0};
+
+	server_start(&server, NULL);
+	client = client_new(&server);
+	g_subprocess_send_signal(server.process, SIGTERM);
+	client_expect(client, SIG_FRAME_DRAIN, &frame);
+	g_assert_cmpuint(frame.drain.within_s, >=, 1);
+	WAIT(client->closed);
+	g_assert_cmpuint(soup_websocket_connection_get_close_code(client->ws), ==, 1012);
+	client_free(client);
+	server_stop(&server);
+}
+
+static void
+test_port_taken(void)
+{
+	g_autofree char *listen = NULL;
+	g_autofree char *err = NULL;
+	g_autoptr(GSubprocess) second = NULL;
+	Server server = {0};
+
+	server_start(&server, NULL);
+	listen = g_strdup_printf("--listen=127.0.0.1:%u", server.port);
+	second = g_subprocess_new(G_SUBPROCESS_FLAGS_STDERR_PIPE, NULL, NAT_SIGNALD, listen,
+				  "--stun=none", NULL);
+	g_assert_true(g_subprocess_communicate_utf8(second, NULL, NULL, NULL, &err, NULL));
+	g_assert_cmpint(g_subprocess_get_exit_status(second), !=, 0);
+	g_assert_nonnull(strstr(err, listen + strlen("--listen=")));
+	g_assert_nonnull(strstr(err, "in use"));
+	server_stop(&server);
+}
+
+/* A Binding request by hand; the answer must name our own address. */
+static void
+ask_stun(guint16 port)
+{
+	static const guint8 request[20] = {0, 1, 0, 0, 0x21, 0x12, 0xa4, 0x42, 1,  2,
+					   3, 4, 5, 6, 7,    8,	   9,	 10,   11, 12};
+	g_autoptr(GSocket) socket =
+	    g_socket_new(G_SOCKET_FAMILY_IPV4, G_SOCKET_TYPE_DATAGRAM, G_SOCKET_PROTOCOL_UDP, NULL);
+	g_autoptr(GSocketAddress) address =
+	    g_inet_socket_address_new_from_string("127.0.0.1", port);
+	g_autoptr(GSocketAddress) local = NULL;
+	guint8 answer[128];
+	gssize len;
+
+	g_assert_true(g_socket_connect(socket, address, NULL, NULL));
+	local = g_socket_get_local_address(socket, NULL);
+	g_socket_set_timeout(socket, 10);
+	g_assert_cmpint(g_socket_send(socket, (const char *)request, 19, NULL, NULL), ==, 19);
+	g_assert_cmpint(g_socket_send(socket, (const char *)request, 20, NULL, NULL), ==, 20);
+	len = g_socket_receive(socket, (char *)answer, sizeof answer, NULL, NULL);
+	g_assert_cmpint(len, ==, 32);
+	g_assert_cmpuint(answer[0] << 8 | answer[1], ==, 0x0101);
+	g_assert_cmpmem(answer + 4, 16, request + 4, 16);
+	g_assert_cmpuint(answer[20] << 8 | answer[21], ==, 0x0020);
+	g_assert_cmpuint((answer[26] << 8 | answer[27]) ^ 0x2112, ==,
+			 g_inet_socket_address_get_port(G_INET_SOCKET_ADDRESS(local)));
+	g_assert_cmpuint(answer[28] ^ 0x21, ==, 127);
+}
+
+static void
+test_stun(void)
+{
+	Server server = {0};
+
+	server_start(&server, NULL);
+	ask_stun(server.stun[0]);
+	if (server.stun[1] != 0)
+		ask_stun(server.stun[1]);
+	server_stop(&server);
+}
+
+int
+main(int argc, char **argv)
+{
+	g_test_init(&argc, &argv, NULL);
+	g_test_add_func("/sig/server/login", test_login);
+	g_test_add_func("/sig/server/forged", test_forged);
+	g_test_add_func("/sig/server/replayed", test_replayed);
+	g_test_add_func("/sig/server/foreign-authority", test_foreign_authority);
+	g_test_add_func("/sig/server/not-logged-in", test_not_logged_in);
+	g_test_add_func("/sig/server/login-timeout", test_login_timeout);
+	g_test_add_func("/sig/server/subprotocol", test_subprotocol);
+	g_test_add_func("/sig/server/mutual-interest", test_mutual_interest);
+	g_test_add_func("/sig/server/pipelined", test_pipelined);
+	g_test_add_func("/sig/server/offline", test_offline);
+	g_test_add_func("/sig/server/duplicate-key", test_duplicate_key);
+	g_test_add_func("/sig/server/largest", test_largest);
+	g_test_add_func("/sig/server/oversize", test_oversize);
+	g_test_add_func("/sig/server/garbage", test_garbage);
+	g_test_add_func("/sig/server/extension", test_extension);
+	g_test_add_func("/sig/server/drain", test_drain);
+	g_test_add_func("/sig/server/port-taken", test_port_taken);
+	g_test_add_func("/sig/server/stun", test_stun);
+	return g_test_run();
+}

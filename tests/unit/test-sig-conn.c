@@ -1,0 +1,436 @@
+/* SPDX-License-Identifier: MIT */
+/* The protocol of one connection without a network: hub and connections, frames in and out. */
+#include "signaling/sig-conn.h"
+
+#include <string.h>
+
+#define SECOND G_USEC_PER_SEC
+
+typedef struct {
+	SigHub *hub;
+	SigLimits limits;
+	gboolean killed; /* some connection, by the wheel */
+} World;
+
+typedef struct {
+	SigConn *conn;
+	WgKey private, key;
+	guint woken;
+} Agent;
+
+static void
+wake(gpointer transport)
+{
+	((Agent *)transport)->woken++;
+}
+
+static void
+world_open(World *w)
+{
+	g_autoptr(SigConfig) config = sig_config_parse(NULL, 0, NULL, NULL, NULL, NULL, NULL);
+
+	config->limits.queue = w->limits.queue ? w->limits.queue : config->limits.queue;
+	config->limits.interest = w->limits.interest ? w->limits.interest : config->limits.interest;
+	config->limits.rate = w->limits.rate ? w->limits.rate : config->limits.rate;
+	config->limits.burst = w->limits.burst ? w->limits.burst : config->limits.burst;
+	w->limits = config->limits;
+	w->hub = sig_hub_new(&w->limits, NULL, wake);
+	w->hub->now = SECOND;
+}
+
+/* The next frame, decoded; UNKNOWN when there is none or it is binary. */
+static SigFrameType
+next_frame(Agent *agent, SigFrame *out)
+{
+	g_autofree SigOut *o = sig_conn_pop(agent->conn);
+
+	sig_frame_clear(out);
+	if (o && !o->binary)
+		g_assert_true(sig_wire_decode((char *)o->data, o->len, out, NULL));
+	return out->type;
+}
+
+static void
+receive_text_take(Agent *agent, char *text)
+{
+	sig_conn_receive(agent->conn, (guint8 *)text, strlen(text), 0, TRUE, FALSE);
+	g_free(text);
+}
+
+static void
+agent_accept(World *w, Agent *agent)
+{
+	WgEndpoint address;
+
+	memset(agent, 0, sizeof *agent);
+	g_assert_true(wg_endpoint_parse("192.0.2.1:5000", &address));
+	wg_key_generate_private(&agent->private);
+	wg_key_public_from_private(&agent->private, &agent->key);
+	g_assert_true(sig_gate_enter(w->hub->gate, &address));
+	agent->conn = sig_conn_new(w->hub, &address, agent);
+}
+
+static void
+agent_login(World *w, Agent *agent)
+{
+	g_auto(SigFrame) frame = {0};
+
+	agent_accept(w, agent);
+	sig_conn_open(agent->conn);
+	g_assert_cmpuint(agent->woken, ==, 1);
+	g_assert_cmpint(next_frame(agent, &frame), ==, SIG_FRAME_HELLO);
+	receive_text_take(agent, sig_login_answer(&frame.hello, &agent->private, "a:1", NULL));
+	g_assert_cmpint(next_frame(agent, &frame), ==, SIG_FRAME_WELCOME);
+	g_assert_cmpstr(frame.welcome.seen, ==, "192.0.2.1:5000");
+}
+
+static void
+name(Agent *agent, const Agent *other)
+{
+	receive_text_take(agent, sig_wire_encode_interest(&other->key, 1, NULL, 0));
+}
+
+static void
+say(Agent *agent, const Agent *to, gsize len)
+{
+	g_autofree guint8 *body = g_malloc0(len);
+	g_autoptr(GBytes) frame = sig_wire_encode_binary(&to->key, body, len);
+
+	sig_conn_receive(agent->conn, g_bytes_get_data(frame, NULL), g_bytes_get_size(frame), 0,
+			 TRUE, TRUE);
+}
+
+static void
+drop_output(Agent *agent)
+{
+	SigOut *out;
+
+	while ((out = sig_conn_pop(agent->conn)))
+		g_free(out);
+}
+
+static void
+assert_ended(Agent *agent, SigClose why)
+{
+	g_auto(SigFrame) frame = {0};
+
+	g_assert_cmpint(sig_conn_take_close(agent->conn), ==, SIG_CLOSE_NONE);
+	while (next_frame(agent, &frame) != SIG_FRAME_ERROR)
+		g_assert_cmpint(frame.type, !=, SIG_FRAME_UNKNOWN);
+	g_assert_cmpstr(frame.error.code, ==, sig_close_code(why));
+	g_assert_cmpint(sig_conn_take_close(agent->conn), ==, why);
+	g_assert_cmpint(sig_conn_take_close(agent->conn), ==, SIG_CLOSE_NONE);
+}
+
+static void
+world_close(World *w)
+{
+	g_assert_cmpuint(sig_gate_total(w->hub->gate), ==, 0);
+	g_assert_cmpuint(sig_directory_n_known(w->hub->directory), ==, 0);
+	sig_hub_free(w->hub);
+}
+
+/* ---- tests ---- */
+
+/* A message in three pieces, then in frames; each piece alone means nothing. */
+static void
+test_pieces(void)
+{
+	World w = {0};
+	Agent a, b;
+	g_autofree char *text = NULL;
+	g_auto(SigFrame) frame = {0};
+	const guint8 *p;
+	gsize len;
+
+	world_open(&w);
+	agent_login(&w, &a);
+	agent_login(&w, &b);
+	name(&b, &a);
+	text = sig_wire_encode_interest(&b.key, 1, NULL, 0);
+	p = (const guint8 *)text;
+	len = strlen(text);
+	sig_conn_receive(a.conn, p, 10, len - 10, TRUE, FALSE);
+	sig_conn_receive(a.conn, p + 10, 10, len - 20, TRUE, FALSE);
+	g_assert_cmpint(next_frame(&a, &frame), ==, SIG_FRAME_UNKNOWN);
+	sig_conn_receive(a.conn, p + 20, len - 20, 0, TRUE, FALSE);
+	g_assert_cmpint(next_frame(&a, &frame), ==, SIG_FRAME_PRESENCE);
+	text[strlen(text) - 1] = ' ';
+	sig_conn_receive(a.conn, p, len, 0, FALSE, FALSE);
+	sig_conn_receive(a.conn, (const guint8 *)"}", 1, 0, TRUE, FALSE);
+	g_assert_false(sig_conn_is_closing(a.conn));
+	sig_conn_free(a.conn);
+	sig_conn_free(b.conn);
+	world_close(&w);
+}
+
+static void
+test_announced_length(void)
+{
+	World w = {0};
+	Agent a, b;
+
+	world_open(&w);
+	agent_login(&w, &a);
+	agent_login(&w, &b);
+	sig_conn_receive(a.conn, (const guint8 *)"{", 1, SIG_WIRE_MAX, TRUE, FALSE);
+	assert_ended(&a, SIG_CLOSE_TOO_BIG);
+	sig_conn_receive(b.conn, (const guint8 *)"{", 1, G_MAXSIZE, TRUE, FALSE);
+	assert_ended(&b, SIG_CLOSE_TOO_BIG);
+	sig_conn_free(a.conn);
+	sig_conn_free(b.conn);
+	world_close(&w);
+}
+
+static void
+test_slow_reader(void)
+{
+	World w = {0};
+	Agent a, b;
+	g_auto(SigFrame) frame = {0};
+	guint sent = 0;
+
+	world_open(&w);
+	agent_login(&w, &a);
+	agent_login(&w, &b);
+	name(&a, &b);
+	name(&b, &a);
+	drop_output(&a);
+	while (!sig_conn_is_closing(b.conn)) {
+		say(&a, &b, 1000);
+		sent++;
+	}
+	g_assert_cmpuint(sent, >=, 55);
+	g_assert_cmpuint(sent, <=, 65);
+	assert_ended(&b, SIG_CLOSE_OVERLOAD);
+	g_assert_cmpint(next_frame(&a, &frame), ==, SIG_FRAME_PRESENCE);
+	g_assert_cmpuint(frame.presence.offline.n, ==, 1);
+	say(&a, &b, 1);
+	g_assert_cmpint(next_frame(&a, &frame), ==, SIG_FRAME_UNAVAILABLE);
+	sig_conn_free(a.conn);
+	sig_conn_free(b.conn);
+	world_close(&w);
+}
+
+#define CLIQUE 200
+
+/* All are mutual, nobody reads, all queues are nearly full: the end of one fills the next one's
+ * queue, and so on. */
+static void
+test_clique(void)
+{
+	World w = {.limits = {.queue = 32768, .burst = 100000}};
+	g_autofree Agent *agents = g_new0(Agent, CLIQUE);
+	guint ended = 0;
+
+	world_open(&w);
+	for (guint i = 0; i < CLIQUE; i++)
+		agent_login(&w, &agents[i]);
+	for (guint i = 0; i < CLIQUE; i++)
+		for (guint j = 0; j < CLIQUE; j++)
+			name(&agents[i], &agents[j]);
+	for (guint i = 0; i < CLIQUE; i++)
+		drop_output(&agents[i]);
+	for (guint i = 0; i < CLIQUE; i++) {
+		Agent *from = &agents[(i + 1) % CLIQUE];
+
+		say(from, &agents[i], 16150);
+		say(from, &agents[i], 16350);
+	}
+	for (guint i = 0; i < CLIQUE; i++)
+		g_assert_false(sig_conn_is_closing(agents[i].conn));
+	say(&agents[1], &agents[0], 500);
+	for (guint i = 0; i < CLIQUE; i++)
+		ended += sig_conn_is_closing(agents[i].conn);
+	g_assert_cmpuint(ended, >, 1);
+	for (guint i = 0; i < CLIQUE; i++)
+		sig_conn_free(agents[i].conn);
+	world_close(&w);
+}
+
+static void
+test_rate(void)
+{
+	World w = {.limits = {.rate = 10, .burst = 20}};
+	Agent a, b;
+	g_auto(SigFrame) frame = {0};
+
+	world_open(&w);
+	agent_login(&w, &a);
+	agent_login(&w, &b);
+	name(&a, &b);
+	name(&b, &a);
+	for (guint i = 0; i < 19; i++)
+		say(&a, &b, 1);
+	drop_output(&a);
+	say(&a, &b, 1); /* too many: undelivered, no more */
+	g_assert_cmpint(next_frame(&a, &frame), ==, SIG_FRAME_UNAVAILABLE);
+	g_assert_cmpuint(w.hub->stats.rate_limited, ==, 1);
+	w.hub->now += SECOND / 10;
+	say(&a, &b, 1);
+	g_assert_cmpint(next_frame(&a, &frame), ==, SIG_FRAME_UNKNOWN);
+	name(&a, &b); /* a control frame cannot be dropped without the two ends disagreeing */
+	assert_ended(&a, SIG_CLOSE_RATE_LIMITED);
+	sig_conn_free(a.conn);
+	sig_conn_free(b.conn);
+	world_close(&w);
+}
+
+static void
+test_interest_limit(void)
+{
+	World w = {.limits = {.interest = 2}};
+	Agent a, others[3];
+
+	world_open(&w);
+	agent_login(&w, &a);
+	for (guint i = 0; i < 3; i++) {
+		memset(&others[i].key, (int)i + 1, sizeof others[i].key);
+		name(&a, &others[i]);
+		g_assert_cmpint(sig_conn_is_closing(a.conn), ==, i == 2);
+	}
+	assert_ended(&a, SIG_CLOSE_INTEREST_LIMIT);
+	sig_conn_free(a.conn);
+	world_close(&w);
+}
+
+static void
+on_timer(SigTimer *timer, gpointer user_data)
+{
+	((World *)user_data)->killed |= sig_conn_expire(sig_conn_from_timer(timer));
+}
+
+static void
+seconds(World *w, guint n)
+{
+	while (n-- > 0)
+		sig_wheel_tick(w->hub->wheel, on_timer, w);
+}
+
+static void
+test_keepalive(void)
+{
+	World w = {0};
+	Agent a;
+
+	world_open(&w);
+	agent_login(&w, &a);
+	seconds(&w, w.limits.ping);
+	g_assert_false(sig_conn_take_ping(a.conn)); /* the login was a sign of life */
+	seconds(&w, w.limits.ping);
+	g_assert_true(sig_conn_take_ping(a.conn));
+	g_assert_false(sig_conn_take_ping(a.conn));
+	sig_conn_heard(a.conn);
+	seconds(&w, w.limits.pong + w.limits.ping);
+	g_assert_true(sig_conn_take_ping(a.conn));
+	seconds(&w, w.limits.pong - 1);
+	g_assert_false(w.killed);
+	seconds(&w, 1);
+	g_assert_true(w.killed);
+	sig_conn_free(a.conn);
+	world_close(&w);
+}
+
+static void
+test_login_time(void)
+{
+	World w = {0};
+	Agent tcp, open;
+
+	world_open(&w);
+	agent_accept(&w, &tcp);
+	seconds(&w, w.limits.login_timeout);
+	g_assert_true(w.killed);
+	sig_conn_free(tcp.conn);
+	w.killed = FALSE;
+	agent_accept(&w, &open);
+	sig_conn_open(open.conn);
+	seconds(&w, w.limits.login_timeout);
+	assert_ended(&open, SIG_CLOSE_LOGIN_TIMEOUT);
+	g_assert_false(w.killed);
+	seconds(&w, 5); /* its close frame has not gone through */
+	g_assert_true(w.killed);
+	sig_conn_free(open.conn);
+	world_close(&w);
+}
+
+static void
+test_drain(void)
+{
+	World w = {0};
+	Agent a;
+	g_auto(SigFrame) frame = {0};
+
+	world_open(&w);
+	agent_login(&w, &a);
+	sig_conn_drain(a.conn, 7);
+	g_assert_cmpint(next_frame(&a, &frame), ==, SIG_FRAME_DRAIN);
+	g_assert_cmpuint(frame.drain.within_s, ==, 7);
+	g_assert_cmpint(sig_conn_take_close(a.conn), ==, SIG_CLOSE_RESTART);
+	sig_conn_free(a.conn);
+	world_close(&w);
+}
+
+/* ---- configuration ---- */
+
+static void
+refused(const char *text, const char *words)
+{
+	g_autoptr(GError) error = NULL;
+
+	g_assert_null(sig_config_parse(text, strlen(text), "f", NULL, NULL, NULL, &error));
+	if (!strstr(error->message, words))
+		g_error("\"%s\" does not name \"%s\"", error->message, words);
+	g_assert_null(strchr(error->message, '\n'));
+}
+
+static void
+test_config(void)
+{
+	const char *text = "[signald]\nlisten=127.0.0.1:80;[::1]:80;\nstun=127.0.0.1:3478\n"
+			   "name=a;b:1\n[limits]\nqueue=40000\n";
+	const char *const listen[] = {"10.0.0.1:1", NULL}, *const none[] = {"none", NULL};
+	g_autoptr(GError) error = NULL;
+	g_autoptr(SigConfig) file =
+		sig_config_parse(text, strlen(text), "f", NULL, NULL, NULL, &error);
+	g_autoptr(SigConfig) both =
+		sig_config_parse(text, strlen(text), "f", listen, none, NULL, NULL);
+	g_autoptr(SigConfig) plain = sig_config_parse(NULL, 0, NULL, NULL, NULL, NULL, NULL);
+
+	g_assert_no_error(error);
+	g_assert_cmpuint(file->listen->len, ==, 2);
+	g_assert_cmpuint(file->stun->len, ==, 1);
+	g_assert_true(file->stun_asked);
+	g_assert_cmpstr(file->names[1], ==, "b:1");
+	g_assert_cmpuint(file->limits.queue, ==, 40000);
+	g_assert_cmpuint(both->listen->len, ==, 1);
+	g_assert_cmpuint(both->stun->len, ==, 0);
+	g_assert_cmpuint(plain->listen->len, ==, 2);
+	g_assert_cmpuint(plain->stun->len, ==, 2);
+	g_assert_false(plain->stun_asked);
+	refused("[signald]\nlisten=example.org:80\n", "example.org:80");
+	refused("[signald]\ntls-cert=x\n", "tls-cert");
+	refused("[redis]\nurl=x\n", "redis");
+	refused("[limits]\nqueue=1\n", "queue");
+	refused("[limits]\nqueue=many\n", "many");
+	refused("[limits]\nbogus=1\n", "bogus");
+	refused("[signald]\nname=a b\n", "a b");
+	refused("junk", "f");
+}
+
+int
+main(int argc, char **argv)
+{
+	g_test_init(&argc, &argv, NULL);
+	g_test_add_func("/sig/conn/pieces", test_pieces);
+	g_test_add_func("/sig/conn/announced-length", test_announced_length);
+	g_test_add_func("/sig/conn/slow-reader", test_slow_reader);
+	g_test_add_func("/sig/conn/clique", test_clique);
+	g_test_add_func("/sig/conn/rate", test_rate);
+	g_test_add_func("/sig/conn/interest-limit", test_interest_limit);
+	g_test_add_func("/sig/conn/keepalive", test_keepalive);
+	g_test_add_func("/sig/conn/login-time", test_login_time);
+	g_test_add_func("/sig/conn/drain", test_drain);
+	g_test_add_func("/sig/config/file", test_config);
+	return g_test_run();
+}

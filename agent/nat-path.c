@@ -197,13 +197,16 @@ roll_back(NatPath *path)
 {
 	WgPeerChange change = {
 	    .public_key = path->peer,
-	    .flags = WG_CHANGE_ENDPOINT,
+	    .flags = WG_CHANGE_KEEPALIVE,
 	    .endpoint = path->before,
+	    .keepalive = path->before_keepalive,
 	};
 
 	nat_path_reset(path);
-	if (wg_endpoint_is_set(&path->before) && !wg_endpoint_equal(&path->before, &path->endpoint))
-		path->funcs.write(&change, path->user_data);
+	/* WireGuard cannot forget an endpoint, only take another. */
+	if (wg_endpoint_is_set(&path->before))
+		change.flags |= WG_CHANGE_ENDPOINT;
+	path->funcs.write(&change, path->user_data);
 	path->funcs.disproved(path->user_data);
 }
 

@@ -20,7 +20,8 @@ struct NatLookup {
 	gpointer user_data;
 	GCancellable *cancellable;
 	GArray *stored; /* what func was told from the store, else NULL */
-	guint source;	/* the slow timer, or the idle of a numeric address */
+	gboolean running;
+	guint source; /* the slow timer, or the idle of a numeric address */
 };
 
 NatResolve *
@@ -140,10 +141,10 @@ fail(NatLookup *lookup, const char *cause)
 	g_autofree char *host = nat_log_escape(lookup->host, -1);
 	g_autofree char *why = nat_log_escape(cause, -1);
 	g_autoptr(GError) error =
-	    g_error_new(G_IO_ERROR, G_IO_ERROR_NOT_FOUND,
-			"the name %s can't be resolved (%s): check the name and this host's "
-			"resolver",
-			host, why);
+		g_error_new(G_IO_ERROR, G_IO_ERROR_NOT_FOUND,
+			    "the name %s can't be resolved (%s): check the name and this host's "
+			    "resolver",
+			    host, why);
 
 	lookup->func(NULL, 0, FALSE, error, lookup->user_data);
 }
@@ -155,11 +156,12 @@ on_looked_up(GObject *object, GAsyncResult *result, gpointer user_data)
 	g_autoptr(GError) error = NULL;
 	g_autoptr(GArray) addrs = NULL;
 	GList *list =
-	    g_resolver_lookup_by_name_with_flags_finish(G_RESOLVER(object), result, &error);
+		g_resolver_lookup_by_name_with_flags_finish(G_RESOLVER(object), result, &error);
 
 	/* Only nat_lookup_free() cancels: the lookup is gone. */
 	if (g_error_matches(error, G_IO_ERROR, G_IO_ERROR_CANCELLED))
 		return;
+	lookup->running = FALSE;
 	g_clear_handle_id(&lookup->source, g_source_remove);
 	addrs = from_list(list, lookup->port);
 	g_resolver_free_addresses(list);
@@ -179,6 +181,7 @@ on_numeric(gpointer user_data)
 	WgEndpoint ep;
 
 	lookup->source = 0;
+	lookup->running = FALSE;
 	if (wg_endpoint_parse_address(lookup->host, lookup->port, &ep))
 		lookup->func(&ep, 1, FALSE, NULL, lookup->user_data);
 	else
@@ -199,6 +202,7 @@ nat_resolve_lookup(NatResolve *resolve, const char *host, guint16 port, NatLooku
 	lookup->port = port;
 	lookup->func = func;
 	lookup->user_data = user_data;
+	lookup->running = TRUE;
 	lookup->cancellable = g_cancellable_new();
 	if (wg_endpoint_parse_address(lookup->host, port, &numeric)) {
 		lookup->source = g_idle_add_full(G_PRIORITY_DEFAULT, on_numeric, lookup, NULL);
@@ -210,6 +214,12 @@ nat_resolve_lookup(NatResolve *resolve, const char *host, guint16 port, NatLooku
 						   G_RESOLVER_NAME_LOOKUP_FLAGS_DEFAULT,
 						   lookup->cancellable, on_looked_up, lookup);
 	return lookup;
+}
+
+gboolean
+nat_lookup_is_running(NatLookup *lookup)
+{
+	return lookup->running;
 }
 
 void
@@ -231,9 +241,9 @@ split_invalid(const char *text, GError **error)
 	g_autofree char *shown = nat_log_escape(text, -1);
 
 	g_set_error(
-	    error, G_IO_ERROR, G_IO_ERROR_INVALID_ARGUMENT,
-	    "\"%s\" is not HOST or HOST:PORT (an IPv6 address with a port is [ADDRESS]:PORT)",
-	    shown);
+		error, G_IO_ERROR, G_IO_ERROR_INVALID_ARGUMENT,
+		"\"%s\" is not HOST or HOST:PORT (an IPv6 address with a port is [ADDRESS]:PORT)",
+		shown);
 	return FALSE;
 }
 

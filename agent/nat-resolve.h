@@ -34,6 +34,8 @@ void nat_resolve_free(NatResolve *resolve); /* its lookups must be freed before 
 NatLookup *nat_resolve_lookup(NatResolve *resolve, const char *host, guint16 port,
 			      NatLookupFunc func, gpointer user_data);
 void nat_lookup_free(NatLookup *lookup); /* cancels: func is not called any more */
+/* Whether func may still be called, with a lookup's own answer. */
+gboolean nat_lookup_is_running(NatLookup *lookup);
 
 /* "name", "name:port", "192.0.2.1:port", "2001:db8::1", "[2001:db8::1]:port" → host without brackets
  * (transfer full) and port, default_port when there is none. */

@@ -19,7 +19,7 @@
  * CONNECTING  a lookup, then a NatWebsocket, until login is sent; `attempt_timer` bounds it all
  * CONNECTED   login, interest and what the sessions have to say are on their way in one flight; the
  *             server's welcome is outstanding at first, and still under `attempt_timer`
- * WAITING, DUPLICATE  no socket; `retry_timer` runs
+ * WAITING, DUPLICATE  no socket; `retry_timer` runs; the lookup may still be under way
  *
  * So one of retry_timer, attempt_timer and a logged-in websocket exists at any time after _start,
  * and each of them leads on. set_state() is the only place that changes the state.
@@ -47,6 +47,7 @@ struct NatSignalClient {
 
 	NatResolve *resolve;
 	NatLookup *lookup;
+	gboolean resolved; /* it has said addresses */
 	NatWebsocket *ws;
 	GArray *addrs; /* of WgEndpoint: what the present connection was made from */
 
@@ -138,7 +139,6 @@ drop_connection(NatSignalClient *client)
 	g_clear_handle_id(&client->attempt_timer, g_source_remove);
 	g_clear_handle_id(&client->retry_timer, g_source_remove);
 	g_clear_handle_id(&client->flush_idle, g_source_remove);
-	g_clear_pointer(&client->lookup, nat_lookup_free);
 	g_clear_pointer(&client->ws, nat_websocket_free);
 }
 
@@ -180,11 +180,11 @@ describe_refusal(NatSignalClient *client)
 		SigClose close;
 		const char *remedy;
 	} remedies[] = {
-	    {SIG_CLOSE_LOGIN_REFUSED, "check that the interface's private key is right"},
-	    {SIG_CLOSE_WRONG_AUTHORITY, "use a name of the server in the URL, or start "
-					"nat-signald with this one"},
-	    {SIG_CLOSE_INTEREST_LIMIT, "raise the server's limit, or have fewer peers"},
-	    {SIG_CLOSE_WRONG_VERSION, "upgrade the older one of agent and server"},
+		{SIG_CLOSE_LOGIN_REFUSED, "check that the interface's private key is right"},
+		{SIG_CLOSE_WRONG_AUTHORITY, "use a name of the server in the URL, or start "
+					    "nat-signald with this one"},
+		{SIG_CLOSE_INTEREST_LIMIT, "raise the server's limit, or have fewer peers"},
+		{SIG_CLOSE_WRONG_VERSION, "upgrade the older one of agent and server"},
 	};
 	const char *remedy = NULL;
 
@@ -440,8 +440,24 @@ open_websocket(NatSignalClient *client)
 				       SIG_WIRE_MAX, &funcs, client);
 }
 
-/* The second call of a lookup that began with stored addresses finds a connection there: it stays
- * if it works, else the fresh addresses are the better ones to try. */
+/* From the main loop only; the client may be gone afterwards. FALSE then. */
+static gboolean
+start_attempt(NatSignalClient *client)
+{
+	g_autofree char *last = g_strdup(client->reason);
+
+	drop_connection(client);
+	client->attempt_at = g_get_monotonic_time();
+	client->attempt_timer = g_timeout_add(ATTEMPT_TIMEOUT_MS, on_attempt_timeout, client);
+	/* Why the last try failed stays to be seen until this one ends. */
+	set_state(client, NAT_SIGNAL_CONNECTING, last);
+	return !client->gone;
+}
+
+/*
+ * A lookup that began with stored addresses ends later, and what it says is better than them: a
+ * connection that works stays, one that is tried or has failed is tried anew.
+ */
 static void
 on_resolved(const WgEndpoint *addrs, gsize n, gboolean stored, const GError *error,
 	    gpointer user_data)
@@ -450,37 +466,46 @@ on_resolved(const WgEndpoint *addrs, gsize n, gboolean stored, const GError *err
 	gboolean news = !same_addresses(client->addrs, addrs, n);
 
 	if (n == 0) {
-		fail(client, error->message);
+		if (client->state == NAT_SIGNAL_CONNECTING)
+			fail(client, error->message);
 		return;
 	}
+	client->resolved = TRUE;
 	if (stored)
 		g_debug("%s: stored addresses serve meanwhile", client->url->authority);
 	if (news) {
 		g_array_set_size(client->addrs, 0);
 		g_array_append_vals(client->addrs, addrs, (guint)n);
 	}
-	if (!client->ws || (news && !nat_websocket_is_open(client->ws)))
+	hold(client);
+	if (client->state == NAT_SIGNAL_CONNECTING) {
+		if (!client->ws || (news && !nat_websocket_is_open(client->ws)))
+			open_websocket(client);
+	} else if (client->state == NAT_SIGNAL_WAITING && news && start_attempt(client)) {
 		open_websocket(client);
-	if (news)
+	}
+	if (news && !client->gone)
 		report_stun(client);
+	unref(client);
 }
 
-/* From the main loop only. */
+/* A lookup that is still running is not begun again: with a slow resolver and stored addresses that
+ * fail at once none would ever end. */
 static void
 begin(NatSignalClient *client)
 {
-	g_autofree char *last = g_strdup(client->reason);
-
 	hold(client);
-	drop_connection(client);
-	/* Why the last try failed stays to be seen until this one ends. */
-	set_state(client, NAT_SIGNAL_CONNECTING, last);
-	if (!client->gone) {
-		client->attempt_at = g_get_monotonic_time();
-		client->attempt_timer =
-		    g_timeout_add(ATTEMPT_TIMEOUT_MS, on_attempt_timeout, client);
+	if (!start_attempt(client)) {
+		unref(client);
+		return;
+	}
+	if (!client->lookup || !nat_lookup_is_running(client->lookup)) {
+		g_clear_pointer(&client->lookup, nat_lookup_free);
+		client->resolved = FALSE;
 		client->lookup = nat_resolve_lookup(client->resolve, client->url->host,
 						    client->url->port, on_resolved, client);
+	} else if (client->resolved) {
+		open_websocket(client);
 	}
 	unref(client);
 }
@@ -524,6 +549,7 @@ nat_signal_client_free(NatSignalClient *client)
 		return;
 	client->gone = TRUE;
 	drop_connection(client);
+	g_clear_pointer(&client->lookup, nat_lookup_free);
 	unref(client);
 }
 
@@ -558,6 +584,7 @@ nat_signal_client_kick(NatSignalClient *client, gboolean force)
 			return;
 	}
 	nat_backoff_reset(&client->backoff);
+	g_clear_pointer(&client->lookup, nat_lookup_free); /* it may ask a resolver that is gone */
 	begin_soon(client);
 }
 

@@ -201,13 +201,13 @@ on_open_timeout(gpointer user_data)
 {
 	NatWebsocket *ws = user_data;
 	g_autofree char *reason =
-	    ws->tcp_connected
-		? g_strdup_printf("%s takes the connection but says nothing: check host, "
-				  "port and scheme of the URL",
-				  ws->name)
-		: g_strdup_printf("no answer from %s within %d s: check the address and "
-				  "firewalls on the way",
-				  ws->name, OPEN_TIMEOUT_S);
+		ws->tcp_connected
+			? g_strdup_printf("%s takes the connection but says nothing: check host, "
+					  "port and scheme of the URL",
+					  ws->name)
+			: g_strdup_printf("no answer from %s within %d s: check the address and "
+					  "firewalls on the way",
+					  ws->name, OPEN_TIMEOUT_S);
 
 	ws->timer = 0;
 	finish(ws, 0, reason);
@@ -327,7 +327,7 @@ on_connected(GObject *object, GAsyncResult *result, gpointer user_data)
 	g_autoptr(GError) error = NULL;
 	g_autofree char *reason = NULL;
 	SoupWebsocketConnection *conn =
-	    soup_session_websocket_connect_finish(SOUP_SESSION(object), result, &error);
+		soup_session_websocket_connect_finish(SOUP_SESSION(object), result, &error);
 
 	if (ws->gone) {
 		g_clear_object(&conn);
@@ -337,6 +337,10 @@ on_connected(GObject *object, GAsyncResult *result, gpointer user_data)
 		reason = describe_open_error(ws, error);
 		finish(ws, 0, reason);
 	}
+	/* An open connection is its own: what led to it need not be kept for weeks. */
+	g_signal_handlers_disconnect_by_data(ws->msg, ws);
+	g_clear_object(&ws->msg);
+	g_clear_object(&ws->session);
 	unref(ws);
 }
 
@@ -358,8 +362,8 @@ nat_websocket_new(const char *url, const char *host, guint16 port, const WgEndpo
 	ws->fwmark = fwmark;
 	ws->cancellable = g_cancellable_new();
 	ws->session =
-	    g_object_new(SOUP_TYPE_SESSION, "remote-connectable", target, "proxy-resolver", NULL,
-			 "user-agent", "nat-agent/" NAT_VERSION, NULL);
+		g_object_new(SOUP_TYPE_SESSION, "remote-connectable", target, "proxy-resolver",
+			     NULL, "user-agent", "nat-agent/" NAT_VERSION, NULL);
 	soup_session_remove_feature_by_type(ws->session, SOUP_TYPE_WEBSOCKET_EXTENSION_MANAGER);
 	ws->msg = soup_message_new(SOUP_METHOD_GET, url);
 	/* A redirect would lead to a host whose addresses are not the given ones. */

@@ -612,18 +612,25 @@ test_stored_address(Fixture *f, gconstpointer data)
 	WAIT_FOR(a->state == NAT_SIGNAL_CONNECTED);
 	agent_free(a);
 
-	/* The resolver is silent; and the stored address is a wrong one, by now. */
+	/* The resolver is slow, and what is stored refuses at once: the lookup must be left to end.
+	 */
 	fake_resolver_set(fake, "127.0.0.1");
 	fake->hangs = TRUE;
+	fake->asked = 0;
 	g_assert_true(
-	    g_file_set_contents(file, "[addresses]\nsignal.example=127.0.0.9;\n", -1, NULL));
+		g_file_set_contents(file, "[addresses]\nsignal.example=127.0.0.9;\n", -1, NULL));
 	a = agent_with_key(&key, url, 0, dir);
 	nat_signal_client_start(a->client);
 	WAIT_FOR(a->stun_reports == 1);
 	g_assert_cmpstr(a->stun->str, ==, "127.0.0.9:3478");
-	WAIT_FOR(a->state == NAT_SIGNAL_WAITING);
+	for (guint i = 0; i < 3; i++) {
+		WAIT_FOR(a->state == NAT_SIGNAL_WAITING);
+		WAIT_FOR(a->state == NAT_SIGNAL_CONNECTING);
+	}
+	g_assert_cmpuint(fake->asked, ==, 1);
 	fake_resolver_release(fake);
 	WAIT_FOR(a->state == NAT_SIGNAL_CONNECTED);
+	g_assert_cmpuint(fake->asked, ==, 1);
 	agent_free(a);
 
 	fake_resolver_free(fake);
@@ -649,7 +656,7 @@ test_fresh_addresses_win(Fixture *f, gconstpointer data)
 	wg_key_public_from_private(&key, &public_key);
 	file = g_strdup_printf("%s/addresses-%s", dir, wg_key_format_hex(&public_key, hex));
 	g_assert_true(
-	    g_file_set_contents(file, "[addresses]\nsignal.example=127.0.0.2;\n", -1, NULL));
+		g_file_set_contents(file, "[addresses]\nsignal.example=127.0.0.2;\n", -1, NULL));
 	fake->hangs = TRUE;
 	a = agent_with_key(&key, url, 0, dir);
 	nat_signal_client_start(a->client);
@@ -691,7 +698,7 @@ test_black_hole(Fixture *f, gconstpointer data)
 	took_ms = (g_get_monotonic_time() - start) / 1000;
 	g_test_message("connected past a black hole after %" G_GINT64_FORMAT " ms", took_ms);
 	g_assert_cmpint(took_ms, >=, 200);
-	g_assert_cmpint(took_ms, <, 1000);
+	g_assert_cmpint(took_ms, <, 1500); /* 250 on an idle machine */
 	g_assert_nonnull(strstr(a->stun->str, "127.0.0.1:"));
 	g_assert_nonnull(strstr(a->stun->str, "127.0.0.2:"));
 	for (gsize i = 0; i < G_N_ELEMENTS(fillers); i++)
@@ -857,14 +864,14 @@ static void
 test_hostile(void)
 {
 	static const char *const junk[] = {
-	    "",
-	    "{}",
-	    "[",
-	    "nonsense",
-	    "{\"t\":\"hello\"}",
-	    "{\"t\":\"presence\",\"online\":[1]}",
-	    "{\"t\":\"later\"}",
-	    "{\"t\":\"drain\",\"within_s\":-1}",
+		"",
+		"{}",
+		"[",
+		"nonsense",
+		"{\"t\":\"hello\"}",
+		"{\"t\":\"presence\",\"online\":[1]}",
+		"{\"t\":\"later\"}",
+		"{\"t\":\"drain\",\"within_s\":-1}",
 	};
 	g_autofree char *hello = hello_of(SIG_WIRE_VERSION);
 	g_autofree char *huge = g_strnfill(SIG_WIRE_MAX + 1, ' ');
@@ -907,7 +914,7 @@ test_escaped_refusal(void)
 	nat_signal_client_start(a->client);
 	WAIT_FOR(a->state == NAT_SIGNAL_CONNECTED);
 	soup_websocket_connection_send_text(
-	    liar.conn, "{\"t\":\"error\",\"code\":\"bad\",\"text\":\"a\\u001b[31m\\nb\"}");
+		liar.conn, "{\"t\":\"error\",\"code\":\"bad\",\"text\":\"a\\u001b[31m\\nb\"}");
 	soup_websocket_connection_close(liar.conn, 4000, "x\x1b[2J");
 	WAIT_FOR(a->state == NAT_SIGNAL_WAITING);
 	g_assert_nonnull(strstr(a->reason, "refuses: a\\x1b[31m\\x0ab"));

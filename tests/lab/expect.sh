@@ -56,13 +56,13 @@ direct_one()
 # pings A B [COUNT]: through the tunnel; the first one gets time to wake a session
 pings()
 {
-	nx "$1" ping -n -q -c "${3:-3}" -i 0.05 -W 2 "$(wg_ip "$2")" >>"$LAB_DIR/log/ping" 2>&1 ||
+	nx "$1" ping -n -q -c "${3:-3}" -i 0.05 -W $((2 * ${LAB_SLOW:-1})) "$(wg_ip "$2")" >>"$LAB_DIR/log/ping" 2>&1 ||
 		fail "no ping through the tunnel from $1 to $2"
 }
 
 pings6()
 {
-	nx "$1" ping -6 -n -q -c "${3:-3}" -i 0.05 -W 2 "$(wg_ip6 "$2")" >>"$LAB_DIR/log/ping" 2>&1 ||
+	nx "$1" ping -6 -n -q -c "${3:-3}" -i 0.05 -W $((2 * ${LAB_SLOW:-1})) "$(wg_ip6 "$2")" >>"$LAB_DIR/log/ping" 2>&1 ||
 		fail "no IPv6 ping through the tunnel from $1 to $2"
 }
 
@@ -136,3 +136,9 @@ one_line()
 	grep -q -e "$2" "$LAB_DIR/out" || fail "$1: '$2' is not named: $(cat "$LAB_DIR/out")"
 	say "$1: $(cat "$LAB_DIR/out")"
 }
+
+# field_is NODE FIELD VALUE: of the first interface in the status
+field_is() { [ "$(status "$1" ".interfaces[0].$2")" = "$3" ]; }
+
+# passes NODE PEER: one ping through the tunnel
+passes() { nx "$1" ping -n -q -c 1 -W 1 "$(wg_ip "$2")"; }

@@ -74,8 +74,10 @@ foreign_port()
 	[ "$LAB_WG" = kernel ] || return 0
 	node_ip b <<<'link add wg9 type wireguard'
 	nx b wg set wg9 private-key "$LAB_DIR/conf/b.key" listen-port 51829
-	ip -n "$(node_pid b)" link set wg9 up 2>/dev/null || node_ip b <<<'link set wg9 up'
-	nsenter -t "$(node_pid b)" -n ip link set wg9 netns "$(node_pid a)"
+	node_ip b <<-END
+		link set wg9 up
+		link set wg9 netns $(node_pid a)
+	END
 	node_ip a <<<'link set wg9 up'
 	agent_run a --interface wg9 --signal "$LAB_SIGNAL"
 	within 5 'a port bound elsewhere is said' names_port

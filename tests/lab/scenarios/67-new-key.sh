@@ -1,0 +1,23 @@
+# SPDX-License-Identifier: MIT
+# The interface gets another private key while the agent runs: it logs in anew, under the new
+# identity, and the peer that knows the new key meets it.
+
+setup()
+{
+	two_nats port-restr port-restr
+	signald sig
+}
+
+check()
+{
+	agent a b
+	direct a b
+	rm -f "$LAB_DIR/conf/a.key"
+	nx b wg set wg0 peer "$(pub a)" remove
+	wg_key a
+	nx a wg set wg0 private-key "$LAB_DIR/conf/a.key"
+	wg_peer b a
+	within 2 'the new key is followed' field_is a public_key "$(pub a)"
+	within 10 'b: a connected with the new key' peer_is b a connected
+	direct a b
+}

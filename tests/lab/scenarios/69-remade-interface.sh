@@ -1,0 +1,26 @@
+# SPDX-License-Identifier: MIT
+# The interface is deleted and made again (wg-quick down, up): the status says that it is missing,
+# the new one is followed within 2 s, and the tunnel comes back.
+
+setup()
+{
+	two_nats port-restr port-restr
+	signald sig
+}
+
+check()
+{
+	agent a b
+	direct a b
+	wg_unlink a
+	within 2 'the missing interface is said' says_problem a
+	say "problem: $(status a '.interfaces[0].problem')"
+	wg_up a 1
+	wg_peer a b
+	within 2 'the new interface is followed' field_is a listen_port 51820
+	within 15 'a: b connected' peer_is a b connected
+	within 5 'pings pass' passes a b
+	direct a b
+}
+
+says_problem() { status "$1" '.interfaces[0].problem // empty' | grep -q wg0; }

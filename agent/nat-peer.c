@@ -95,6 +95,14 @@ tunnel_live(const NatPeer *peer)
 	return nat_path_live(peer->path, g_get_monotonic_time());
 }
 
+/* WireGuard proved the path, and nothing has cast doubt on it since. */
+static gboolean
+path_is_good(const NatPeer *peer)
+{
+	return nat_path_phase(peer->path) == NAT_PATH_PROVEN &&
+	       peer->failure != NAT_FAILURE_SILENCE;
+}
+
 static void
 stop_timer(guint *timer)
 {
@@ -151,7 +159,7 @@ plan_release(NatPeer *peer)
 {
 	gboolean both = (peer->remote.flags & NAT_MSG_PROVEN) != 0;
 
-	if (peer->search == NULL || nat_path_phase(peer->path) != NAT_PATH_PROVEN)
+	if (peer->search == NULL || !path_is_good(peer))
 		return;
 	stop_timer(&peer->release);
 	peer->release = g_timeout_add(both ? RELEASE_MS : RELEASE_MAX_MS, on_release, peer);
@@ -172,8 +180,8 @@ static void
 restore_original(NatPeer *peer)
 {
 	WgPeerChange change = {
-	    .public_key = peer->key,
-	    .flags = WG_CHANGE_KEEPALIVE,
+		.public_key = peer->key,
+		.flags = WG_CHANGE_KEEPALIVE,
 	};
 
 	if (tunnel_live(peer) || !nat_originals_get(peer->env->originals, &peer->key,
@@ -201,9 +209,9 @@ fail(NatPeer *peer, NatFailure failure)
 	/* Full jitter keeps two ends from restarting in step for ever. */
 	peer->retry_ms = CLAMP(peer->retry_ms * 2, RETRY_MIN_MS, RETRY_MAX_MS);
 	stop_timer(&peer->retry);
-	peer->retry =
-	    g_timeout_add((guint)g_random_int_range((gint)peer->retry_ms / 2, (gint)peer->retry_ms),
-			  on_retry, peer);
+	peer->retry = g_timeout_add(
+		(guint)g_random_int_range((gint)peer->retry_ms / 2, (gint)peer->retry_ms), on_retry,
+		peer);
 }
 
 static gboolean
@@ -281,8 +289,8 @@ on_ice_selected(const WgEndpoint *local, const NatCandidate *remote, gpointer us
 }
 
 static const NatSearchFuncs SEARCH_FUNCS = {
-    .selected = on_ice_selected,
-    .failed = on_ice_failed,
+	.selected = on_ice_selected,
+	.failed = on_ice_failed,
 };
 
 static void
@@ -359,8 +367,8 @@ own_candidates(NatPeer *peer)
 
 	for (guint i = 0; i < peer->addresses->len; i++) {
 		NatCandidate cand = {
-		    .type = NAT_CAND_HOST,
-		    .endpoint = g_array_index(peer->addresses, WgEndpoint, i),
+			.type = NAT_CAND_HOST,
+			.endpoint = g_array_index(peer->addresses, WgEndpoint, i),
 		};
 
 		if (!has_host(own, &cand.endpoint))
@@ -453,8 +461,8 @@ on_probe_lost(gpointer user_data)
 }
 
 static const NatProberFuncs PROBER_FUNCS = {
-    .measured = on_probe_measured,
-    .lost = on_probe_lost,
+	.measured = on_probe_measured,
+	.lost = on_probe_lost,
 };
 
 static void
@@ -475,8 +483,8 @@ make_prober(NatPeer *peer)
 	if (peer->session.remote == 0)
 		return;
 	peer->prober =
-	    nat_prober_new(peer->env->mux, peer->seal, &peer->env->public_key, &peer->key,
-			   peer->session.local, peer->session.remote, &PROBER_FUNCS, peer);
+		nat_prober_new(peer->env->mux, peer->seal, &peer->env->public_key, &peer->key,
+			       peer->session.local, peer->session.remote, &PROBER_FUNCS, peer);
 	watch(peer);
 }
 
@@ -508,7 +516,7 @@ fill_snapshot(NatPeer *peer, NatMsg *msg)
 	msg->n_candidates = MIN(own->len, NAT_MSG_MAX_CANDIDATES);
 	for (guint i = 0; i < msg->n_candidates; i++)
 		msg->candidates[i] = g_array_index(own, NatCandidate, i);
-	if (nat_path_phase(peer->path) == NAT_PATH_PROVEN)
+	if (path_is_good(peer))
 		msg->flags |= NAT_MSG_PROVEN;
 	if (!tunnel_live(peer) || (peer->search != NULL && nat_search_started(peer->search)) ||
 	    peer->failure == NAT_FAILURE_SILENCE)
@@ -567,8 +575,7 @@ act_on_snapshot(NatPeer *peer)
 
 	if (peer->search != NULL && nat_search_started(peer->search)) {
 		add_late_candidates(peer);
-	} else if (wants_checks ? nat_path_phase(peer->path) != NAT_PATH_PROVEN ||
-				      !(peer->remote.flags & NAT_MSG_PROVEN)
+	} else if (wants_checks ? !path_is_good(peer) || !(peer->remote.flags & NAT_MSG_PROVEN)
 				: !tunnel_live(peer)) {
 		start_checks(peer);
 	} else {
@@ -724,9 +731,9 @@ on_path_disproved(gpointer user_data)
 }
 
 static const NatPathFuncs PATH_FUNCS = {
-    .write = on_path_write,
-    .proven = on_path_proven,
-    .disproved = on_path_disproved,
+	.write = on_path_write,
+	.proven = on_path_proven,
+	.disproved = on_path_disproved,
 };
 
 /* What kind of address the present endpoint is. */
@@ -869,17 +876,17 @@ nat_peer_status(NatPeer *peer, const WgPeer *wg, NatStatusPeer *out)
 {
 	gint64 now = g_get_monotonic_time(), handshake = nat_path_handshake_us(peer->path);
 	NatWhy why = {
-	    .state = peer->state,
-	    .managed = peer->managed,
-	    .online = peer->online,
-	    .signal_problem = peer->env->signal_problem(peer->env->user_data),
-	    .remote = peer->remote_type,
-	    .local_mapping = peer->env->mapping(peer->env->user_data),
-	    .remote_mapping = peer->remote.mapping,
-	    .local_candidates = peer->addresses->len,
-	    .remote_candidates = peer->offered->len,
-	    .port = nat_mux_port(peer->env->mux),
-	    .failure = peer->failure,
+		.state = peer->state,
+		.managed = peer->managed,
+		.online = peer->online,
+		.signal_problem = peer->env->signal_problem(peer->env->user_data),
+		.remote = peer->remote_type,
+		.local_mapping = peer->env->mapping(peer->env->user_data),
+		.remote_mapping = peer->remote.mapping,
+		.local_candidates = peer->addresses->len,
+		.remote_candidates = peer->offered->len,
+		.port = nat_mux_port(peer->env->mux),
+		.failure = peer->failure,
 	};
 
 	out->name = g_strdup(peer->name);

@@ -535,6 +535,18 @@ log_serving(SigServer *server)
 	g_message("%s", line->str);
 }
 
+/* The loop has ended and its handlers with it: a second SIGTERM must not spoil the exit status. */
+static void
+block_signals(void)
+{
+	sigset_t set;
+
+	sigemptyset(&set);
+	sigaddset(&set, SIGTERM);
+	sigaddset(&set, SIGINT);
+	sigprocmask(SIG_BLOCK, &set, NULL);
+}
+
 void
 sig_server_run(SigServer *server)
 {
@@ -543,6 +555,7 @@ sig_server_run(SigServer *server)
 	log_serving(server);
 	sd_notify(0, "READY=1");
 	uv_run(&server->loop, UV_RUN_DEFAULT);
+	block_signals();
 	g_message("ended: %" G_GUINT64_FORMAT " logins, %" G_GUINT64_FORMAT
 		  " messages routed, %" G_GUINT64_FORMAT " not deliverable (%" G_GUINT64_FORMAT
 		  " too fast), %" G_GUINT64_FORMAT " connections refused, %" G_GUINT64_FORMAT

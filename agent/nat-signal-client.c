@@ -578,8 +578,12 @@ nat_signal_client_kick(NatSignalClient *client, gboolean force)
 		return;
 	if (!force) {
 		/* A clone does not go away because our network changed. */
-		if (client->state == NAT_SIGNAL_CONNECTED || client->state == NAT_SIGNAL_DUPLICATE)
+		if (client->state == NAT_SIGNAL_DUPLICATE)
 			return;
+		if (client->state == NAT_SIGNAL_CONNECTED) {
+			nat_websocket_probe(client->ws);
+			return;
+		}
 		if (client->state == NAT_SIGNAL_CONNECTING && age_ms < RESTART_AGE_MS)
 			return;
 	}

@@ -40,8 +40,8 @@ NatSignalClient *nat_signal_client_new(const char *url, const WgKey *private_key
 				       gpointer user_data, GError **error);
 void nat_signal_client_free(NatSignalClient *client); /* closes at once */
 void nat_signal_client_start(NatSignalClient *client);
-/* Drops a wait and tries now (network changed). No effect while connected, or waiting for a clone
- * to go, unless `force`. */
+/* Drops a wait and tries now (network changed). A connection stays unless `force`, or the server is not
+ * heard of within 4 s; nor does a clone go away by itself. */
 void nat_signal_client_kick(NatSignalClient *client, gboolean force);
 void nat_signal_client_set_fwmark(NatSignalClient *client, guint32 fwmark);
 /* Interest is remembered and sent incrementally; after a reconnect all of it again. */

@@ -25,6 +25,8 @@
 #define PING_S 14
 #define HEARD_S 28
 #define WATCH_S 4
+#define PROBE_PING_S 1
+#define PROBE_S 4
 #define TCP_TIMEOUT_MS 14000
 #define UNHEARD_MAX (1024 * 1024)
 
@@ -40,6 +42,8 @@ struct NatWebsocket {
 	GCancellable *cancellable;
 	SoupWebsocketConnection *conn;
 	guint timer; /* open timeout, then the watch */
+	guint probe;
+	gint64 probe_at;
 	gint64 heard;
 	gsize unheard; /* bytes sent since */
 	gboolean tcp_connected;
@@ -85,6 +89,7 @@ shut(NatWebsocket *ws)
 {
 	ws->gone = TRUE;
 	g_clear_handle_id(&ws->timer, g_source_remove);
+	g_clear_handle_id(&ws->probe, g_source_remove);
 	g_cancellable_cancel(ws->cancellable);
 	if (ws->msg)
 		g_signal_handlers_disconnect_by_data(ws->msg, ws);
@@ -226,6 +231,32 @@ on_watch(gpointer user_data)
 	ws->timer = 0;
 	finish(ws, 0, reason);
 	return G_SOURCE_REMOVE;
+}
+
+static gboolean
+on_probe_end(gpointer user_data)
+{
+	NatWebsocket *ws = user_data;
+	g_autofree char *reason = NULL;
+
+	ws->probe = 0;
+	if (ws->heard > ws->probe_at) {
+		soup_websocket_connection_set_keepalive_interval(ws->conn, PING_S);
+		return G_SOURCE_REMOVE;
+	}
+	reason = g_strdup_printf("%s has not been heard of since the network changed", ws->name);
+	finish(ws, 0, reason);
+	return G_SOURCE_REMOVE;
+}
+
+void
+nat_websocket_probe(NatWebsocket *ws)
+{
+	if (!nat_websocket_is_open(ws) || ws->probe)
+		return;
+	ws->probe_at = g_get_monotonic_time();
+	soup_websocket_connection_set_keepalive_interval(ws->conn, PROBE_PING_S);
+	ws->probe = g_timeout_add_seconds(PROBE_S, on_probe_end, ws);
 }
 
 static void

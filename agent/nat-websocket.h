@@ -27,6 +27,8 @@ NatWebsocket *nat_websocket_new(const char *url, const char *host, guint16 port,
 				gpointer user_data);
 void nat_websocket_free(NatWebsocket *ws); /* closes at once */
 gboolean nat_websocket_is_open(NatWebsocket *ws);
+/* The network changed: ends the connection unless the other side is heard of within 4 s. */
+void nat_websocket_probe(NatWebsocket *ws);
 /* FALSE when not open, or more than 1 MiB went out since the other side was last heard of. */
 gboolean nat_websocket_send_text(NatWebsocket *ws, const char *text);
 gboolean nat_websocket_send_binary(NatWebsocket *ws, GBytes *data);

@@ -462,6 +462,27 @@ test_kick(Fixture *f, gconstpointer data)
 	g_assert_cmpuint(a->connects, ==, 2);
 }
 
+/* After a network change the connection is asked whether it still works. */
+static void
+test_network_change(Fixture *f, gconstpointer data)
+{
+	g_autoptr(Agent) a = agent_new(f->url);
+
+	nat_signal_client_start(a->client);
+	WAIT_FOR(a->state == NAT_SIGNAL_CONNECTED);
+	nat_signal_client_kick(a->client, FALSE);
+	nat_signal_client_kick(a->client, FALSE);
+	run_for(5500);
+	g_assert_cmpint(a->state, ==, NAT_SIGNAL_CONNECTED);
+	g_assert_cmpuint(a->connects, ==, 1);
+	g_subprocess_send_signal(f->server.process, SIGSTOP);
+	nat_signal_client_kick(a->client, FALSE);
+	WAIT_FOR(a->state == NAT_SIGNAL_WAITING);
+	g_assert_nonnull(strstr(a->reason, "since the network changed"));
+	g_subprocess_send_signal(f->server.process, SIGCONT);
+	WAIT_FOR(a->state == NAT_SIGNAL_CONNECTED);
+}
+
 /* More keys than a frame holds. */
 static void
 test_much_interest(Fixture *f, gconstpointer data)
@@ -973,6 +994,7 @@ main(int argc, char **argv)
 	ADD("wrong-name", test_wrong_name);
 	ADD("duplicate", test_duplicate);
 	ADD("kick", test_kick);
+	ADD("network-change", test_network_change);
 	ADD("much-interest", test_much_interest);
 	ADD("free-in-callback", test_free_in_callback);
 	ADD("no-leaks", test_no_leaks);

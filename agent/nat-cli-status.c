@@ -128,7 +128,7 @@ as_screen(const char *text, guint height)
 	n = n > 0 ? n - 1 : 0;
 	for (guint i = 0; i < n && i + 1 < height; i++) {
 		if (i + 2 == height && n - i > 1)
-			g_string_append_printf(out, "... %u more lines\033[K\n", n - i);
+			g_string_append_printf(out, "\033[0m... %u more lines\033[K\n", n - i);
 		else
 			g_string_append_printf(out, "%s\033[K\n", lines[i]);
 	}

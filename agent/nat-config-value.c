@@ -54,7 +54,7 @@ nat_config_check_url(const char *url, GError **error)
 	if (!strstr(url, "://")) {
 		g_autofree char *hint =
 		    g_strdup_printf("has no scheme: write wss://%s (or ws:// on a trusted network)",
-				    *url && g_str_is_ascii(url) ? url : "HOST");
+				    *url && is_graph(url) ? url : "HOST");
 
 		return bad(error, url, hint);
 	}

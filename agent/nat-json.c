@@ -12,15 +12,16 @@ invalid(GError **error, const char *what)
 	return FALSE;
 }
 
-/* Index just behind the string that begins at i, 0 when it does not end. */
+/* Index just behind the string that begins at i, 0 when it does not end, or has an escape that JSON
+ * has not: json-glib makes single bytes of octal ones. */
 static gsize
 skip_string(const char *text, gsize len, gsize i)
 {
 	for (i++; i < len; i++) {
-		if (text[i] == '\\')
-			i++;
-		else if (text[i] == '"')
+		if (text[i] == '"')
 			return i + 1;
+		if (text[i] == '\\' && (++i >= len || !memchr("\"\\/bfnrtu", text[i], 9)))
+			return 0;
 	}
 	return 0;
 }
@@ -60,7 +61,7 @@ check_shape(const char *text, gsize len, GError **error)
 		if (text[i] == '"') {
 			i = skip_string(text, len, i);
 			if (i == 0)
-				return invalid(error, "a string does not end");
+				return invalid(error, "malformed string");
 			continue;
 		}
 		if (!is_json_char(text[i]))
@@ -104,11 +105,14 @@ nat_json_parse(const char *text, gsize len, GError **error)
 
 static void print_node(GString *out, JsonNode *node, gboolean pretty, guint depth);
 
+/* A lone surrogate passes json-glib's parser and is no UTF-8. */
 static void
-print_string(GString *out, const char *s)
+print_string(GString *out, const char *text)
 {
+	g_autofree char *valid = g_utf8_make_valid(text, -1);
+
 	g_string_append_c(out, '"');
-	for (; *s; s++) {
+	for (const char *s = valid; *s; s++) {
 		guchar c = (guchar)*s;
 
 		if (c == '"' || c == '\\')

@@ -9,9 +9,14 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+/* A start that sweeps (see sweep) holds others' locks for an instant. */
+#define BUSY_TRIES 5
+#define BUSY_PAUSE_US (20 * 1000)
+
 /* A holder that ends unlinks its file; whoever waited on the old inode starts again. More rounds
  * than this means that something else is wrong. */
 #define ROUNDS 100
+#define PREFIX "lock-"
 
 struct NatLock {
 	char *path;
@@ -67,6 +72,43 @@ set_busy(GError **error, int fd, const char *ifname)
 	    who, ifname);
 }
 
+static gboolean
+lock_file(int fd)
+{
+	for (int i = 0; i < BUSY_TRIES; i++) {
+		if (i > 0)
+			g_usleep(BUSY_PAUSE_US);
+		if (flock(fd, LOCK_EX | LOCK_NB) == 0)
+			return TRUE;
+		if (errno != EWOULDBLOCK)
+			return FALSE;
+	}
+	errno = EWOULDBLOCK;
+	return FALSE;
+}
+
+/* Agents that were killed leave their files, under the numbers of namespaces that may be long gone.
+ * What nobody holds is removed. */
+static void
+sweep(const char *dir)
+{
+	GDir *entries = g_dir_open(dir, 0, NULL);
+	const char *name;
+
+	while (entries && (name = g_dir_read_name(entries))) {
+		g_autofree char *path = g_build_filename(dir, name, NULL);
+		int fd = -1;
+
+		if (g_str_has_prefix(name, PREFIX))
+			fd = open(path, O_RDWR | O_CLOEXEC | O_NOFOLLOW);
+		if (fd >= 0 && flock(fd, LOCK_EX | LOCK_NB) == 0 && is_still_at(fd, path))
+			g_unlink(path);
+		if (fd >= 0)
+			close(fd);
+	}
+	g_clear_pointer(&entries, g_dir_close);
+}
+
 /* Returns a locked fd whose file is at path; -1 with an error; -2: the file went away, try again.
  */
 static int
@@ -78,7 +120,7 @@ try_lock(const char *path, const char *ifname, GError **error)
 		fail(error, "open the lock", path);
 		return -1;
 	}
-	if (flock(fd, LOCK_EX | LOCK_NB) < 0) {
+	if (!lock_file(fd)) {
 		if (errno == EWOULDBLOCK)
 			set_busy(error, fd, ifname);
 		else
@@ -118,7 +160,8 @@ nat_lock_acquire_in(const char *dir, const char *ifname, GError **error)
 		fail(error, "make the directory", dir);
 		return NULL;
 	}
-	path = g_strdup_printf("%s/lock-%" G_GUINT64_FORMAT "-%s", dir, inode, ifname);
+	sweep(dir);
+	path = g_strdup_printf("%s/" PREFIX "%" G_GUINT64_FORMAT "-%s", dir, inode, ifname);
 	for (int i = 0; i < ROUNDS && fd == -2; i++)
 		fd = try_lock(path, ifname, error);
 	if (fd == -2)

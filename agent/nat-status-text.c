@@ -127,22 +127,25 @@ static void
 print_interface(Pen *pen, const NatStatusInterface *iface)
 {
 	g_autofree char *name = nat_log_escape(iface->name, -1);
-	g_autofree char *device = device_words(iface);
+	g_autofree char *title = g_strconcat(name, ":", NULL);
+	g_autofree char *device = device_words(iface), *plain = nat_log_escape(device, -1);
 	g_autofree char *signaling = signaling_words(iface);
-	g_autofree char *plain = nat_log_escape(device, -1);
-	guint indent = nat_text_width(name) + 2;
+	gboolean well = g_strcmp0(iface->signal_state, "connected") == 0;
+	guint indent = nat_text_width(title) + 1, column;
 
 	/* a name that no kernel would allow must not push the text off the screen */
 	if (indent > pen->width / 2)
 		indent = INDENT;
 	begin(pen, BOLD);
-	nat_text_wrap(pen->out, name, 0, 0, pen->width);
+	column = nat_text_wrap(pen->out, title, 0, indent, pen->width);
 	end(pen, BOLD);
-	g_string_append(pen->out, ": ");
-	nat_text_wrap(pen->out, plain, nat_text_width(name) + 2, indent, pen->width);
+	if (column < pen->width) {
+		g_string_append_c(pen->out, ' ');
+		column++;
+	}
+	nat_text_wrap(pen->out, plain, column, indent, pen->width);
 	g_string_append_c(pen->out, '\n');
-	paragraph(pen, indent, g_strcmp0(iface->signal_state, "connected") == 0 ? PLAIN : YELLOW,
-		  signaling);
+	paragraph(pen, indent, well ? PLAIN : YELLOW, signaling);
 	if (iface->problem) {
 		g_autofree char *problem = g_strconcat("problem: ", iface->problem, NULL);
 
@@ -177,8 +180,8 @@ static char *
 path_cell(const NatStatusPeer *peer)
 {
 	char buf[WG_ENDPOINT_STRLEN];
-	const WgEndpoint *ep =
-	    wg_endpoint_is_set(&peer->remote.endpoint) ? &peer->remote.endpoint : &peer->endpoint;
+	const WgEndpoint *ep = wg_endpoint_is_set(&peer->remote.endpoint) ? &peer->remote.endpoint
+									  : &peer->endpoint;
 
 	if (!peer->has_path)
 		return g_strdup("-");
@@ -246,8 +249,8 @@ measure(GArray *rows, guint widths[N_COLS], guint width)
 	for (int c = 0; c < N_COLS; c++) {
 		widths[c] = nat_text_width(HEADINGS[c]);
 		for (guint i = 0; i < rows->len; i++)
-			widths[c] =
-			    MAX(widths[c], nat_text_width(g_array_index(rows, Row, i).cells[c]));
+			widths[c] = MAX(widths[c],
+					nat_text_width(g_array_index(rows, Row, i).cells[c]));
 	}
 	widths[COL_NAME] = MIN(widths[COL_NAME], NAME_WIDTH_MAX);
 	shrink(widths, width);
@@ -276,7 +279,6 @@ print_cells(Pen *pen, const char *const cells[N_COLS], const guint widths[N_COLS
 		end(pen, style);
 	}
 	strip_spaces(pen->out);
-	g_string_append_c(pen->out, '\n');
 }
 
 static void
@@ -288,11 +290,13 @@ print_table(Pen *pen, GArray *rows)
 	begin(pen, DIM);
 	print_cells(pen, HEADINGS, widths, PLAIN);
 	end(pen, DIM);
+	g_string_append_c(pen->out, '\n');
 	for (guint i = 0; i < rows->len; i++) {
 		const Row *row = &g_array_index(rows, Row, i);
 
 		print_cells(pen, (const char *const *)row->cells, widths,
 			    state_style(row->peer->state));
+		g_string_append_c(pen->out, '\n');
 		if (*row->peer->why)
 			paragraph(pen, 2 * INDENT, DIM, row->peer->why);
 	}

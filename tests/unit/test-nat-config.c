@@ -211,7 +211,7 @@ urls(void)
 	static const char *const BAD[] = {
 	    "",		"a.example",	"a.example:80", "http://a",   "ws://",	  "ws:///path",
 	    "ws://:80", "ws://a:65536", "ws://a:0",	"ws://u:p@a", "ws://a#f", "ws://a b",
-	    "//a",	"ws://[::1",	"ws://a:b",	"WS ://a",    "\xff://a",
+	    "//a",	"ws://[::1",	"ws://a:b",	"WS ://a",    "a\nb",	  "\xff://a",
 	};
 
 	for (gsize i = 0; i < G_N_ELEMENTS(GOOD); i++) {

@@ -127,11 +127,31 @@ file_removed(Fixture *f, gconstpointer unused)
 	g_assert_null(nat_lock_acquire_in(f->dir, "wg0", NULL));
 }
 
+/* What killed agents left is removed by the next one; what is held, or is something else, stays. */
+static void
+sweep(Fixture *f, gconstpointer unused)
+{
+	g_autofree char *stale = g_build_filename(f->dir, "lock-1-wg0", NULL);
+	g_autofree char *other = g_build_filename(f->dir, "control.sock", NULL);
+	g_autoptr(NatLock) held = nat_lock_acquire_in(f->dir, "wg0", NULL);
+	NatLock *lock;
+
+	g_assert_true(g_file_set_contents(stale, "1\n", -1, NULL));
+	g_assert_true(g_file_set_contents(other, "", 0, NULL));
+	lock = nat_lock_acquire_in(f->dir, "wg1", NULL);
+	g_assert_nonnull(lock);
+	g_assert_false(g_file_test(stale, G_FILE_TEST_EXISTS));
+	g_assert_true(g_file_test(other, G_FILE_TEST_EXISTS));
+	g_assert_cmpuint(n_files(f), ==, 3);
+	g_assert_null(nat_lock_acquire_in(f->dir, "wg0", NULL));
+	nat_lock_free(lock);
+}
+
 /* Several processes take and release the same lock: never two at once. */
 static void
 hammer(Fixture *f, gconstpointer unused)
 {
-	enum { WORKERS = 4, ROUNDS = 300 };
+	enum { WORKERS = 3, ROUNDS = 20 };
 	g_autofree char *path = g_build_filename(f->dir, "inside", NULL);
 	pid_t pids[WORKERS];
 
@@ -208,6 +228,7 @@ main(int argc, char **argv)
 	ADD("clean-exit", clean_exit);
 	ADD("killed", killed);
 	ADD("file-removed", file_removed);
+	ADD("sweep", sweep);
 	ADD("hammer", hammer);
 	ADD("other-namespace", other_namespace);
 	ADD("bad-directory", bad_directory);

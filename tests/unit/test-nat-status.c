@@ -92,8 +92,8 @@ sample(void)
 	memset(&phone->local, 0, sizeof phone->local);
 	phone->managed = FALSE;
 	phone->connect_ms = -1;
-	late =
-	    add(wg0, 4, "a-very-long-host-name.example.net", NAT_PEER_CHECKING,
+	late = add(
+		wg0, 4, "a-very-long-host-name.example.net", NAT_PEER_CHECKING,
 		"checking 12 pairs for 2 s; its NAT gives every destination another port, so that "
 		"only a peer-reflexive path is possible");
 	late->last_handshake_s = 5000;
@@ -138,23 +138,28 @@ contract(void)
 	add(iface, 2, "bob", NAT_PEER_WAITING, "not there");
 	text = json_of(status);
 	g_assert_cmpstr(
-	    text, ==,
-	    "{\"version\":\"" NAT_VERSION "\",\"interfaces\":[{\"name\":\"wg0\",\"public_key\":"
-	    "\"yAECAwAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA=\",\"listen_port\":51820,\"backend\":"
-	    "\"kernel\",\"signaling\":{\"url\":\"wss://signal.example\",\"state\":\"connected\","
-	    "\"reason\":null},\"nat\":{\"mapping\":\"endpoint-independent\",\"public\":"
-	    "[\"198.51.100.7:51820\"]},\"candidates\":[{\"type\":\"host\",\"endpoint\":"
-	    "\"192.168.1.2:51820\"},{\"type\":\"srflx\",\"endpoint\":\"198.51.100.7:51820\"}],"
-	    "\"peers\":[{\"public_key\":\"AQECAwAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA=\","
-	    "\"name\":null,\"state\":\"connected\",\"managed\":true,\"path\":{\"kind\":\"direct\","
-	    "\"local\":{\"type\":\"host\",\"endpoint\":\"192.168.1.2:51820\"},\"remote\":{\"type\":"
-	    "\"srflx\",\"endpoint\":\"203.0.113.9:41020\"},\"rtt_ms\":21.4},\"endpoint\":"
-	    "\"203.0.113.9:41020\",\"connect_ms\":312,\"last_handshake_s\":12,\"rx_bytes\":1300000,"
-	    "\"tx_bytes\":353000,\"why\":\"why\"},{\"public_key\":"
-	    "\"AgECAwAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA=\",\"name\":\"bob\",\"state\":"
-	    "\"waiting\",\"managed\":false,\"path\":null,\"endpoint\":null,\"connect_ms\":null,"
-	    "\"last_handshake_s\":null,\"rx_bytes\":0,\"tx_bytes\":0,\"why\":\"not there\"}],"
-	    "\"problem\":null,\"counters\":{\"drop_stranger\":0,\"mux_to_peer\":42}}]}");
+		text, ==,
+		"{\"version\":\"" NAT_VERSION "\",\"interfaces\":[{\"name\":\"wg0\",\"public_key\":"
+		"\"yAECAwAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA=\",\"listen_port\":51820,"
+		"\"backend\":"
+		"\"kernel\",\"signaling\":{\"url\":\"wss://"
+		"signal.example\",\"state\":\"connected\","
+		"\"reason\":null},\"nat\":{\"mapping\":\"endpoint-independent\",\"public\":"
+		"[\"198.51.100.7:51820\"]},\"candidates\":[{\"type\":\"host\",\"endpoint\":"
+		"\"192.168.1.2:51820\"},{\"type\":\"srflx\",\"endpoint\":\"198.51.100.7:51820\"}],"
+		"\"peers\":[{\"public_key\":\"AQECAwAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA=\","
+		"\"name\":null,\"state\":\"connected\",\"managed\":true,\"path\":{\"kind\":"
+		"\"direct\","
+		"\"local\":{\"type\":\"host\",\"endpoint\":\"192.168.1.2:51820\"},\"remote\":{"
+		"\"type\":"
+		"\"srflx\",\"endpoint\":\"203.0.113.9:41020\"},\"rtt_ms\":21.4},\"endpoint\":"
+		"\"203.0.113.9:41020\",\"connect_ms\":312,\"last_handshake_s\":12,\"rx_bytes\":"
+		"1300000,"
+		"\"tx_bytes\":353000,\"why\":\"why\"},{\"public_key\":"
+		"\"AgECAwAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA=\",\"name\":\"bob\",\"state\":"
+		"\"waiting\",\"managed\":false,\"path\":null,\"endpoint\":null,\"connect_ms\":null,"
+		"\"last_handshake_s\":null,\"rx_bytes\":0,\"tx_bytes\":0,\"why\":\"not there\"}],"
+		"\"problem\":null,\"counters\":{\"drop_stranger\":0,\"mux_to_peer\":42}}]}");
 }
 
 static void
@@ -213,12 +218,13 @@ tolerant(void)
 	g_autoptr(GError) error = NULL;
 	g_autoptr(NatStatus) empty = status_of("{}", &error);
 	g_autoptr(NatStatus) bare =
-	    status_of("{\"interfaces\":[{\"peers\":[{}],\"new\":[1]}]}", &error);
-	g_autoptr(NatStatus) newer = status_of(
-	    "{\"interfaces\":[{\"name\":\"wg0\",\"nat\":{\"mapping\":\"novel\"},"
-	    "\"candidates\":[{\"type\":\"novel\",\"endpoint\":\"192.0.2.1:1\"}],"
-	    "\"peers\":[{\"state\":\"connected\",\"path\":{\"kind\":\"novel\",\"rtt_ms\":3}}]}]}",
-	    &error);
+		status_of("{\"interfaces\":[{\"peers\":[{}],\"new\":[1]}]}", &error);
+	g_autoptr(NatStatus) newer =
+		status_of("{\"interfaces\":[{\"name\":\"wg0\",\"nat\":{\"mapping\":\"novel\"},"
+			  "\"candidates\":[{\"type\":\"novel\",\"endpoint\":\"192.0.2.1:1\"}],"
+			  "\"peers\":[{\"state\":\"connected\",\"path\":{\"kind\":\"novel\",\"rtt_"
+			  "ms\":3}}]}]}",
+			  &error);
 	const NatStatusInterface *iface;
 	const NatStatusPeer *peer;
 
@@ -240,24 +246,24 @@ static void
 wrong_types(void)
 {
 	static const char *const BAD[] = {
-	    "{\"interfaces\":{}}",
-	    "{\"interfaces\":[1]}",
-	    "{\"version\":1}",
-	    "{\"interfaces\":[{\"name\":[]}]}",
-	    "{\"interfaces\":[{\"listen_port\":\"1\"}]}",
-	    "{\"interfaces\":[{\"listen_port\":65536}]}",
-	    "{\"interfaces\":[{\"listen_port\":-1}]}",
-	    "{\"interfaces\":[{\"public_key\":\"x\"}]}",
-	    "{\"interfaces\":[{\"nat\":{\"public\":[null]}}]}",
-	    "{\"interfaces\":[{\"nat\":{\"public\":[{}]}}]}",
-	    "{\"interfaces\":[{\"candidates\":[[]]}]}",
-	    "{\"interfaces\":[{\"counters\":{\"x\":\"y\"}}]}",
-	    "{\"interfaces\":[{\"peers\":[{\"state\":\"dreaming\"}]}]}",
-	    "{\"interfaces\":[{\"peers\":[{\"managed\":1}]}]}",
-	    "{\"interfaces\":[{\"peers\":[{\"rx_bytes\":-1}]}]}",
-	    "{\"interfaces\":[{\"peers\":[{\"path\":{\"rtt_ms\":\"1\"}}]}]}",
-	    "{\"interfaces\":[{\"peers\":[{\"path\":{\"local\":\"x\"}}]}]}",
-	    "{\"interfaces\":[{\"peers\":[{\"endpoint\":\"x\"}]}]}",
+		"{\"interfaces\":{}}",
+		"{\"interfaces\":[1]}",
+		"{\"version\":1}",
+		"{\"interfaces\":[{\"name\":[]}]}",
+		"{\"interfaces\":[{\"listen_port\":\"1\"}]}",
+		"{\"interfaces\":[{\"listen_port\":65536}]}",
+		"{\"interfaces\":[{\"listen_port\":-1}]}",
+		"{\"interfaces\":[{\"public_key\":\"x\"}]}",
+		"{\"interfaces\":[{\"nat\":{\"public\":[null]}}]}",
+		"{\"interfaces\":[{\"nat\":{\"public\":[{}]}}]}",
+		"{\"interfaces\":[{\"candidates\":[[]]}]}",
+		"{\"interfaces\":[{\"counters\":{\"x\":\"y\"}}]}",
+		"{\"interfaces\":[{\"peers\":[{\"state\":\"dreaming\"}]}]}",
+		"{\"interfaces\":[{\"peers\":[{\"managed\":1}]}]}",
+		"{\"interfaces\":[{\"peers\":[{\"rx_bytes\":-1}]}]}",
+		"{\"interfaces\":[{\"peers\":[{\"path\":{\"rtt_ms\":\"1\"}}]}]}",
+		"{\"interfaces\":[{\"peers\":[{\"path\":{\"local\":\"x\"}}]}]}",
+		"{\"interfaces\":[{\"peers\":[{\"endpoint\":\"x\"}]}]}",
 	};
 
 	for (gsize i = 0; i < G_N_ELEMENTS(BAD); i++) {
@@ -273,27 +279,28 @@ static void
 json_text(void)
 {
 	static const char *const BAD[] = {
-	    "",
-	    "[]",
-	    "1",
-	    "null",
-	    "{",
-	    "}",
-	    "{\"a\":1}}",
-	    "{\"a\":'x'}",
-	    "{/* */}",
-	    "{} // x",
-	    "{\"a\"}",
-	    "{\"a",
-	    "{\"a\":\"\\",
-	    "var x = {}",
-	    "{} {}",
-	    "{},",
-	    "a{}",
-	    "\"\"{}",
-	    "1,{}",
-	    "{\"a\":\xff}",
-	    "{\"a\":\"\xff\"}",
+		"",
+		"[]",
+		"1",
+		"null",
+		"{",
+		"}",
+		"{\"a\":1}}",
+		"{\"a\":'x'}",
+		"{/* */}",
+		"{} // x",
+		"{\"a\"}",
+		"{\"a",
+		"{\"a\":\"\\",
+		"var x = {}",
+		"{} {}",
+		"{},",
+		"a{}",
+		"\"\"{}",
+		"1,{}",
+		"{\"a\":\xff}",
+		"{\"a\":\"\xff\"}",
+		"{\"a\":\"\\236\"}",
 	};
 	g_autofree char *deep = g_strnfill(60000, '[');
 	g_autofree char *hidden = g_strconcat("{\"]]]\":", deep, NULL);
@@ -314,16 +321,27 @@ static void
 json_printing(void)
 {
 	static const char TEXT[] =
-	    "{\"a\":[],\"b\":{},\"c\":[1,\"\\\"\\\\\\u0001\",null,true],\"d\":-0.5}";
+		"{\"a\":[],\"b\":{},\"c\":[1,\"\\\"\\\\\\u0001\",null,true],\"d\":-0.5}";
 	g_autoptr(JsonNode) node = nat_json_parse(TEXT, strlen(TEXT), NULL);
 	g_autofree char *compact = nat_json_print(node, FALSE),
 			*pretty = nat_json_print(node, TRUE);
 
 	g_assert_cmpstr(compact, ==, TEXT);
 	g_assert_cmpstr(
-	    pretty, ==,
-	    "{\n  \"a\": [],\n  \"b\": {},\n  \"c\": [\n    1,\n    \"\\\"\\\\\\u0001\",\n    "
-	    "null,\n    true\n  ],\n  \"d\": -0.5\n}");
+		pretty, ==,
+		"{\n  \"a\": [],\n  \"b\": {},\n  \"c\": [\n    1,\n    \"\\\"\\\\\\u0001\",\n    "
+		"null,\n    true\n  ],\n  \"d\": -0.5\n}");
+}
+
+/* json-glib makes no UTF-8 of half a surrogate pair; what we print is some all the same. */
+static void
+json_surrogate(void)
+{
+	static const char TEXT[] = "{\"a\":\"x\\ud800y\"}";
+	g_autoptr(JsonNode) node = nat_json_parse(TEXT, strlen(TEXT), NULL);
+	g_autofree char *text = node ? nat_json_print(node, FALSE) : NULL;
+
+	g_assert_true(!text || g_utf8_validate(text, -1, NULL));
 }
 
 /* --- exit status, filter --- */
@@ -439,41 +457,41 @@ text_fits(void)
 }
 
 static const char TABLE[] =
-    "wg0: port 51820, kernel, NAT endpoint-independent, public 198.51.100.7:51820\n"
-    "     signaling connected: wss://signal.example\n"
-    "  PEER          STATE      PATH                        RTT      SEEN  RX    TX\n"
-    "  alice         connected  direct 203.0.113.9:41020    21.4 ms  12s   1.2M  345K\n"
-    "    direct: both NATs keep one mapping for all destinations\n"
-    "  AgECAwAA      connected  direct [2001:db8:85a3:12..  0.25 ms  12s   1.2M  345K\n"
-    "    direct: both are in the same network\n"
-    "  phone         connected  roamed 203.0.113.77:6001    -        12s   1.2M  345K\n"
-    "    no agent there: the endpoint is the one that WireGuard has\n"
-    "  a-very-lon..  checking   -                           -        83m   0B    0B\n"
-    "    checking 12 pairs for 2 s; its NAT gives every destination another port, so\n"
-    "    that only a peer-reflexive path is possible\n"
-    "  bob           waiting    -                           -        -     0B    0B\n"
-    "    its agent is not at the signaling server\n"
-    "  carol         failed     -                           -        -     0B    0B\n"
-    "    no pair answered: a firewall at one end drops UDP to port 51820; open it, or\n"
-    "    wait for another network\n";
+	"wg0: port 51820, kernel, NAT endpoint-independent, public 198.51.100.7:51820\n"
+	"     signaling connected: wss://signal.example\n"
+	"  PEER          STATE      PATH                        RTT      SEEN  RX    TX\n"
+	"  alice         connected  direct 203.0.113.9:41020    21.4 ms  12s   1.2M  345K\n"
+	"    direct: both NATs keep one mapping for all destinations\n"
+	"  AgECAwAA      connected  direct [2001:db8:85a3:12..  0.25 ms  12s   1.2M  345K\n"
+	"    direct: both are in the same network\n"
+	"  phone         connected  roamed 203.0.113.77:6001    -        12s   1.2M  345K\n"
+	"    no agent there: the endpoint is the one that WireGuard has\n"
+	"  a-very-lon..  checking   -                           -        83m   0B    0B\n"
+	"    checking 12 pairs for 2 s; its NAT gives every destination another port, so\n"
+	"    that only a peer-reflexive path is possible\n"
+	"  bob           waiting    -                           -        -     0B    0B\n"
+	"    its agent is not at the signaling server\n"
+	"  carol         failed     -                           -        -     0B    0B\n"
+	"    no pair answered: a firewall at one end drops UDP to port 51820; open it, or\n"
+	"    wait for another network\n";
 
 static const char DETAIL[] =
-    "wg0: port 51820, kernel, NAT endpoint-independent, public 198.51.100.7:51820\n"
-    "     signaling connected: wss://signal.example\n"
-    "\n"
-    "  peer        AQECAwAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA=\n"
-    "  name        alice\n"
-    "  state       connected\n"
-    "  why         direct: both NATs keep one mapping for all destinations\n"
-    "  path        direct\n"
-    "  local       192.168.1.2:51820 (host)\n"
-    "  remote      203.0.113.9:41020 (srflx)\n"
-    "  round trip  21.4 ms\n"
-    "  connected   312 ms after the search began\n"
-    "  endpoint    203.0.113.9:41020\n"
-    "  handshake   12s ago\n"
-    "  traffic     1.2M received, 345K sent\n"
-    "  agent       yes: this peer's path is looked after\n";
+	"wg0: port 51820, kernel, NAT endpoint-independent, public 198.51.100.7:51820\n"
+	"     signaling connected: wss://signal.example\n"
+	"\n"
+	"  peer        AQECAwAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA=\n"
+	"  name        alice\n"
+	"  state       connected\n"
+	"  why         direct: both NATs keep one mapping for all destinations\n"
+	"  path        direct\n"
+	"  local       192.168.1.2:51820 (host)\n"
+	"  remote      203.0.113.9:41020 (srflx)\n"
+	"  round trip  21.4 ms\n"
+	"  connected   312 ms after the search began\n"
+	"  endpoint    203.0.113.9:41020\n"
+	"  handshake   12s ago\n"
+	"  traffic     1.2M received, 345K sent\n"
+	"  agent       yes: this peer's path is looked after\n";
 
 static void
 text_looks(void)
@@ -581,6 +599,7 @@ main(int argc, char **argv)
 	g_test_add_func("/status/json/wrong-types", wrong_types);
 	g_test_add_func("/status/json/text", json_text);
 	g_test_add_func("/status/json/printing", json_printing);
+	g_test_add_func("/status/json/surrogate", json_surrogate);
 	g_test_add_func("/status/exit-status", exit_status);
 	g_test_add_func("/status/filter", filter);
 	g_test_add_func("/status/filter/name-before-key", name_before_key);

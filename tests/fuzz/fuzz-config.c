@@ -1,0 +1,61 @@
+/* SPDX-License-Identifier: MIT */
+/* Configuration files, and the values that a command line may hold. */
+#include <stdlib.h>
+#include <string.h>
+
+#include "agent/nat-config.h"
+
+int LLVMFuzzerTestOneInput(const guint8 *data, size_t size);
+
+/* An error is there exactly when the result is not, and is one line. */
+static void
+check(gboolean ok, GError *error)
+{
+	if (ok != (error == NULL) ||
+	    (error && (strpbrk(error->message, "\n\r\033") || !*error->message)))
+		abort();
+	g_clear_error(&error);
+}
+
+static void
+try_values(const char *text)
+{
+	g_autofree char *host = NULL;
+	GError *error = NULL;
+	guint16 port = 0;
+	gboolean ok;
+
+	ok = nat_config_check_url(text, &error);
+	check(ok, g_steal_pointer(&error));
+	ok = nat_config_check_interface(text, &error);
+	check(ok, g_steal_pointer(&error));
+	ok = nat_config_split_stun(text, &host, &port, &error);
+	if (ok && (!host || !*host || port == 0))
+		abort();
+	check(ok, g_steal_pointer(&error));
+}
+
+int
+LLVMFuzzerTestOneInput(const guint8 *data, size_t size)
+{
+	static const char *const NAMED[] = {"wg0", NULL};
+	g_autofree char *text = g_strndup((const char *)data, size);
+	GError *error = NULL;
+	NatConfig *config;
+
+	config = nat_config_parse((const char *)data, size, "f", NULL, NULL, NULL, NULL, &error);
+	check(config != NULL, g_steal_pointer(&error));
+	for (guint i = 0; config && i < config->interfaces->len; i++) {
+		const NatConfigInterface *iface = g_ptr_array_index(config->interfaces, i);
+
+		if (!nat_config_check_url(iface->signal_url, NULL))
+			abort();
+	}
+	nat_config_free(config);
+	config =
+	    nat_config_parse((const char *)data, size, "f", NAMED, "ws://a", NULL, "/c", &error);
+	check(config != NULL, g_steal_pointer(&error));
+	nat_config_free(config);
+	try_values(text);
+	return 0;
+}

@@ -1,0 +1,61 @@
+/* SPDX-License-Identifier: MIT */
+/* What `nat-agent status` makes of an answer: JSON to a status, to text, to JSON again. */
+#include <stdlib.h>
+#include <string.h>
+
+#include "agent/nat-json.h"
+#include "agent/nat-status.h"
+#include "agent/nat-text.h"
+
+int LLVMFuzzerTestOneInput(const guint8 *data, size_t size);
+
+static void
+check_text(const char *text, guint width)
+{
+	g_auto(GStrv) lines = g_strsplit(text, "\n", -1);
+
+	if (!g_utf8_validate(text, -1, NULL) || strpbrk(text, "\033\r\t"))
+		abort();
+	for (guint i = 0; lines[i]; i++)
+		if (nat_text_width(lines[i]) > width)
+			abort();
+}
+
+static void
+check_again(const NatStatus *status)
+{
+	g_autoptr(JsonNode) first = nat_status_to_json(status), second = NULL;
+	g_autofree char *text = nat_json_print(first, FALSE), *again = NULL;
+	g_autoptr(NatStatus) read = NULL;
+
+	second = nat_json_parse(text, strlen(text), NULL);
+	read = second ? nat_status_from_json(second, NULL) : NULL;
+	if (!read)
+		abort();
+	g_clear_pointer(&second, json_node_unref);
+	second = nat_status_to_json(read);
+	again = nat_json_print(second, FALSE);
+	if (strcmp(text, again) != 0)
+		abort();
+}
+
+int
+LLVMFuzzerTestOneInput(const guint8 *data, size_t size)
+{
+	guint width = 40 + (size > 0 ? data[size - 1] % 100 : 0);
+	g_autoptr(JsonNode) node =
+		size <= 65536 ? nat_json_parse((const char *)data, size, NULL) : NULL;
+	g_autoptr(NatStatus) status = node ? nat_status_from_json(node, NULL) : NULL;
+	g_autofree char *all = NULL, *one = NULL;
+
+	if (!status)
+		return 0;
+	all = nat_status_to_text(status, NULL, NULL, FALSE, width);
+	one = nat_status_to_text(status, NULL, "A", FALSE, width);
+	check_text(all, width);
+	check_text(one, width);
+	check_again(status);
+	nat_status_exit_code(status);
+	nat_status_filter(status, size % 2 ? "wg0" : NULL, size % 3 ? "A" : NULL, NULL);
+	return 0;
+}

@@ -285,7 +285,6 @@ static void
 slow_reader(Fixture *f, gconstpointer unused)
 {
 	int slow = dial(f->path), other = dial(f->path);
-	g_autofree char *reply = NULL;
 
 	for (int i = 0; i < 10; i++)
 		put_call(slow, "{\"method\":\"t.Big\"}");

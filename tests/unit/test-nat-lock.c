@@ -58,6 +58,7 @@ second_refused(Fixture *f, gconstpointer unused)
 	g_autofree char *pid = g_strdup_printf("(pid %d)", (int)getpid());
 
 	g_assert_no_error(error);
+	g_assert_nonnull(first);
 	g_assert_nonnull(other);
 	g_assert_null(nat_lock_acquire_in(f->dir, "wg0", &error));
 	g_assert_error(error, G_IO_ERROR, G_IO_ERROR_BUSY);
@@ -136,6 +137,7 @@ sweep(Fixture *f, gconstpointer unused)
 	g_autoptr(NatLock) held = nat_lock_acquire_in(f->dir, "wg0", NULL);
 	NatLock *lock;
 
+	g_assert_nonnull(held);
 	g_assert_true(g_file_set_contents(stale, "1\n", -1, NULL));
 	g_assert_true(g_file_set_contents(other, "", 0, NULL));
 	lock = nat_lock_acquire_in(f->dir, "wg1", NULL);

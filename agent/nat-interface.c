@@ -113,8 +113,8 @@ local_candidates(gpointer user_data)
 		add_source(iface, sources, &far);
 	for (guint i = sources->len; i > 0; i--) {
 		NatCandidate cand = {
-		    .type = NAT_CAND_HOST,
-		    .endpoint = g_array_index(sources, WgEndpoint, i - 1),
+			.type = NAT_CAND_HOST,
+			.endpoint = g_array_index(sources, WgEndpoint, i - 1),
 		};
 
 		g_array_prepend_val(candidates, cand);
@@ -302,10 +302,10 @@ on_signal_message(const WgKey *key, const guint8 *body, gsize len, gpointer user
 }
 
 static const NatSignalFuncs SIGNAL_FUNCS = {
-    .state_changed = on_signal_state,
-    .stun_servers = on_signal_stun,
-    .presence = on_signal_presence,
-    .message = on_signal_message,
+	.state_changed = on_signal_state,
+	.stun_servers = on_signal_stun,
+	.presence = on_signal_presence,
+	.message = on_signal_message,
 };
 
 /* ---- STUN ---- */
@@ -364,7 +364,7 @@ resolve_stun(NatInterface *iface)
 		name->addrs = g_array_new(FALSE, FALSE, sizeof(WgEndpoint));
 		g_ptr_array_add(iface->user_stun, name);
 		name->lookup =
-		    nat_resolve_lookup(iface->resolve, host, port, on_stun_resolved, name);
+			nat_resolve_lookup(iface->resolve, host, port, on_stun_resolved, name);
 	}
 }
 
@@ -396,8 +396,8 @@ start_serving(NatInterface *iface, GError **error)
 	if (iface->mux == NULL)
 		return FALSE;
 	iface->signal =
-	    nat_signal_client_new(iface->config.signal_url, &dev->private_key, dev->fwmark,
-				  iface->env.config->state_dir, &SIGNAL_FUNCS, iface, error);
+		nat_signal_client_new(iface->config.signal_url, &dev->private_key, dev->fwmark,
+				      iface->env.config->state_dir, &SIGNAL_FUNCS, iface, error);
 	if (iface->signal == NULL) {
 		g_clear_pointer(&iface->mux, nat_mux_free);
 		return FALSE;
@@ -408,22 +408,22 @@ start_serving(NatInterface *iface, GError **error)
 	iface->probe = nat_stun_probe_new(iface->mux, on_mapping_changed, iface);
 	iface->originals = nat_originals_new(iface->env.config->state_dir, &iface->public_key);
 	iface->peer_env = (NatPeerEnv){
-	    .ifname = iface->config.name,
-	    .private_key = dev->private_key,
-	    .public_key = dev->public_key,
-	    .ns = iface->env.ns,
-	    .tun = iface->env.tun,
-	    .mux = iface->mux,
-	    .originals = iface->originals,
-	    .candidates = local_candidates,
-	    .mapping = local_mapping,
-	    .use_addresses = use_addresses,
-	    .send = send_body,
-	    .signal_problem = signal_problem,
-	    .write = write_peer,
-	    .hurry = hurry,
-	    .dropped = count_drop,
-	    .user_data = iface,
+		.ifname = iface->config.name,
+		.private_key = dev->private_key,
+		.public_key = dev->public_key,
+		.ns = iface->env.ns,
+		.tun = iface->env.tun,
+		.mux = iface->mux,
+		.originals = iface->originals,
+		.candidates = local_candidates,
+		.mapping = local_mapping,
+		.use_addresses = use_addresses,
+		.send = send_body,
+		.signal_problem = signal_problem,
+		.write = write_peer,
+		.hurry = hurry,
+		.dropped = count_drop,
+		.user_data = iface,
 	};
 	iface->resolve = nat_resolve_new(iface->env.config->state_dir, &iface->public_key);
 	iface->serving = TRUE;
@@ -518,7 +518,7 @@ static void
 add_peer(NatInterface *iface, const WgKey *key)
 {
 	NatPeer *peer =
-	    nat_peer_new(&iface->peer_env, key, nat_config_peer_name(iface->env.config, key));
+		nat_peer_new(&iface->peer_env, key, nat_config_peer_name(iface->env.config, key));
 
 	g_hash_table_insert(iface->peers, (gpointer)nat_peer_key(peer), peer);
 	nat_signal_client_add_interest(iface->signal, key);
@@ -673,8 +673,8 @@ nat_interface_new(const NatInterfaceEnv *env, const NatConfigInterface *config, 
 
 	iface->env = *env;
 	iface->config = *config;
-	iface->peers =
-	    g_hash_table_new_full(wg_key_hash, wg_key_equal, NULL, (GDestroyNotify)nat_peer_free);
+	iface->peers = g_hash_table_new_full(wg_key_hash, wg_key_equal, NULL,
+					     (GDestroyNotify)nat_peer_free);
 	iface->server_stun = g_array_new(FALSE, FALSE, sizeof(WgEndpoint));
 	iface->user_stun = g_ptr_array_new_with_free_func(stun_name_free);
 	iface->dropped = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, g_free);
@@ -720,6 +720,7 @@ status_counters(NatInterface *iface, NatStatusInterface *out)
 	GHashTableIter iter;
 	gpointer cause, count;
 
+	nat_status_set_counter(out, "drop_signal_frame", nat_signal_client_dropped(iface->signal));
 	for (guint i = 0; i < NAT_MUX_N_COUNTERS; i++)
 		nat_status_set_counter(out, nat_mux_counter_name(i),
 				       nat_mux_counter(iface->mux, i));
@@ -738,7 +739,7 @@ status_serving(NatInterface *iface, NatStatusInterface *out)
 	g_autoptr(GArray) public_endpoints = nat_stun_probe_public(iface->probe);
 
 	out->signal_state =
-	    g_strdup(nat_signal_state_to_string(nat_signal_client_state(iface->signal)));
+		g_strdup(nat_signal_state_to_string(nat_signal_client_state(iface->signal)));
 	out->signal_reason = g_strdup(nat_signal_client_reason(iface->signal));
 	out->mapping = nat_stun_probe_mapping(iface->probe);
 	g_array_append_vals(out->candidates, candidates->data, candidates->len);

@@ -193,6 +193,15 @@ restore_original(NatPeer *peer)
 	peer->env->write(&change, peer->env->user_data);
 }
 
+/* Without its agent there is nobody to check with. */
+static void
+go_waiting(NatPeer *peer)
+{
+	stop_timer(&peer->retry);
+	end_search(peer);
+	set_state(peer, NAT_PEER_WAITING, "its agent is not at the signaling server");
+}
+
 static void
 fail(NatPeer *peer, NatFailure failure)
 {
@@ -203,6 +212,10 @@ fail(NatPeer *peer, NatFailure failure)
 		return;
 	}
 	restore_original(peer);
+	if (!peer->online) {
+		go_waiting(peer);
+		return;
+	}
 	set_state(peer, NAT_PEER_FAILED,
 		  failure == NAT_FAILURE_PROOF ? "no handshake on the checked path"
 					       : "no check was answered");
@@ -658,13 +671,13 @@ nat_peer_presence(NatPeer *peer, gboolean online)
 		send_soon(peer);
 		return;
 	}
-	if (peer->state == NAT_PEER_CHECKING || peer->state == NAT_PEER_FAILED) {
-		stop_timer(&peer->retry);
-		if (!tunnel_live(peer)) {
-			end_search(peer);
-			set_state(peer, NAT_PEER_WAITING, "its agent left the signaling server");
-		}
-	}
+	/* Checks under way need no signaling: they may still succeed. */
+	if (peer->state == NAT_PEER_CHECKING && peer->search != NULL &&
+	    nat_search_started(peer->search))
+		return;
+	if ((peer->state == NAT_PEER_CHECKING || peer->state == NAT_PEER_FAILED) &&
+	    !tunnel_live(peer))
+		go_waiting(peer);
 }
 
 void

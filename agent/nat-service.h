@@ -8,7 +8,7 @@
 
 #include "agent/nat-status.h"
 
-#define NAT_SERVICE_INTERFACE "io.github.nat_agent"
+#define NAT_SERVICE_INTERFACE "io.github.nat-agent"
 /* {} → {"status": DESIGN §7} */
 #define NAT_SERVICE_STATUS NAT_SERVICE_INTERFACE ".Status"
 #define NAT_SERVICE_GET_INFO "org.varlink.service.GetInfo"

@@ -54,6 +54,20 @@ query_give_up(Query *query)
 		query->probe->changed(query->probe->user_data);
 }
 
+/* The route is asked each time: at the start of a host it may come later. A mapping belongs to the
+ * local endpoint it was learnt from. */
+static void
+query_route(Query *query)
+{
+	WgEndpoint source = {0};
+
+	if (!nat_mux_source_for(query->probe->mux, &query->server, &source))
+		memset(&source, 0, sizeof source);
+	if (!wg_endpoint_equal(&source, &query->source))
+		memset(&query->mapped, 0, sizeof query->mapped);
+	query->source = source;
+}
+
 static gboolean
 query_send(gpointer data)
 {
@@ -66,12 +80,10 @@ query_send(gpointer data)
 		query_give_up(query);
 		return G_SOURCE_REMOVE;
 	}
-	/* The route is asked each time: at the start of a host it may come later. */
-	if (nat_mux_source_for(query->probe->mux, &query->server, &query->source)) {
+	query_route(query);
+	if (wg_endpoint_is_set(&query->source)) {
 		len = nat_stun_build_request(msg, sizeof msg, query->id, NULL, NULL);
 		nat_mux_client_send(query->probe->client, &query->source, &query->server, msg, len);
-	} else {
-		memset(&query->source, 0, sizeof query->source);
 	}
 	query->timer = g_timeout_add(FIRST_RTO_MS << query->sends, query_send, query);
 	query->sends++;
@@ -79,12 +91,10 @@ query_send(gpointer data)
 }
 
 static void
-query_start(Query *query, gboolean forget)
+query_start(Query *query)
 {
 	if (query->timer != 0)
 		g_source_remove(query->timer);
-	if (forget)
-		memset(&query->mapped, 0, sizeof query->mapped);
 	query->sends = 0;
 	query->waiting = TRUE;
 	randombytes_buf(query->id, sizeof query->id);
@@ -121,8 +131,8 @@ on_request(const NatUdp *pkt, const NatStun *stun, gpointer user_data)
 }
 
 static const NatMuxFuncs MUX_FUNCS = {
-    .request = on_request,
-    .response = on_response,
+	.request = on_request,
+	.response = on_response,
 };
 
 NatStunProbe *
@@ -190,7 +200,7 @@ nat_stun_probe_set_servers(NatStunProbe *probe, const WgEndpoint *servers, gsize
 		query->probe = probe;
 		query->server = servers[i];
 		g_ptr_array_add(fresh, query);
-		query_start(query, TRUE);
+		query_start(query);
 	}
 	g_ptr_array_unref(probe->queries);
 	probe->queries = fresh;
@@ -199,15 +209,15 @@ nat_stun_probe_set_servers(NatStunProbe *probe, const WgEndpoint *servers, gsize
 }
 
 void
-nat_stun_probe_run(NatStunProbe *probe, gboolean forget)
+nat_stun_probe_run(NatStunProbe *probe, gboolean force)
 {
 	gint64 now = g_get_monotonic_time();
 
-	if (!forget && now - probe->started_us < FRESH_US)
+	if (!force && now - probe->started_us < FRESH_US)
 		return;
 	probe->started_us = now;
 	for (guint i = 0; i < probe->queries->len; i++)
-		query_start(g_ptr_array_index(probe->queries, i), forget);
+		query_start(g_ptr_array_index(probe->queries, i));
 }
 
 static gboolean

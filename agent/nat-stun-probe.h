@@ -19,9 +19,9 @@ NatStunProbe *nat_stun_probe_new(NatMux *mux, NatStunProbeFunc changed, gpointer
 void nat_stun_probe_free(NatStunProbe *probe);
 /* The complete list each time; a changed list is probed at once. */
 void nat_stun_probe_set_servers(NatStunProbe *probe, const WgEndpoint *servers, gsize n);
-/* Probes all servers afresh: the network changed (`forget` drops what was known before) or a
- * search begins. Does nothing while a probe younger than a second runs, unless `forget`. */
-void nat_stun_probe_run(NatStunProbe *probe, gboolean forget);
+/* Probes all servers afresh. What is known stays until the answer, unless another local address or port
+ * leads to the server now. Does nothing while a probe younger than a second runs, unless `force`. */
+void nat_stun_probe_run(NatStunProbe *probe, gboolean force);
 /* While on, the mapping is refreshed each 20 s, so that it is true the moment a peer comes. */
 void nat_stun_probe_set_keep(NatStunProbe *probe, gboolean keep);
 /* Mapped addresses that differ from the local one: SRFLX candidates. (transfer full, NatCandidate) */

@@ -48,10 +48,12 @@ now_us() { printf '%s' "${EPOCHREALTIME/./}"; }
 lab_init()
 {
 	[ "$(id -u)" = 0 ] || { echo "lab: needs root (network namespaces): use sudo" >&2; exit 2; }
+	[ -e /dev/net/tun ] || modprobe tun || { echo "lab: no /dev/net/tun, and no module for it" >&2; exit 1; }
 	LAB_NAME=${1:-nl$$}
 	LAB_T0=${EPOCHREALTIME/./}
 	LAB_DIR=${LAB_LOGS:-$(mktemp -d "${TMPDIR:-/tmp}/nat-lab.XXXXXX")}
 	mkdir -p "$LAB_DIR/nodes" "$LAB_DIR/log" "$LAB_DIR/conf" "$LAB_DIR/pid"
+	mkfifo "$LAB_DIR/ready"
 	(umask 077 && mkdir -p "$LAB_RUN" && mkdir "$LAB_RUN/$LAB_NAME") ||
 		{ echo "lab: '$LAB_NAME' exists already: tests/lab/lab down $LAB_NAME" >&2; exit 1; }
 	echo "$LAB_DIR" >"$LAB_RUN/$LAB_NAME/dir"
@@ -79,7 +81,7 @@ lab_open()
 proc_id()
 {
 	local stat
-	stat=$(cat "/proc/$1/stat" 2>/dev/null) || return 1
+	{ read -r stat <"/proc/$1/stat"; } 2>/dev/null || return 1
 	# The name in parentheses may hold anything, so count after the last one.
 	set -- "$1" ${stat##*) }
 	echo "$1 ${21}"
@@ -117,34 +119,24 @@ lab_kill()
 # node NAME…: all at once, because each takes some milliseconds
 node()
 {
-	local n
-	for n; do node_begin "$n"; done
-	for n; do node_ready "$n"; done
-}
-
-node_begin()
-{
-	local n=$1 d=$LAB_DIR/nodes/$1 with=()
-	[ "${#n}" -le 13 ] || fail "node name '$n' is longer than 13 characters"
-	mkdir "$d"
-	mkfifo "$d/ready"
-	with=(setpriv --pdeathsig KILL)
+	local n name pid with=(setpriv --pdeathsig KILL)
 	[ -z "${LAB_KEEP:-}" ] || with=(setsid)
-	# A holder must survive its terminal's Ctrl-C until lab_end has said good-bye to it.
-	"${with[@]}" unshare --net --mount --uts --pid --fork --kill-child=KILL \
-		bash -u "$LAB_SRC/holder" "$LAB_NAME-$n" "$d" \
-		</dev/null >"$LAB_DIR/log/$n.holder" 2>&1 3>&- &
-	disown
-}
-
-node_ready()
-{
-	local d=$LAB_DIR/nodes/$1 pid=
-	read -r -t 20 pid <>"$d/ready" || true
-	[ -n "$pid" ] || fail "node $1 did not start: $(cat "$LAB_DIR/log/$1.holder")"
-	rm -f "$d/ready"
-	echo "$pid" >"$d/pid"
-	proc_id "$pid" >>"$LAB_RUN/$LAB_NAME/holders"
+	mkdir "${@/#/$LAB_DIR/nodes/}"
+	exec 7<>"$LAB_DIR/ready" # stays open: a pipe that nobody holds forgets
+	for n; do
+		[ "${#n}" -le 13 ] || fail "node name '$n' is longer than 13 characters"
+		"${with[@]}" unshare --net --mount --uts --pid --fork --kill-child=KILL \
+			bash -u "$LAB_SRC/holder" "$LAB_NAME-$n" "$LAB_DIR/ready" \
+			</dev/null >"$LAB_DIR/log/$n.holder" 2>&1 7>&- &
+		disown
+	done
+	for n; do
+		read -r -t $((20 * ${LAB_SLOW:-1})) name pid <&7 ||
+			fail "a node of $* did not start: $(cat "$LAB_DIR"/log/*.holder)"
+		echo "$pid" >"$LAB_DIR/nodes/${name#"$LAB_NAME-"}/pid"
+		proc_id "$pid" >>"$LAB_RUN/$LAB_NAME/holders"
+	done
+	exec 7>&-
 }
 
 node_pid()
@@ -176,12 +168,12 @@ daemon()
 	"${with[@]}" nsenter -t "$pid" -n -m -p -u -- env --default-signal=INT,QUIT \
 		STATE_DIRECTORY=/run/state/nat-agent \
 		sh -c 'echo $$ >"$0"; exec "$@"' "$LAB_DIR/pid/$node.$name" "$@" \
-		</dev/null >>"$LAB_DIR/log/$node.$name" 2>&1 3>&- &
+		</dev/null >>"$LAB_DIR/log/$node.$name" 2>&1 &
 	disown # no word from the shell when it is killed
 	wait_until 10 test -s "$LAB_DIR/pid/$node.$name" || fail "$name did not start on $node"
 }
 
-daemon_pid() { cat "$LAB_DIR/pid/$1.$2"; }
+daemon_pid() { printf '%s' "$(<"$LAB_DIR/pid/$1.$2")"; }
 daemon_alive() { nx "$1" kill -0 "$(daemon_pid "$1" "$2")" 2>/dev/null; }
 log_of() { printf '%s' "$LAB_DIR/log/$1.$2"; }
 

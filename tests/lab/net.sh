@@ -12,13 +12,13 @@
 # Reads `ip` commands from stdin and runs them inside the node.
 node_ip() { nsenter -t "$(node_pid "$1")" -n ip -b - || fail "ip on $1"; }
 
+# node_sysctl NODE NAME=VALUE…: below /proc/sys/net
 node_sysctl()
 {
-	local node=$1 s
+	local node=$1
 	shift
-	for s; do
-		nx "$node" sh -c 'echo "$2" >"/proc/sys/net/$1"' sh "${s%%=*}" "${s#*=}" || fail "sysctl $s on $node"
-	done
+	nx "$node" sh -eu -c 'for s; do echo "${s#*=}" >"/proc/sys/net/${s%%=*}"; done' sh "$@" ||
+		fail "sysctl $* on $node"
 }
 
 # internet: the node `net`
@@ -50,41 +50,34 @@ make_link()
 # net_attach NODE IF ADDRESS…: a link to the internet, with these public addresses, as default route
 net_attach()
 {
-	local node=$1 ifname=$2 a
+	local node=$1 ifname=$2 port=$1 a there= here=
 	shift 2
-	local port=$node
 	[ "$ifname" = eth0 ] || [ "$ifname" = wan ] || port=$node.${ifname:0:1}${ifname: -1}
 	make_link net "$port" "$node" "$ifname"
+	for a; do
+		if [[ $a = *:* ]]; then
+			there+="route replace $a/128 via fe80::2 dev $port"$'\n'
+			here+="addr add $a/128 dev $ifname nodad"$'\n'
+			here+="route replace default via fe80::1 dev $ifname src $a"$'\n'
+		else
+			there+="route replace $a/32 dev $port"$'\n'
+			here+="addr add $a/32 dev $ifname"$'\n'
+			here+="route replace default via 100.64.0.1 dev $ifname onlink src $a"$'\n'
+		fi
+	done
 	node_ip net <<-END
 		link set dev $port addrgenmode none
 		link set dev $port up
 		addr add 100.64.0.1/32 dev $port
 		addr add fe80::1/64 dev $port nodad
+		$there
 	END
 	node_ip "$node" <<-END
 		link set dev $ifname addrgenmode none
 		link set dev $ifname up
 		addr add fe80::2/64 dev $ifname nodad
+		$here
 	END
-	for a; do net_address "$node" "$ifname" "$port" "$a"; done
-}
-
-net_address()
-{
-	local node=$1 ifname=$2 port=$3 a=$4
-	if [[ $a = *:* ]]; then
-		node_ip net <<<"route replace $a/128 via fe80::2 dev $port"
-		node_ip "$node" <<-END
-			addr add $a/128 dev $ifname nodad
-			route replace default via fe80::1 dev $ifname src $a
-		END
-	else
-		node_ip net <<<"route replace $a/32 dev $port"
-		node_ip "$node" <<-END
-			addr add $a/32 dev $ifname
-			route replace default via 100.64.0.1 dev $ifname onlink src $a
-		END
-	fi
 }
 
 # net_routes ROUTER PREFIX: the internet routes an IPv6 prefix to the router
@@ -94,9 +87,9 @@ net_routes() { node_ip net <<<"route replace $2 via fe80::2 dev $1"; }
 # default gateway of the address's family, at the LAN's address of the router.
 lan_attach()
 {
-	local host=$1 router=$2 cidr=$3 ifname=${4:-eth0} metric=${5:-100} gw
-	if ! nx "$host" test -e "/sys/class/net/$ifname"; then
-		local port=$host
+	local host=$1 router=$2 cidr=$3 ifname=${4:-eth0} metric=${5:-100} gw port=$1
+	if [ ! -e "$LAB_DIR/nodes/$host/$ifname" ]; then
+		: >"$LAB_DIR/nodes/$host/$ifname"
 		[ "$ifname" = eth0 ] || port=$host.${ifname:0:1}${ifname: -1}
 		ip link add name "$ifname" netns "$(node_pid "$host")" type veth \
 			peer name "$port" netns "$(node_pid "$router")" || fail "link $host – $router"

@@ -49,8 +49,8 @@ wg_key()
 			wg pubkey <"$LAB_DIR/conf/$node.key" >"$LAB_DIR/conf/$node.pub")
 }
 
-pub() { cat "$LAB_DIR/conf/$1.pub"; }
-wg_number() { cat "$LAB_DIR/conf/$1.number"; }
+pub() { printf '%s' "$(<"$LAB_DIR/conf/$1.pub")"; }
+wg_number() { printf '%s' "$(<"$LAB_DIR/conf/$1.number")"; }
 wg_ip() { printf '10.77.0.%s' "$(wg_number "$1")"; }
 wg_ip6() { printf 'fd77::%s' "$(wg_number "$1")"; }
 

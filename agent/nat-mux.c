@@ -18,7 +18,7 @@
 typedef struct {
 	guint8 id[NAT_STUN_ID_LEN];
 	NatMuxClient *client;
-	WgEndpoint dst;
+	WgEndpoint src, dst; /* src: the address counts, the port is P or libnice's */
 	gint64 expires_us;
 } Txn;
 
@@ -100,7 +100,8 @@ txn_expire(NatMux *mux, gint64 now)
 }
 
 static void
-txn_remember(NatMuxClient *client, const NatStun *stun, const WgEndpoint *dst, gint64 now)
+txn_remember(NatMuxClient *client, const NatStun *stun, const WgEndpoint *src,
+	     const WgEndpoint *dst, gint64 now)
 {
 	NatMux *mux = client->mux;
 	Txn key, *txn;
@@ -111,12 +112,14 @@ txn_remember(NatMuxClient *client, const NatStun *stun, const WgEndpoint *dst, g
 	if (txn != NULL) {
 		/* A retransmission: same transaction, same life as from its first send. */
 		txn->client = client;
+		txn->src = *src;
 		txn->dst = *dst;
 		return;
 	}
 	txn = g_new0(Txn, 1);
 	memcpy(txn->id, stun->id, sizeof txn->id);
 	txn->client = client;
+	txn->src = *src;
 	txn->dst = *dst;
 	txn->expires_us = now + TXN_LIFE_US;
 	g_hash_table_add(mux->txns, txn);
@@ -198,8 +201,10 @@ on_response(NatMux *mux, const NatUdp *pkt, const NatStun *stun)
 	txn_expire(mux, g_get_monotonic_time());
 	memcpy(key.id, stun->id, sizeof key.id);
 	txn = g_hash_table_lookup(mux->txns, &key);
-	/* RFC 8445 §7.2.5.2.1: the response must come from where the request went. */
-	if (txn == NULL || !wg_endpoint_equal(&txn->dst, &pkt->src)) {
+	/* RFC 8445 §7.2.5.2.1: the response must come from where the request went, to where it came
+	 * from. */
+	if (txn == NULL || !wg_endpoint_equal(&txn->dst, &pkt->src) ||
+	    !wg_endpoint_same_address(&txn->src, &pkt->dst)) {
 		mux->counters[NAT_MUX_DROP_UNASKED]++;
 		return;
 	}
@@ -376,7 +381,7 @@ nat_mux_client_send(NatMuxClient *client, const WgEndpoint *src, const WgEndpoin
 		return FALSE;
 	}
 	if (stun.klass == NAT_STUN_REQUEST)
-		txn_remember(client, &stun, dst, now);
+		txn_remember(client, &stun, src, dst, now);
 	wg_endpoint_set_port(&from, mux->port);
 	if (!nat_raw_sock_send(mux->raw, &from, dst, payload, len, NULL)) {
 		mux->counters[NAT_MUX_DROP_SEND]++;

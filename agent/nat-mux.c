@@ -329,8 +329,9 @@ nat_mux_client_new(NatMux *mux, const char *ufrag, const NatMuxFuncs *funcs, gpo
 	client->ufrag = g_strdup(ufrag);
 	client->funcs = *funcs;
 	client->user_data = user_data;
+	/* replace: the key is the client's own text, also where another had that ufrag */
 	if (ufrag != NULL)
-		g_hash_table_insert(mux->ufrags, client->ufrag, client);
+		g_hash_table_replace(mux->ufrags, client->ufrag, client);
 	mux->n_clients++;
 	return client;
 }

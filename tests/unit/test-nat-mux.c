@@ -475,6 +475,25 @@ test_client_freed_inside(Fixture *f, gconstpointer data)
 	close(fd);
 }
 
+/* A client takes over a ufrag before the one that had it is gone. */
+static void
+test_ufrag_taken_over(Fixture *f, gconstpointer data)
+{
+	NatMuxClient *heir;
+	int fd;
+
+	if (!f->up)
+		return;
+	fd = remote(f, "10.9.0.2:4000");
+	heir = nat_mux_client_new(f->mux, "mine", &FUNCS, f);
+	nat_mux_client_free(f->client);
+	f->client = heir;
+	send_request(fd, &f->hosts.a.addr, "mine:theirs");
+	wait_for(f, NAT_MUX_IN, 1);
+	g_assert_cmpuint(f->requests, ==, 1);
+	close(fd);
+}
+
 static void
 test_ipv6(Fixture *f, gconstpointer data)
 {
@@ -525,6 +544,7 @@ main(int argc, char **argv)
 	ADD("/mux/transactions-expire", test_transactions_expire);
 	ADD("/mux/client-freed-with-transactions", test_client_freed_with_transactions);
 	ADD("/mux/client-freed-inside", test_client_freed_inside);
+	ADD("/mux/ufrag-taken-over", test_ufrag_taken_over);
 	ADD("/mux/ipv6", test_ipv6);
 	g_test_add_func("/mux/counter-names", test_counter_names);
 	return g_test_run();

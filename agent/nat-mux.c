@@ -169,6 +169,10 @@ nat_mux_source_for(NatMux *mux, const WgEndpoint *dst, WgEndpoint *source)
 
 	if (wg_endpoint_is_bogus(dst) || wg_endpoint_port(dst) == 0)
 		return FALSE;
+	/* A candidate cannot say on which of our links: the kernel would take any. */
+	if (wg_endpoint_family(dst) == AF_INET6 && wg_endpoint_is_link_local(dst) &&
+	    dst->v6.sin6_scope_id == 0)
+		return FALSE;
 	if (!nat_fib_lookup(mux->fib, dst, mux->fwmark, &route) || route.local || route.tunnel)
 		return FALSE;
 	*source = route.source;

@@ -329,6 +329,10 @@ test_refused_destinations(Fixture *f, gconstpointer data)
 	refuses(f, "10.78.3.3:51820");
 	refuses(f, "[2001:db8::1]:51820"); /* no route */
 	refuses(f, "10.9.0.2:0");
+	/* no message can say on which link: WireGuard could not send there either */
+	ep = net_ep("[fe80::2]:51820");
+	g_assert_cmpuint(ep.v6.sin6_scope_id, ==, 0);
+	refuses(f, "[fe80::2]:51820");
 	g_assert_cmpuint(count(f, NAT_MUX_OUT), ==, 0);
 }
 

@@ -61,9 +61,11 @@ struct SigServer {
 	GPtrArray *stuns;     /* of Socket */
 	SigRateLimit *stun_limit;
 	SigHub *hub;
-	GQueue conns;	/* links are inside the SigConn */
-	int spare_fd;	/* given up for a moment to turn a connection away when files run out */
-	guint draining; /* ticks left, 0: not draining */
+	GQueue conns; /* links are inside the SigConn */
+	int spare_fd; /* given up for a moment to turn a connection away when files run out */
+	gint64 warn_of_files_at; /* not before */
+	gboolean paused;	 /* the listeners, until the next second */
+	guint draining;		 /* ticks left, 0: not draining */
 };
 
 static int on_http(struct lws *wsi, enum lws_callback_reasons reason, void *user, void *in,
@@ -237,41 +239,82 @@ adopt(SigServer *server, int fd, const WgEndpoint *peer)
 	lws_set_opaque_user_data(wsi, conn);
 }
 
-/* Out of files: the connection would stay in the backlog and the poll would spin. Take it with the
- * spare descriptor and let it go: its client backs off. */
 static void
+warn_of_files(SigServer *server)
+{
+	gint64 now = g_get_monotonic_time();
+
+	if (now < server->warn_of_files_at)
+		return;
+	server->warn_of_files_at = now + 60 * G_USEC_PER_SEC;
+	g_warning("out of file descriptors: connections are turned away; raise LimitNOFILE or "
+		  "lower [limits] connections");
+}
+
+/* The kernel has nothing left, and the poll would spin on what waits: look again in a second. */
+static void
+pause_listening(SigServer *server)
+{
+	for (guint i = 0; i < server->listeners->len; i++)
+		uv_poll_stop(&((Socket *)server->listeners->pdata[i])->poll);
+	server->paused = TRUE;
+}
+
+/* Out of files: the connection would stay in the backlog. Take it with the spare descriptor and let
+ * it go: its client backs off. FALSE when there was none (the kernel reports EMFILE before it
+ * looks). */
+static gboolean
 turn_one_away(SigServer *server, int fd)
 {
-	int conn;
+	int conn, err;
 
 	if (server->spare_fd >= 0)
 		close(server->spare_fd);
 	conn = accept(fd, NULL, NULL);
+	err = errno;
 	if (conn >= 0)
 		close(conn);
 	server->spare_fd = open("/dev/null", O_RDONLY | O_CLOEXEC);
+	if (conn < 0 && err == EAGAIN)
+		return FALSE;
 	server->hub->stats.turned_away++;
-	if (sig_rate_limit_take(server->hub->logs, "", 0, 1, hub_now(server)->now))
-		g_warning("out of file descriptors: raise LimitNOFILE or lower [limits] "
-			  "connections");
+	warn_of_files(server);
+	if (conn < 0)
+		pause_listening(server);
+	return conn >= 0;
+}
+
+static gboolean
+accept_one(Socket *sock)
+{
+	WgEndpoint peer = {0};
+	int fd = sig_socket_accept(sock->fd, &peer);
+
+	if (fd >= 0) {
+		adopt(sock->server, fd, &peer);
+		return TRUE;
+	}
+	if (errno == EMFILE || errno == ENFILE)
+		return turn_one_away(sock->server, sock->fd);
+	if (errno == ENOBUFS || errno == ENOMEM)
+		pause_listening(sock->server);
+	return errno == EINTR || errno == ECONNABORTED;
 }
 
 static void
 on_listener(uv_poll_t *poll, int status, int events)
 {
-	Socket *sock = poll->data;
+	for (guint i = 0; i < ACCEPT_BATCH && accept_one(poll->data); i++)
+		;
+}
 
-	for (guint i = 0; i < ACCEPT_BATCH; i++) {
-		WgEndpoint peer = {0};
-		int fd = sig_socket_accept(sock->fd, &peer);
-
-		if (fd >= 0)
-			adopt(sock->server, fd, &peer);
-		else if (errno == EMFILE || errno == ENFILE)
-			turn_one_away(sock->server, sock->fd);
-		else if (errno != EINTR && errno != ECONNABORTED)
-			return;
-	}
+static void
+resume_listening(SigServer *server)
+{
+	for (guint i = 0; i < server->listeners->len; i++)
+		uv_poll_start(&((Socket *)server->listeners->pdata[i])->poll, UV_READABLE,
+			      on_listener);
+	server->paused = FALSE;
 }
 
 static void
@@ -400,6 +443,8 @@ on_second(uv_timer_t *timer)
 	SigServer *server = timer->data;
 
 	sig_wheel_tick(hub_now(server)->wheel, on_timer, NULL);
+	if (server->paused)
+		resume_listening(server);
 	if (server->draining > 0 && --server->draining == 0)
 		uv_stop(&server->loop);
 }

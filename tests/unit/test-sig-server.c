@@ -10,6 +10,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/prctl.h>
+#include <sys/resource.h>
 
 #define DEADLINE (10 * G_USEC_PER_SEC)
 
@@ -51,7 +52,7 @@ server_start(Server *server, const char *const *args)
 	launcher = g_subprocess_launcher_new(G_SUBPROCESS_FLAGS_STDERR_PIPE);
 	g_subprocess_launcher_set_child_setup(launcher, die_with_parent, NULL, NULL);
 	server->process =
-	    g_subprocess_launcher_spawnv(launcher, (const char *const *)argv->pdata, &error);
+		g_subprocess_launcher_spawnv(launcher, (const char *const *)argv->pdata, &error);
 	g_assert_no_error(error);
 	server->log = g_data_input_stream_new(g_subprocess_get_stderr_pipe(server->process));
 	for (;;) {
@@ -412,28 +413,6 @@ test_not_logged_in(void)
 }
 
 static void
-test_login_timeout(void)
-{
-	g_autofree char *file = NULL;
-	g_autofree char *arg = NULL;
-	const char *args[] = {NULL, NULL};
-	Server server = {0};
-	Client *client;
-	int fd = g_file_open_tmp("signald-XXXXXX", &file, NULL);
-
-	g_assert_cmpint(fd, >=, 0);
-	g_assert_true(g_file_set_contents(file, "[limits]\nlogin-timeout=1\n", -1, NULL));
-	args[0] = arg = g_strdup_printf("--config=%s", file);
-	server_start(&server, args);
-	client = client_dial(&server, SIG_WIRE_SUBPROTOCOL);
-	client_expect_error(client, "login-timeout", SIG_CLOSE_LOGIN_TIMEOUT);
-	client_free(client);
-	server_stop(&server);
-	g_unlink(file);
-	g_close(fd, NULL);
-}
-
-static void
 test_subprotocol(void)
 {
 	Server server = {0};
@@ -583,7 +562,7 @@ test_oversize(void)
 	server_start(&server, NULL);
 	for (guint i = 0; i < 2; i++) {
 		Client *client =
-		    i == 0 ? client_new(&server) : client_dial(&server, SIG_WIRE_SUBPROTOCOL);
+			i == 0 ? client_new(&server) : client_dial(&server, SIG_WIRE_SUBPROTOCOL);
 
 		soup_websocket_connection_send_text(client->ws, body);
 		client_expect_error(client, "too-big", SIG_CLOSE_TOO_BIG);
@@ -667,16 +646,176 @@ test_port_taken(void)
 	server_stop(&server);
 }
 
+/* ---- bounds, with plain TCP connections ---- */
+
+static GSocket *
+tcp_dial(const Server *server)
+{
+	GSocket *sock = g_socket_new(G_SOCKET_FAMILY_IPV4, G_SOCKET_TYPE_STREAM,
+				     G_SOCKET_PROTOCOL_TCP, NULL);
+	g_autoptr(GSocketAddress) address =
+		g_inet_socket_address_new_from_string("127.0.0.1", server->port);
+
+	g_assert_true(g_socket_connect(sock, address, NULL, NULL));
+	return sock;
+}
+
+/* Whether the server ends the connection within `seconds`. */
+static gboolean
+tcp_ended(GSocket *sock, guint seconds)
+{
+	char byte;
+
+	g_socket_set_timeout(sock, seconds);
+	return g_socket_receive(sock, &byte, 1, NULL, NULL) == 0 ||
+	       g_socket_condition_check(sock, G_IO_HUP | G_IO_ERR);
+}
+
+static char *
+write_config(const char *text)
+{
+	char *file = NULL;
+	int fd = g_file_open_tmp("signald-XXXXXX", &file, NULL);
+
+	g_assert_cmpint(fd, >=, 0);
+	g_close(fd, NULL);
+	g_assert_true(g_file_set_contents(file, text, -1, NULL));
+	return file;
+}
+
+static void
+server_start_with(Server *server, const char *config)
+{
+	g_autofree char *file = write_config(config);
+	g_autofree char *arg = g_strdup_printf("--config=%s", file);
+	const char *args[] = {arg, NULL};
+
+	server_start(server, args);
+	g_unlink(file);
+}
+
+/* Connections that do not log in: the one too many is turned away, and there is room again when
+ * another has gone. */
+static void
+test_gate(void)
+{
+	Server server = {0};
+	GSocket *two[2], *third;
+	Client *client;
+
+	server_start_with(&server, "[limits]\nunauthenticated-per-address=2\n");
+	two[0] = tcp_dial(&server);
+	two[1] = tcp_dial(&server);
+	third = tcp_dial(&server);
+	g_assert_true(tcp_ended(third, 10));
+	g_object_unref(third);
+	g_object_unref(two[0]);
+	client = client_dial(&server, SIG_WIRE_SUBPROTOCOL);
+	while (client->failed) { /* the server has not seen the end of the first yet */
+		client_free(client);
+		client = client_dial(&server, SIG_WIRE_SUBPROTOCOL);
+	}
+	client_log_in(client);
+	client_free(client);
+	g_object_unref(two[1]);
+	server_stop(&server);
+}
+
+/* A connection that sends nothing, or half a request, is closed when its time is over. */
+static void
+test_silent(void)
+{
+	Server server = {0};
+	GSocket *silent, *half;
+
+	server_start_with(&server, "[limits]\nlogin-timeout=1\n");
+	silent = tcp_dial(&server);
+	half = tcp_dial(&server);
+	g_assert_cmpint(g_socket_send(half, "GET / HTTP/1.1\r\nHo", 18, NULL, NULL), ==, 18);
+	g_assert_true(tcp_ended(silent, 10));
+	g_assert_true(tcp_ended(half, 10));
+	g_object_unref(silent);
+	g_object_unref(half);
+	server_stop(&server);
+}
+
+static void
+test_login_timeout(void)
+{
+	Server server = {0};
+	Client *client;
+
+	server_start_with(&server, "[limits]\nlogin-timeout=1\n");
+	client = client_dial(&server, SIG_WIRE_SUBPROTOCOL);
+	client_expect_error(client, "login-timeout", SIG_CLOSE_LOGIN_TIMEOUT);
+	client_free(client);
+	server_stop(&server);
+}
+
+static void
+set_files(const Server *server, rlim_t n)
+{
+	const int pid = atoi(g_subprocess_get_identifier(server->process));
+	const struct rlimit limit = {n, 4096};
+
+	g_assert_cmpint(prlimit(pid, RLIMIT_NOFILE, &limit, NULL), ==, 0);
+}
+
+static rlim_t
+files_in_use(const Server *server)
+{
+	g_autofree char *path =
+		g_strdup_printf("/proc/%s/fd", g_subprocess_get_identifier(server->process));
+	g_autoptr(GDir) dir = g_dir_open(path, 0, NULL);
+	const char *name;
+	rlim_t n = 0;
+
+	g_assert_nonnull(dir);
+	while ((name = g_dir_read_name(dir)))
+		n = MAX(n, (rlim_t)atoi(name) + 1);
+	return n;
+}
+
+/* Files run out while it serves: newcomers are turned away, those who are there go on. */
+static void
+test_out_of_files(void)
+{
+	g_autoptr(GPtrArray) socks = g_ptr_array_new_with_free_func(g_object_unref);
+	Server server = {0};
+	Client *a, *later;
+	g_auto(SigFrame) frame = {0};
+
+	server_start(&server, NULL);
+	a = client_new(&server);
+	set_files(&server, files_in_use(&server));
+	do { /* a few numbers may be free below the largest */
+		g_assert_cmpuint(socks->len, <, 16);
+		g_ptr_array_add(socks, tcp_dial(&server));
+	} while (!tcp_ended(socks->pdata[socks->len - 1], 1));
+	send_message(a, &a->key, "still here");
+	client_expect(a, SIG_FRAME_UNAVAILABLE, &frame);
+	/* not even the spare one helps */
+	set_files(&server, 3);
+	g_ptr_array_add(socks, tcp_dial(&server));
+	send_message(a, &a->key, "still here");
+	client_expect(a, SIG_FRAME_UNAVAILABLE, &frame);
+	set_files(&server, 4096);
+	later = client_new(&server);
+	client_free(a);
+	client_free(later);
+	server_stop(&server);
+}
+
 /* A Binding request by hand; the answer must name our own address. */
 static void
 ask_stun(guint16 port)
 {
 	static const guint8 request[20] = {0, 1, 0, 0, 0x21, 0x12, 0xa4, 0x42, 1,  2,
 					   3, 4, 5, 6, 7,    8,	   9,	 10,   11, 12};
-	g_autoptr(GSocket) socket =
-	    g_socket_new(G_SOCKET_FAMILY_IPV4, G_SOCKET_TYPE_DATAGRAM, G_SOCKET_PROTOCOL_UDP, NULL);
+	g_autoptr(GSocket) socket = g_socket_new(G_SOCKET_FAMILY_IPV4, G_SOCKET_TYPE_DATAGRAM,
+						 G_SOCKET_PROTOCOL_UDP, NULL);
 	g_autoptr(GSocketAddress) address =
-	    g_inet_socket_address_new_from_string("127.0.0.1", port);
+		g_inet_socket_address_new_from_string("127.0.0.1", port);
 	g_autoptr(GSocketAddress) local = NULL;
 	guint8 answer[128];
 	gssize len;
@@ -729,6 +868,9 @@ main(int argc, char **argv)
 	g_test_add_func("/sig/server/extension", test_extension);
 	g_test_add_func("/sig/server/drain", test_drain);
 	g_test_add_func("/sig/server/port-taken", test_port_taken);
+	g_test_add_func("/sig/server/gate", test_gate);
+	g_test_add_func("/sig/server/silent", test_silent);
+	g_test_add_func("/sig/server/out-of-files", test_out_of_files);
 	g_test_add_func("/sig/server/stun", test_stun);
 	return g_test_run();
 }

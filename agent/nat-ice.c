@@ -13,7 +13,7 @@
 
 #include <nice/agent.h>
 
-#define TA_MS 20
+#define TA_MS 5
 #define MAX_CHECKS 100
 /* RFC 8445 §5.1.2.1 type preferences. */
 #define PREF_HOST 126

@@ -301,7 +301,24 @@ on_ice_selected(const WgEndpoint *local, const NatCandidate *remote, gpointer us
 	take_selected(peer);
 }
 
+/* The initiator need not wait for its own check's answer: the peer's check came through, and the
+ * way back is open because it came. Saves half a round trip or more; ICE goes on and has the last
+ * word. */
+static void
+on_ice_checked(const WgEndpoint *local, const WgEndpoint *remote, gpointer user_data)
+{
+	NatPeer *peer = user_data;
+	gint64 now = g_get_monotonic_time();
+
+	if (!peer->controlling || nat_path_live(peer->path, now) ||
+	    nat_path_phase(peer->path) != NAT_PATH_IDLE)
+		return;
+	nat_path_try(peer->path, remote, now);
+	peer->env->hurry(peer->env->user_data);
+}
+
 static const NatSearchFuncs SEARCH_FUNCS = {
+	.checked = on_ice_checked,
 	.selected = on_ice_selected,
 	.failed = on_ice_failed,
 };

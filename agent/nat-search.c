@@ -19,6 +19,7 @@ struct NatSearch {
 	NatMuxClient *client;
 	NatIce *ice;
 	gboolean ready; /* libnice's sockets are bound */
+	gboolean checked;
 	char *ufrag, *pwd;
 	NatSearchFuncs funcs;
 	gpointer user_data;
@@ -34,19 +35,12 @@ on_tun(const NatUdp *pkt, gpointer user_data)
 	nat_mux_client_send(search->client, &pkt->src, &pkt->dst, pkt->payload, pkt->len);
 }
 
-/* wire → libnice */
 static void
-on_request(const NatUdp *pkt, const NatStun *stun, gpointer user_data)
+hold(NatSearch *search, const NatUdp *pkt)
 {
-	NatSearch *search = user_data;
 	Held *held;
 
-	if (search->ready) {
-		nat_tun_port_deliver(search->port, &pkt->src, &pkt->dst, pkt->payload, pkt->len);
-		return;
-	}
-	if (search->held->len >= HELD_MAX || pkt->len > NAT_STUN_MAX ||
-	    !nat_stun_check_integrity(pkt->payload, pkt->len, search->pwd))
+	if (search->held->len >= HELD_MAX || pkt->len > NAT_STUN_MAX)
 		return;
 	held = g_new(Held, 1);
 	held->src = pkt->src;
@@ -54,6 +48,26 @@ on_request(const NatUdp *pkt, const NatStun *stun, gpointer user_data)
 	held->len = pkt->len;
 	memcpy(held->payload, pkt->payload, pkt->len);
 	g_ptr_array_add(search->held, held);
+}
+
+/* wire → libnice */
+static void
+on_request(const NatUdp *pkt, const NatStun *stun, gpointer user_data)
+{
+	NatSearch *search = user_data;
+
+	/* libnice checks the integrity of all that it gets; here it guards what it does not see. */
+	if ((!search->ready || !search->checked) &&
+	    !nat_stun_check_integrity(pkt->payload, pkt->len, search->pwd))
+		return;
+	if (search->ready)
+		nat_tun_port_deliver(search->port, &pkt->src, &pkt->dst, pkt->payload, pkt->len);
+	else
+		hold(search, pkt);
+	if (!search->checked && search->ice != NULL && stun->klass == NAT_STUN_REQUEST) {
+		search->checked = TRUE;
+		search->funcs.checked(&pkt->dst, &pkt->src, search->user_data);
+	}
 }
 
 static void
@@ -65,8 +79,8 @@ on_response(const NatUdp *pkt, const NatStun *stun, gpointer user_data)
 }
 
 static const NatMuxFuncs MUX_FUNCS = {
-    .request = on_request,
-    .response = on_response,
+	.request = on_request,
+	.response = on_response,
 };
 
 static void
@@ -109,9 +123,9 @@ on_failed(gpointer user_data)
 }
 
 static const NatIceFuncs ICE_FUNCS = {
-    .ready = on_ready,
-    .selected = on_selected,
-    .failed = on_failed,
+	.ready = on_ready,
+	.selected = on_selected,
+	.failed = on_failed,
 };
 
 NatSearch *
@@ -157,14 +171,14 @@ nat_search_start(NatSearch *search, gboolean controlling, const char *remote_ufr
 		 const char *remote_pwd, const WgEndpoint *addresses, gsize n_addresses)
 {
 	NatIceParams params = {
-	    .port = nat_tun_port_number(search->port),
-	    .controlling = controlling,
-	    .local_ufrag = search->ufrag,
-	    .local_pwd = search->pwd,
-	    .remote_ufrag = remote_ufrag,
-	    .remote_pwd = remote_pwd,
-	    .addresses = addresses,
-	    .n_addresses = n_addresses,
+		.port = nat_tun_port_number(search->port),
+		.controlling = controlling,
+		.local_ufrag = search->ufrag,
+		.local_pwd = search->pwd,
+		.remote_ufrag = remote_ufrag,
+		.remote_pwd = remote_pwd,
+		.addresses = addresses,
+		.n_addresses = n_addresses,
 	};
 
 	g_return_if_fail(search->ice == NULL);

@@ -16,6 +16,9 @@
 typedef struct NatSearch NatSearch;
 
 typedef struct {
+	/* The first check of the peer that proved itself by our password: the peer's NAT is open to
+	 * us there, half a round trip before ICE can say so. Called once. */
+	void (*checked)(const WgEndpoint *local, const WgEndpoint *remote, gpointer user_data);
 	/* A pair was selected, or a better one after it. local: our address and port P. */
 	void (*selected)(const WgEndpoint *local, const NatCandidate *remote, gpointer user_data);
 	/* Every pair failed, or consent was lost. Not final: more candidates may come. */

@@ -292,15 +292,17 @@ sig_conn_end(SigConn *conn, SigClose why, const char *text)
 	settle(conn->hub);
 }
 
-void
+gboolean
 sig_conn_drain(SigConn *conn, guint within_s)
 {
+	if (conn->state == STATE_ACCEPTED)
+		return FALSE;
 	if (conn->state == STATE_CLOSING)
-		return;
-	if (conn->state != STATE_ACCEPTED)
-		append(conn, text_take(sig_wire_encode_drain(within_s)));
+		return TRUE;
+	append(conn, text_take(sig_wire_encode_drain(within_s)));
 	start_closing(conn, SIG_CLOSE_RESTART);
 	settle(conn->hub);
+	return TRUE;
 }
 
 /* ---- in ---- */

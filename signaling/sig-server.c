@@ -23,8 +23,6 @@
  */
 #include "signaling/sig-server.h"
 
-#include <errno.h>
-#include <fcntl.h>
 #include <gio/gio.h>
 #include <libwebsockets.h>
 #include <string.h>
@@ -33,23 +31,15 @@
 #include <uv.h>
 
 #include "signaling/sig-conn.h"
+#include "signaling/sig-ports.h"
 #include "signaling/sig-socket.h"
-#include "signaling/sig-stun.h"
 
-#define ACCEPT_BATCH 64
-#define SPARE_FILES 128	  /* besides connections: sockets, pipes, epoll, the journal */
-#define STUN_BUCKETS 4096 /* addresses that meet in one share it */
-#define DRAIN_GRACE 3	  /* s for the last frames to leave */
-#define DRAIN_PER_S 500	  /* clients that may come back in a second */
-#define RX_PIECE 1024	  /* lws keeps a buffer of this size for each connection */
+#define SPARE_FILES 128 /* besides connections: sockets, pipes, epoll, the journal */
+#define DRAIN_GRACE 3	/* s for the last frames to leave */
+#define DRAIN_PER_S 500 /* clients that may come back in a second */
+#define RX_PIECE 1024	/* lws keeps a buffer of this size for each connection */
 
 G_STATIC_ASSERT(SIG_OUT_ROOM >= LWS_PRE);
-
-typedef struct {
-	SigServer *server;
-	uv_poll_t poll;
-	int fd;
-} Socket;
 
 struct SigServer {
 	uv_loop_t loop;
@@ -57,15 +47,10 @@ struct SigServer {
 	uv_signal_t sigterm, sigint;
 	struct lws_context *lws;
 	struct lws_vhost *vhost;
-	GPtrArray *listeners; /* of Socket */
-	GPtrArray *stuns;     /* of Socket */
-	SigRateLimit *stun_limit;
+	SigPorts *ports;
 	SigHub *hub;
-	GQueue conns; /* links are inside the SigConn */
-	int spare_fd; /* given up for a moment to turn a connection away when files run out */
-	gint64 warn_of_files_at; /* not before */
-	gboolean paused;	 /* the listeners, until the next second */
-	guint draining;		 /* ticks left, 0: not draining */
+	GQueue conns;	/* links are inside the SigConn */
+	guint draining; /* ticks left, 0: not draining */
 };
 
 static int on_http(struct lws *wsi, enum lws_callback_reasons reason, void *user, void *in,
@@ -217,8 +202,9 @@ log_lws(int level, const char *line)
 /* ---- accepting ---- */
 
 static void
-adopt(SigServer *server, int fd, const WgEndpoint *peer)
+on_accepted(int fd, const WgEndpoint *peer, gpointer user_data)
 {
+	SigServer *server = user_data;
 	SigHub *hub = hub_now(server);
 	struct lws *wsi;
 	SigConn *conn;
@@ -239,193 +225,6 @@ adopt(SigServer *server, int fd, const WgEndpoint *peer)
 	lws_set_opaque_user_data(wsi, conn);
 }
 
-static void
-warn_of_files(SigServer *server)
-{
-	gint64 now = g_get_monotonic_time();
-
-	if (now < server->warn_of_files_at)
-		return;
-	server->warn_of_files_at = now + 60 * G_USEC_PER_SEC;
-	g_warning("out of file descriptors: connections are turned away; raise LimitNOFILE or "
-		  "lower [limits] connections");
-}
-
-/* The kernel has nothing left, and the poll would spin on what waits: look again in a second. */
-static void
-pause_listening(SigServer *server)
-{
-	for (guint i = 0; i < server->listeners->len; i++)
-		uv_poll_stop(&((Socket *)server->listeners->pdata[i])->poll);
-	server->paused = TRUE;
-}
-
-/* Out of files: the connection would stay in the backlog. Take it with the spare descriptor and let
- * it go: its client backs off. FALSE when there was none (the kernel reports EMFILE before it
- * looks). */
-static gboolean
-turn_one_away(SigServer *server, int fd)
-{
-	int conn, err;
-
-	if (server->spare_fd >= 0)
-		close(server->spare_fd);
-	conn = accept(fd, NULL, NULL);
-	err = errno;
-	if (conn >= 0)
-		close(conn);
-	server->spare_fd = open("/dev/null", O_RDONLY | O_CLOEXEC);
-	if (conn < 0 && err == EAGAIN)
-		return FALSE;
-	server->hub->stats.turned_away++;
-	warn_of_files(server);
-	if (conn < 0)
-		pause_listening(server);
-	return conn >= 0;
-}
-
-static gboolean
-accept_one(Socket *sock)
-{
-	WgEndpoint peer = {0};
-	int fd = sig_socket_accept(sock->fd, &peer);
-
-	if (fd >= 0) {
-		adopt(sock->server, fd, &peer);
-		return TRUE;
-	}
-	if (errno == EMFILE || errno == ENFILE)
-		return turn_one_away(sock->server, sock->fd);
-	if (errno == ENOBUFS || errno == ENOMEM)
-		pause_listening(sock->server);
-	return errno == EINTR || errno == ECONNABORTED;
-}
-
-static void
-on_listener(uv_poll_t *poll, int status, int events)
-{
-	for (guint i = 0; i < ACCEPT_BATCH && accept_one(poll->data); i++)
-		;
-}
-
-static void
-resume_listening(SigServer *server)
-{
-	for (guint i = 0; i < server->listeners->len; i++)
-		uv_poll_start(&((Socket *)server->listeners->pdata[i])->poll, UV_READABLE,
-			      on_listener);
-	server->paused = FALSE;
-}
-
-static void
-on_stun(uv_poll_t *poll, int status, int events)
-{
-	Socket *sock = poll->data;
-
-	sig_stun_serve(sock->fd, sock->server->stun_limit, g_get_monotonic_time());
-}
-
-/* ---- sockets ---- */
-
-static void
-socket_closed(uv_handle_t *handle)
-{
-	Socket *sock = handle->data;
-
-	close(sock->fd);
-	g_free(sock);
-}
-
-static void
-socket_release(gpointer p)
-{
-	Socket *sock = p;
-
-	uv_close((uv_handle_t *)&sock->poll, socket_closed);
-}
-
-static void
-watch(SigServer *server, GPtrArray *list, int fd, uv_poll_cb callback)
-{
-	Socket *sock = g_new0(Socket, 1);
-
-	sock->server = server;
-	sock->fd = fd;
-	uv_poll_init(&server->loop, &sock->poll, fd);
-	sock->poll.data = sock;
-	uv_poll_start(&sock->poll, UV_READABLE, callback);
-	g_ptr_array_add(list, sock);
-}
-
-static gboolean
-open_listeners(SigServer *server, const SigConfig *config, GError **error)
-{
-	for (guint i = 0; i < config->listen->len; i++) {
-		const WgEndpoint *address = &g_array_index(config->listen, WgEndpoint, i);
-		g_autoptr(GError) local = NULL;
-		int fd = sig_socket_listen(address, &local);
-
-		if (fd >= 0) {
-			watch(server, server->listeners, fd, on_listener);
-		} else if (config->listen_asked || i == 0) {
-			g_propagate_error(error, g_steal_pointer(&local));
-			return FALSE;
-		} else {
-			g_message("%s", local->message); /* a host without IPv6 */
-		}
-	}
-	return TRUE;
-}
-
-static void
-announce_stun(SigHub *hub, guint16 port)
-{
-	for (guint i = 0; i < hub->n_stun; i++)
-		if (hub->stun[i] == port)
-			return;
-	if (hub->n_stun < SIG_WIRE_STUN_MAX)
-		hub->stun[hub->n_stun++] = port;
-}
-
-static gboolean
-open_stun(SigServer *server, const WgEndpoint *address, WgEndpoint *bound, GError **error)
-{
-	int fd = sig_socket_udp(address, error);
-
-	if (fd < 0)
-		return FALSE;
-	sig_socket_address(fd, bound);
-	announce_stun(server->hub, wg_endpoint_port(bound));
-	watch(server, server->stuns, fd, on_stun);
-	return TRUE;
-}
-
-/* Each with the next port beside it, so that an agent can compare its mappings. */
-static gboolean
-open_stuns(SigServer *server, const SigConfig *config, GError **error)
-{
-	for (guint i = 0; i < config->stun->len; i++) {
-		g_autoptr(GError) local = NULL;
-		WgEndpoint bound;
-
-		if (open_stun(server, &g_array_index(config->stun, WgEndpoint, i), &bound,
-			      &local)) {
-			guint16 next = wg_endpoint_port(&bound) + 1;
-
-			wg_endpoint_set_port(&bound, next);
-			if (next != 0)
-				open_stun(server, &bound, &bound, NULL);
-		} else if (config->stun_asked) {
-			g_propagate_error(error, g_steal_pointer(&local));
-			return FALSE;
-		} else {
-			g_warning("%s; agents need another STUN server (or say --stun none)",
-				  local->message);
-		}
-	}
-	return TRUE;
-}
-
 /* ---- time and the end ---- */
 
 static void
@@ -443,8 +242,7 @@ on_second(uv_timer_t *timer)
 	SigServer *server = timer->data;
 
 	sig_wheel_tick(hub_now(server)->wheel, on_timer, NULL);
-	if (server->paused)
-		resume_listening(server);
+	sig_ports_tick(server->ports);
 	if (server->draining > 0 && --server->draining == 0)
 		uv_stop(&server->loop);
 }
@@ -456,12 +254,13 @@ drain(SigServer *server)
 	guint within = MIN(1 + n / DRAIN_PER_S, server->hub->limits.drain);
 	GList *next;
 
-	g_ptr_array_set_size(server->listeners, 0);
+	sig_ports_stop_listening(server->ports);
 	server->draining = DRAIN_GRACE;
 	hub_now(server);
 	for (GList *link = server->conns.head; link; link = next) {
 		next = link->next;
-		sig_conn_drain(link->data, within);
+		if (!sig_conn_drain(link->data, within))
+			sig_socket_abort(lws_get_socket_fd(sig_conn_transport(link->data)));
 	}
 	if (n == 0)
 		uv_stop(&server->loop);
@@ -491,8 +290,7 @@ start_lws(SigServer *server, guint files, GError **error)
 	struct lws_context_creation_info info = {
 		.port = CONTEXT_PORT_NO_LISTEN,
 		.protocols = protocols,
-		.options = LWS_SERVER_OPTION_LIBUV | LWS_SERVER_OPTION_EXPLICIT_VHOSTS |
-			   LWS_SERVER_OPTION_DISABLE_IPV6,
+		.options = LWS_SERVER_OPTION_LIBUV | LWS_SERVER_OPTION_EXPLICIT_VHOSTS,
 		.foreign_loops = loops,
 		.timeout_secs = server->hub->limits.login_timeout,
 		.max_http_header_pool2 = MIN(server->hub->limits.unauthenticated + 1, 65535),
@@ -527,30 +325,49 @@ start_timers(SigServer *server)
 	uv_signal_start(&server->sigint, on_signal, SIGINT);
 }
 
+/* lws sizes its tables by the limit of open files: raise it first. */
+static guint
+make_room(SigServer *server)
+{
+	guint wanted = server->hub->limits.connections + SPARE_FILES;
+	guint files = sig_socket_raise_files(wanted);
+
+	if (files < wanted) {
+		guint room = files > 2 * SPARE_FILES ? files - SPARE_FILES : files / 2;
+
+		g_message("room for %u connections only: raise LimitNOFILE (ulimit -n) to %u, or "
+			  "lower [limits] connections",
+			  room, wanted);
+		server->hub->limits.connections = room;
+	}
+	return files;
+}
+
+static gboolean
+open_ports(SigServer *server, const SigConfig *config, GError **error)
+{
+	const guint16 *stun;
+
+	server->ports = sig_ports_new(&server->loop, config, on_accepted, server, error);
+	if (!server->ports)
+		return FALSE;
+	stun = sig_ports_stun(server->ports, &server->hub->n_stun);
+	memcpy(server->hub->stun, stun, sizeof server->hub->stun);
+	return TRUE;
+}
+
 SigServer *
 sig_server_new(const SigConfig *config, GError **error)
 {
 	g_autoptr(SigServer) server = g_new0(SigServer, 1);
-	guint files = sig_socket_raise_files(config->limits.connections + SPARE_FILES);
+	guint files;
 
 	signal(SIGPIPE, SIG_IGN);
 	uv_loop_init(&server->loop);
 	start_timers(server);
-	server->spare_fd = open("/dev/null", O_RDONLY | O_CLOEXEC);
-	server->listeners = g_ptr_array_new_with_free_func(socket_release);
-	server->stuns = g_ptr_array_new_with_free_func(socket_release);
 	server->hub = sig_hub_new(&config->limits, (const char *const *)config->names, wake);
-	server->stun_limit = sig_rate_limit_new(STUN_BUCKETS, config->limits.stun_rate,
-						config->limits.stun_burst);
-	if (files < config->limits.connections + SPARE_FILES) {
-		g_message("room for %u connections only: raise LimitNOFILE (ulimit -n) to %u for "
-			  "%u",
-			  files - SPARE_FILES, config->limits.connections + SPARE_FILES,
-			  config->limits.connections);
-		server->hub->limits.connections = files - SPARE_FILES;
-	}
-	if (!open_listeners(server, config, error) || !open_stuns(server, config, error) ||
-	    !start_lws(server, files, error))
+	files = make_room(server);
+	if (!open_ports(server, config, error) || !start_lws(server, files, error))
 		return NULL;
 	return g_steal_pointer(&server);
 }
@@ -558,26 +375,13 @@ sig_server_new(const SigConfig *config, GError **error)
 static void
 log_serving(SigServer *server)
 {
-	g_autoptr(GString) line = g_string_new("serving ");
-	gboolean public = FALSE;
+	gboolean public;
+	g_autofree char *text = sig_ports_describe(server->ports, &public);
 
-	for (guint i = 0; i < server->listeners->len; i++) {
-		Socket *sock = server->listeners->pdata[i];
-		char text[WG_ENDPOINT_STRLEN];
-		WgEndpoint address;
-
-		sig_socket_address(sock->fd, &address);
-		public |= sig_socket_is_public(&address);
-		g_string_append_printf(line, "%sws://%s", i ? ", " : "",
-				       wg_endpoint_format(&address, text));
-	}
-	g_string_append(line, server->hub->n_stun ? "; STUN on UDP" : "; no STUN");
-	for (guint i = 0; i < server->hub->n_stun; i++)
-		g_string_append_printf(line, "%s%u", i ? ", " : " ", server->hub->stun[i]);
 	if (public)
 		g_warning("serving without TLS on a public address: who is on the path sees "
 			  "who talks to whom and may drop it; put it behind TLS");
-	g_message("%s", line->str);
+	g_message("serving %s", text);
 }
 
 /* The loop has ended and its handlers with it: a second SIGTERM must not spoil the exit status. */
@@ -606,7 +410,7 @@ sig_server_run(SigServer *server)
 		  " too fast), %" G_GUINT64_FORMAT " connections refused, %" G_GUINT64_FORMAT
 		  " turned away",
 		  stats->logins, stats->routed, stats->unavailable, stats->rate_limited,
-		  stats->refused, stats->turned_away);
+		  stats->refused, stats->turned_away + sig_ports_turned_away(server->ports));
 }
 
 static void
@@ -622,8 +426,7 @@ sig_server_free(SigServer *server)
 	close_handle((uv_handle_t *)&server->second);
 	close_handle((uv_handle_t *)&server->sigterm);
 	close_handle((uv_handle_t *)&server->sigint);
-	g_ptr_array_unref(server->listeners);
-	g_ptr_array_unref(server->stuns);
+	g_clear_pointer(&server->ports, sig_ports_free);
 	/* lws closes its handles through the loop, then has to be asked once more */
 	if (server->lws) {
 		lws_context_destroy(server->lws);
@@ -634,9 +437,6 @@ sig_server_free(SigServer *server)
 	for (guint i = 0; i < 100 && uv_run(&server->loop, UV_RUN_NOWAIT); i++)
 		;
 	uv_loop_close(&server->loop);
-	sig_rate_limit_free(server->stun_limit);
 	sig_hub_free(server->hub);
-	if (server->spare_fd >= 0)
-		close(server->spare_fd);
 	g_free(server);
 }

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * SigServer: the network of nat-signald: libwebsockets on a libuv loop, the listening and STUN sockets,
- * the clock, signals and the drain. The only file that includes libwebsockets.h and uv.h.
+ * SigServer: the network of nat-signald: libwebsockets on a libuv loop, the clock, signals and the
+ * drain. The only file that includes libwebsockets.h.
  */
 #pragma once
 

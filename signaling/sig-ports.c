@@ -1,0 +1,296 @@
+/* SPDX-License-Identifier: MIT */
+#include "signaling/sig-ports.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include "signaling/sig-socket.h"
+#include "signaling/sig-stun.h"
+
+#define ACCEPT_BATCH 64	  /* then others have their turn */
+#define STUN_BUCKETS 4096 /* addresses that meet in one share it */
+
+typedef struct {
+	SigPorts *ports;
+	uv_poll_t poll;
+	int fd;
+} Socket;
+
+struct SigPorts {
+	uv_loop_t *loop;
+	SigPortsFunc func;
+	gpointer user_data;
+	GPtrArray *listeners; /* of Socket */
+	GPtrArray *stuns;     /* of Socket */
+	SigRateLimit *stun_limit;
+	guint16 stun[SIG_WIRE_STUN_MAX];
+	guint n_stun;
+	int spare_fd;
+	gboolean paused;
+	gint64 warn_at; /* not before */
+	guint64 turned_away;
+};
+
+/* ---- accepting ---- */
+
+static void
+warn(SigPorts *ports)
+{
+	gint64 now = g_get_monotonic_time();
+
+	if (now < ports->warn_at)
+		return;
+	ports->warn_at = now + 60 * G_USEC_PER_SEC;
+	g_warning("out of file descriptors: connections are turned away; raise LimitNOFILE or "
+		  "lower [limits] connections");
+}
+
+static void
+pause_listening(SigPorts *ports)
+{
+	for (guint i = 0; i < ports->listeners->len; i++)
+		uv_poll_stop(&((Socket *)ports->listeners->pdata[i])->poll);
+	ports->paused = TRUE;
+}
+
+/* FALSE when there was none: the kernel reports EMFILE before it looks. */
+static gboolean
+turn_one_away(SigPorts *ports, int fd)
+{
+	int conn, err;
+
+	if (ports->spare_fd >= 0)
+		close(ports->spare_fd);
+	conn = accept(fd, NULL, NULL);
+	err = errno;
+	if (conn >= 0)
+		close(conn);
+	ports->spare_fd = open("/dev/null", O_RDONLY | O_CLOEXEC);
+	if (conn < 0 && err == EAGAIN)
+		return FALSE;
+	ports->turned_away++;
+	warn(ports);
+	if (conn < 0)
+		pause_listening(ports);
+	return conn >= 0;
+}
+
+static gboolean
+accept_one(Socket *sock)
+{
+	SigPorts *ports = sock->ports;
+	WgEndpoint peer = {0};
+	int fd = sig_socket_accept(sock->fd, &peer);
+
+	if (fd >= 0) {
+		ports->func(fd, &peer, ports->user_data);
+		return TRUE;
+	}
+	if (errno == EMFILE || errno == ENFILE)
+		return turn_one_away(ports, sock->fd);
+	if (errno == ENOBUFS || errno == ENOMEM)
+		pause_listening(ports);
+	return errno == EINTR || errno == ECONNABORTED;
+}
+
+static void
+on_listener(uv_poll_t *poll, int status, int events)
+{
+	for (guint i = 0; i < ACCEPT_BATCH && accept_one(poll->data); i++)
+		;
+}
+
+void
+sig_ports_tick(SigPorts *ports)
+{
+	if (!ports->paused)
+		return;
+	for (guint i = 0; i < ports->listeners->len; i++)
+		uv_poll_start(&((Socket *)ports->listeners->pdata[i])->poll, UV_READABLE,
+			      on_listener);
+	ports->paused = FALSE;
+}
+
+static void
+on_stun(uv_poll_t *poll, int status, int events)
+{
+	Socket *sock = poll->data;
+
+	sig_stun_serve(sock->fd, sock->ports->stun_limit, g_get_monotonic_time());
+}
+
+/* ---- opening ---- */
+
+static void
+socket_closed(uv_handle_t *handle)
+{
+	g_free(handle->data);
+}
+
+/* The socket is closed at once, so that another process can have its port; the handle follows. */
+static void
+socket_release(gpointer p)
+{
+	Socket *sock = p;
+
+	uv_poll_stop(&sock->poll);
+	close(sock->fd);
+	uv_close((uv_handle_t *)&sock->poll, socket_closed);
+}
+
+static void
+watch(SigPorts *ports, GPtrArray *list, int fd, uv_poll_cb callback)
+{
+	Socket *sock = g_new0(Socket, 1);
+
+	sock->ports = ports;
+	sock->fd = fd;
+	uv_poll_init(ports->loop, &sock->poll, fd);
+	sock->poll.data = sock;
+	uv_poll_start(&sock->poll, UV_READABLE, callback);
+	g_ptr_array_add(list, sock);
+}
+
+static gboolean
+open_listeners(SigPorts *ports, const SigConfig *config, GError **error)
+{
+	for (guint i = 0; i < config->listen->len; i++) {
+		const WgEndpoint *address = &g_array_index(config->listen, WgEndpoint, i);
+		g_autoptr(GError) local = NULL;
+		int fd = sig_socket_listen(address, &local);
+
+		if (fd >= 0) {
+			watch(ports, ports->listeners, fd, on_listener);
+		} else if (config->listen_asked || i == 0) {
+			g_propagate_error(error, g_steal_pointer(&local));
+			return FALSE;
+		} else {
+			g_message("%s", local->message); /* a host without IPv6 */
+		}
+	}
+	return TRUE;
+}
+
+static void
+announce(SigPorts *ports, guint16 port)
+{
+	for (guint i = 0; i < ports->n_stun; i++)
+		if (ports->stun[i] == port)
+			return;
+	if (ports->n_stun < SIG_WIRE_STUN_MAX)
+		ports->stun[ports->n_stun++] = port;
+}
+
+static gboolean
+open_stun(SigPorts *ports, const WgEndpoint *address, WgEndpoint *bound, GError **error)
+{
+	int fd = sig_socket_udp(address, error);
+
+	if (fd < 0)
+		return FALSE;
+	sig_socket_address(fd, bound);
+	announce(ports, wg_endpoint_port(bound));
+	watch(ports, ports->stuns, fd, on_stun);
+	return TRUE;
+}
+
+/* Each with the next port beside it, so that an agent can compare its mappings. */
+static gboolean
+open_stuns(SigPorts *ports, const SigConfig *config, GError **error)
+{
+	for (guint i = 0; i < config->stun->len; i++) {
+		const WgEndpoint *address = &g_array_index(config->stun, WgEndpoint, i);
+		g_autoptr(GError) local = NULL;
+		WgEndpoint bound;
+
+		if (open_stun(ports, address, &bound, &local)) {
+			WgEndpoint next = bound;
+
+			wg_endpoint_set_port(&next, wg_endpoint_port(&bound) + 1);
+			if (wg_endpoint_port(&next) != 0)
+				open_stun(ports, &next, &bound, NULL);
+		} else if (config->stun_asked) {
+			g_propagate_error(error, g_steal_pointer(&local));
+			return FALSE;
+		} else {
+			g_warning("%s; agents need another STUN server (or say --stun none)",
+				  local->message);
+		}
+	}
+	return TRUE;
+}
+
+SigPorts *
+sig_ports_new(uv_loop_t *loop, const SigConfig *config, SigPortsFunc func, gpointer user_data,
+	      GError **error)
+{
+	g_autoptr(SigPorts) ports = g_new0(SigPorts, 1);
+
+	ports->loop = loop;
+	ports->func = func;
+	ports->user_data = user_data;
+	ports->spare_fd = open("/dev/null", O_RDONLY | O_CLOEXEC);
+	ports->listeners = g_ptr_array_new_with_free_func(socket_release);
+	ports->stuns = g_ptr_array_new_with_free_func(socket_release);
+	ports->stun_limit = sig_rate_limit_new(STUN_BUCKETS, config->limits.stun_rate,
+					       config->limits.stun_burst);
+	if (!open_listeners(ports, config, error) || !open_stuns(ports, config, error))
+		return NULL;
+	return g_steal_pointer(&ports);
+}
+
+void
+sig_ports_stop_listening(SigPorts *ports)
+{
+	g_ptr_array_set_size(ports->listeners, 0);
+}
+
+void
+sig_ports_free(SigPorts *ports)
+{
+	g_ptr_array_unref(ports->listeners);
+	g_ptr_array_unref(ports->stuns);
+	sig_rate_limit_free(ports->stun_limit);
+	if (ports->spare_fd >= 0)
+		close(ports->spare_fd);
+	g_free(ports);
+}
+
+/* ---- what there is ---- */
+
+const guint16 *
+sig_ports_stun(const SigPorts *ports, guint *n)
+{
+	*n = ports->n_stun;
+	return ports->stun;
+}
+
+guint64
+sig_ports_turned_away(const SigPorts *ports)
+{
+	return ports->turned_away;
+}
+
+char *
+sig_ports_describe(const SigPorts *ports, gboolean *public_out)
+{
+	GString *line = g_string_new(NULL);
+
+	*public_out = FALSE;
+	for (guint i = 0; i < ports->listeners->len; i++) {
+		const Socket *sock = ports->listeners->pdata[i];
+		char text[WG_ENDPOINT_STRLEN];
+		WgEndpoint address;
+
+		sig_socket_address(sock->fd, &address);
+		*public_out |= sig_socket_is_public(&address);
+		g_string_append_printf(line, "%sws://%s", i ? ", " : "",
+				       wg_endpoint_format(&address, text));
+	}
+	g_string_append(line, ports->n_stun ? "; STUN on UDP" : "; no STUN");
+	for (guint i = 0; i < ports->n_stun; i++)
+		g_string_append_printf(line, "%s%u", i ? ", " : " ", ports->stun[i]);
+	return g_string_free(line, FALSE);
+}

@@ -1,0 +1,36 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * SigPorts: the sockets the server opens itself, on its libuv loop: listening ones, from which it
+ * accepts, and STUN ones, which it answers. Survives running out of file descriptors: one kept in
+ * spare is given up for a moment to turn a connection away; where even that fails, listening pauses
+ * for a second, because the poll would spin.
+ */
+#pragma once
+
+#include <uv.h>
+
+#include "signaling/sig-config.h"
+#include "signaling/sig-wire.h"
+
+typedef struct SigPorts SigPorts;
+
+/* A connection was accepted; fd is the callee's. */
+typedef void (*SigPortsFunc)(int fd, const WgEndpoint *peer, gpointer user_data);
+
+/* Binds what config says; the error names the address and the remedy. NULL on error; the loop must
+ * then be run once more for handles to close. */
+SigPorts *sig_ports_new(uv_loop_t *loop, const SigConfig *config, SigPortsFunc func,
+			gpointer user_data, GError **error);
+/* The handles close when the loop runs. */
+void sig_ports_free(SigPorts *ports);
+void sig_ports_stop_listening(SigPorts *ports);
+/* Once a second. */
+void sig_ports_tick(SigPorts *ports);
+
+/* The UDP ports really bound. */
+const guint16 *sig_ports_stun(const SigPorts *ports, guint *n);
+/* "ws://0.0.0.0:8080; STUN on UDP 3478, 3479" (transfer full); *public_out: strangers may come. */
+char *sig_ports_describe(const SigPorts *ports, gboolean *public_out);
+guint64 sig_ports_turned_away(const SigPorts *ports);
+
+G_DEFINE_AUTOPTR_CLEANUP_FUNC(SigPorts, sig_ports_free)

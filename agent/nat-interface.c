@@ -9,15 +9,15 @@
 #include "agent/nat-interface.h"
 
 #include <gio/gio.h>
-#include <stdio.h>
 #include <string.h>
 
 #include "agent/nat-log.h"
 #include "agent/nat-mux.h"
 #include "agent/nat-originals.h"
 #include "agent/nat-peer.h"
-#include "agent/nat-resolve.h"
+#include "agent/nat-procnet.h"
 #include "agent/nat-signal-client.h"
+#include "agent/nat-stun-names.h"
 #include "agent/nat-stun-probe.h"
 
 #define POLL_MS 1000
@@ -53,20 +53,11 @@ struct NatInterface {
 	NatSignalClient *signal;
 	NatOriginals *originals;
 	NatPeerEnv peer_env;
-	GHashTable *peers;   /* WgKey* (inside the peer) → NatPeer */
-	GArray *server_stun; /* of WgEndpoint: from the signaling server */
-	NatResolve *resolve;
-	GPtrArray *user_stun; /* of StunName: --stun */
-	GHashTable *dropped;  /* cause → guint64* */
+	GHashTable *peers;	  /* WgKey* (inside the peer) → NatPeer */
+	GArray *server_stun;	  /* of WgEndpoint: from the signaling server */
+	NatStunNames *stun_names; /* --stun */
+	GHashTable *dropped;	  /* cause → guint64* */
 };
-
-/* A STUN server that the user named, and its addresses once known. */
-typedef struct {
-	NatInterface *iface;
-	char *name;
-	NatLookup *lookup;
-	GArray *addrs; /* of WgEndpoint */
-} StunName;
 
 static gboolean on_poll(gpointer user_data);
 static void observe_peers(NatInterface *iface);
@@ -256,16 +247,13 @@ on_signal_state(NatSignalState state, const char *reason, gpointer user_data)
 }
 
 static void
-update_stun(NatInterface *iface)
+update_stun(gpointer user_data)
 {
+	NatInterface *iface = user_data;
 	g_autoptr(GArray) all = g_array_new(FALSE, FALSE, sizeof(WgEndpoint));
 
 	g_array_append_vals(all, iface->server_stun->data, iface->server_stun->len);
-	for (guint i = 0; i < iface->user_stun->len; i++) {
-		const StunName *name = g_ptr_array_index(iface->user_stun, i);
-
-		g_array_append_vals(all, name->addrs->data, name->addrs->len);
-	}
+	nat_stun_names_append(iface->stun_names, all);
 	nat_stun_probe_set_servers(iface->probe, (const WgEndpoint *)(gpointer)all->data, all->len);
 }
 
@@ -319,55 +307,6 @@ on_mapping_changed(gpointer user_data)
 		for_each_peer(iface, nat_peer_candidates_changed);
 }
 
-static void
-stun_name_free(gpointer data)
-{
-	StunName *name = data;
-
-	nat_lookup_free(name->lookup);
-	g_array_unref(name->addrs);
-	g_free(name);
-}
-
-static void
-on_stun_resolved(const WgEndpoint *addrs, gsize n, gboolean stored, const GError *error,
-		 gpointer user_data)
-{
-	StunName *name = user_data;
-
-	if (n == 0) {
-		g_warning("%s: STUN server %s: %s", name->iface->config.name, name->name,
-			  error->message);
-		return;
-	}
-	g_array_set_size(name->addrs, 0);
-	g_array_append_vals(name->addrs, addrs, (guint)n);
-	update_stun(name->iface);
-}
-
-static void
-resolve_stun(NatInterface *iface)
-{
-	for (char **text = iface->config.stun; text != NULL && *text != NULL; text++) {
-		g_autofree char *host = NULL;
-		g_autoptr(GError) error = NULL;
-		guint16 port;
-		StunName *name;
-
-		if (!nat_resolve_split(*text, DEFAULT_STUN_PORT, &host, &port, &error)) {
-			g_warning("%s: %s", iface->config.name, error->message);
-			continue;
-		}
-		name = g_new0(StunName, 1);
-		name->iface = iface;
-		name->name = *text;
-		name->addrs = g_array_new(FALSE, FALSE, sizeof(WgEndpoint));
-		g_ptr_array_add(iface->user_stun, name);
-		name->lookup =
-			nat_resolve_lookup(iface->resolve, host, port, on_stun_resolved, name);
-	}
-}
-
 /* ---- serving ---- */
 
 static void
@@ -377,8 +316,7 @@ stop_serving(NatInterface *iface)
 		return;
 	iface->serving = FALSE;
 	g_hash_table_remove_all(iface->peers);
-	g_ptr_array_set_size(iface->user_stun, 0);
-	g_clear_pointer(&iface->resolve, nat_resolve_free);
+	g_clear_pointer(&iface->stun_names, nat_stun_names_free);
 	g_clear_pointer(&iface->signal, nat_signal_client_free);
 	g_clear_pointer(&iface->probe, nat_stun_probe_free);
 	g_clear_pointer(&iface->mux, nat_mux_free);
@@ -425,66 +363,13 @@ start_serving(NatInterface *iface, GError **error)
 		.dropped = count_drop,
 		.user_data = iface,
 	};
-	iface->resolve = nat_resolve_new(iface->env.config->state_dir, &iface->public_key);
 	iface->serving = TRUE;
-	resolve_stun(iface);
+	iface->stun_names = nat_stun_names_new((const char *const *)iface->config.stun,
+					       iface->config.name, iface->env.config->state_dir,
+					       &iface->public_key, update_stun, iface);
 	observe_peers(iface);
 	nat_signal_client_start(iface->signal);
 	return TRUE;
-}
-
-gboolean
-nat_procnet_has_port(const char *text, guint16 port)
-{
-	g_auto(GStrv) lines = g_strsplit(text, "\n", -1);
-	g_autofree char *want = g_strdup_printf(":%04X", port);
-
-	/* "  sl  local_address rem_address …": " 1234: 00000000:CA6C 00000000:0000 …" */
-	for (char **line = lines; *line != NULL; line++) {
-		char local[80];
-
-		if (sscanf(*line, " %*[^:]: %79s", local) == 1 && g_str_has_suffix(local, want))
-			return TRUE;
-	}
-	return FALSE;
-}
-
-static gboolean
-port_is_bound(guint16 port)
-{
-	static const char *const FILES[] = {"/proc/self/net/udp", "/proc/self/net/udp6"};
-
-	for (guint i = 0; i < G_N_ELEMENTS(FILES); i++) {
-		g_autofree char *text = NULL;
-
-		if (g_file_get_contents(FILES[i], &text, NULL, NULL) &&
-		    nat_procnet_has_port(text, port))
-			return TRUE;
-	}
-	return FALSE;
-}
-
-/* One line when the device cannot be served now, else NULL. `fatal`: waiting will not heal it. */
-static char *
-device_problem(const WgDevice *dev, gboolean *fatal)
-{
-	*fatal = FALSE;
-	if (wg_key_is_zero(&dev->private_key))
-		return g_strdup_printf("no private key is set: wg set %s private-key FILE",
-				       dev->name);
-	if (dev->listen_port == 0)
-		return g_strdup_printf("no listen port yet: bring the interface up: "
-				       "ip link set %s up",
-				       dev->name);
-	if (!port_is_bound(dev->listen_port)) {
-		*fatal = TRUE;
-		return g_strdup_printf("UDP port %u is not bound in this network namespace: the "
-				       "interface is down (ip link set %s up), or it was made in "
-				       "another namespace and its socket is there: run the agent "
-				       "there",
-				       dev->listen_port, dev->name);
-	}
-	return NULL;
 }
 
 /* ---- following the device ---- */
@@ -596,7 +481,7 @@ serve_snapshot(NatInterface *iface)
 	/* The check of the port costs a read of all of /proc/net/udp: only when something is new.
 	 */
 	if (iface->problem != NULL || !iface->serving || iface->device->listen_port != iface->port)
-		problem = device_problem(iface->device, &fatal);
+		problem = nat_procnet_problem(iface->device, &fatal);
 	if (problem != NULL) {
 		set_problem(iface, problem);
 		return;
@@ -676,13 +561,12 @@ nat_interface_new(const NatInterfaceEnv *env, const NatConfigInterface *config, 
 	iface->peers = g_hash_table_new_full(wg_key_hash, wg_key_equal, NULL,
 					     (GDestroyNotify)nat_peer_free);
 	iface->server_stun = g_array_new(FALSE, FALSE, sizeof(WgEndpoint));
-	iface->user_stun = g_ptr_array_new_with_free_func(stun_name_free);
 	iface->dropped = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, g_free);
 	iface->ctl = wg_ctl_new(config->name);
 	iface->device = wg_ctl_read(iface->ctl, error);
 	if (iface->device == NULL)
 		return NULL;
-	problem = device_problem(iface->device, &fatal);
+	problem = nat_procnet_problem(iface->device, &fatal);
 	if (problem != NULL && fatal) {
 		g_set_error(error, G_IO_ERROR, G_IO_ERROR_FAILED, "%s: %s", config->name, problem);
 		return NULL;
@@ -704,7 +588,6 @@ nat_interface_free(NatInterface *iface)
 	stop_serving(iface);
 	g_hash_table_unref(iface->peers);
 	g_array_unref(iface->server_stun);
-	g_ptr_array_unref(iface->user_stun);
 	g_hash_table_unref(iface->dropped);
 	wg_device_free(iface->device);
 	wg_ctl_free(iface->ctl);

@@ -38,7 +38,4 @@ void nat_interface_network_changed(NatInterface *iface);
 void nat_interface_collect_addresses(NatInterface *iface, GArray *addrs);
 void nat_interface_status(NatInterface *iface, NatStatus *status);
 
-/* Pure: whether the text of /proc/net/udp or udp6 shows a socket bound to port. */
-gboolean nat_procnet_has_port(const char *text, guint16 port);
-
 G_DEFINE_AUTOPTR_CLEANUP_FUNC(NatInterface, nat_interface_free)

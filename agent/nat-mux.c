@@ -13,6 +13,9 @@
 #define DEST_BURST 60.0
 #define DEST_RATE 25.0
 #define DEST_MAX 4096
+/* An endpoint that answered has agreed to be asked for so long, and has an allowance of its own: a
+ * hundred peers may live behind one address. */
+#define CONSENT_US (60 * G_USEC_PER_SEC)
 #define UFRAG_SIZE 257
 
 typedef struct {
@@ -23,9 +26,10 @@ typedef struct {
 } Txn;
 
 typedef struct {
-	WgEndpoint addr; /* port 0 */
+	WgEndpoint addr; /* port 0: of all its ports; else of one that answered */
 	double tokens;
 	gint64 updated_us;
+	gint64 answered_us; /* 0: never */
 } Dest;
 
 struct NatMuxClient {
@@ -127,32 +131,61 @@ txn_remember(NatMuxClient *client, const NatStun *stun, const WgEndpoint *src,
 }
 
 static gboolean
+dest_consents(const Dest *dest, gint64 now)
+{
+	return dest->answered_us != 0 && now - dest->answered_us <= CONSENT_US;
+}
+
+static gboolean
 dest_idle(gpointer key, gpointer value, gpointer user_data)
 {
 	const Dest *dest = key;
 	gint64 now = *(gint64 *)user_data;
 
-	return now - dest->updated_us > (gint64)(DEST_BURST / DEST_RATE * G_USEC_PER_SEC);
+	return !dest_consents(dest, now) &&
+	       now - dest->updated_us > (gint64)(DEST_BURST / DEST_RATE * G_USEC_PER_SEC);
+}
+
+static Dest *
+dest_find(NatMux *mux, const WgEndpoint *addr)
+{
+	Dest key = {.addr = *addr};
+
+	return g_hash_table_lookup(mux->dests, &key);
+}
+
+/* NULL when there are too many. */
+static Dest *
+dest_make(NatMux *mux, const WgEndpoint *addr, gint64 now)
+{
+	Dest *dest = dest_find(mux, addr);
+
+	if (dest != NULL)
+		return dest;
+	if (g_hash_table_size(mux->dests) >= DEST_MAX)
+		g_hash_table_foreach_remove(mux->dests, dest_idle, &now);
+	if (g_hash_table_size(mux->dests) >= DEST_MAX)
+		return NULL;
+	dest = g_new0(Dest, 1);
+	dest->addr = *addr;
+	dest->tokens = DEST_BURST;
+	dest->updated_us = now;
+	g_hash_table_add(mux->dests, dest);
+	return dest;
 }
 
 static gboolean
 dest_take(NatMux *mux, const WgEndpoint *dst, gint64 now)
 {
-	Dest key = {.addr = *dst}, *dest;
+	WgEndpoint addr = *dst;
+	Dest *dest = dest_find(mux, dst);
 
-	wg_endpoint_set_port(&key.addr, 0);
-	dest = g_hash_table_lookup(mux->dests, &key);
-	if (dest == NULL) {
-		if (g_hash_table_size(mux->dests) >= DEST_MAX)
-			g_hash_table_foreach_remove(mux->dests, dest_idle, &now);
-		if (g_hash_table_size(mux->dests) >= DEST_MAX)
-			return FALSE;
-		dest = g_new0(Dest, 1);
-		dest->addr = key.addr;
-		dest->tokens = DEST_BURST;
-		dest->updated_us = now;
-		g_hash_table_add(mux->dests, dest);
+	if (dest == NULL || !dest_consents(dest, now)) {
+		wg_endpoint_set_port(&addr, 0);
+		dest = dest_make(mux, &addr, now);
 	}
+	if (dest == NULL)
+		return FALSE;
 	dest->tokens += (double)(now - dest->updated_us) / G_USEC_PER_SEC * DEST_RATE;
 	dest->tokens = MIN(dest->tokens, DEST_BURST);
 	dest->updated_us = now;
@@ -160,6 +193,16 @@ dest_take(NatMux *mux, const WgEndpoint *dst, gint64 now)
 		return FALSE;
 	dest->tokens -= 1.0;
 	return TRUE;
+}
+
+/* It knew an id of ours (96 random bits) that went to it alone. */
+static void
+dest_answered(NatMux *mux, const WgEndpoint *src, gint64 now)
+{
+	Dest *dest = dest_make(mux, src, now);
+
+	if (dest != NULL)
+		dest->answered_us = now;
 }
 
 gboolean
@@ -200,9 +243,10 @@ check_route(NatMux *mux, const WgEndpoint *own, const WgEndpoint *remote)
 static void
 on_response(NatMux *mux, const NatUdp *pkt, const NatStun *stun)
 {
+	gint64 now = g_get_monotonic_time();
 	Txn key, *txn;
 
-	txn_expire(mux, g_get_monotonic_time());
+	txn_expire(mux, now);
 	memcpy(key.id, stun->id, sizeof key.id);
 	txn = g_hash_table_lookup(mux->txns, &key);
 	/* RFC 8445 §7.2.5.2.1: the response must come from where the request went, to where it came
@@ -212,6 +256,8 @@ on_response(NatMux *mux, const NatUdp *pkt, const NatStun *stun)
 		mux->counters[NAT_MUX_DROP_UNASKED]++;
 		return;
 	}
+	if (stun->klass == NAT_STUN_SUCCESS)
+		dest_answered(mux, &pkt->src, now);
 	txn->client->funcs.response(pkt, stun, txn->client->user_data);
 }
 

@@ -11,6 +11,8 @@
 #include "agent/nat-mux.h"
 #include "tests/unit/net-util.h"
 
+#include <string.h>
+
 #define HOST_PORT 51820
 
 typedef struct {
@@ -63,6 +65,30 @@ host_up(Host *host, const char *dev, int number)
 	g_assert_no_error(error);
 }
 
+/* A fresh link drops what is sent, without a word, until a worker of the kernel has seen that it is
+ * up (net/core/link_watch.c: up to a second), and an IPv6 address is local only once another has
+ * put its route (addrconf_dad_work). */
+static inline void
+host_wait_link(const Host *host, const char *dev)
+{
+	g_autofree char *command = g_strdup_printf("ip -o link show dev %s", dev);
+	gint64 end = g_get_monotonic_time() + 10 * G_TIME_SPAN_SECOND;
+	NatRoute route;
+
+	host_enter(host);
+	for (;;) {
+		g_autofree char *out = NULL;
+
+		if (g_spawn_command_line_sync(command, &out, NULL, NULL, NULL) &&
+		    strstr(out, "state UP") != NULL &&
+		    nat_fib_lookup(host->fib, &host->addr6, 0, &route) && route.local)
+			return;
+		if (g_get_monotonic_time() > end)
+			g_error("%s does not come up: %s", dev, out);
+		g_usleep(5000);
+	}
+}
+
 /* FALSE (and the test skipped) without the permission. Ends in host a. */
 static inline gboolean
 hosts_up(Hosts *hosts)
@@ -78,6 +104,8 @@ hosts_up(Hosts *hosts)
 	net_run("ip link set core-b netns /proc/%d/fd/%d", (int)getpid(), hosts->b.netns);
 	host_up(&hosts->b, "core-b", 2);
 	host_up(&hosts->a, "core-a", 1);
+	host_wait_link(&hosts->b, "core-b");
+	host_wait_link(&hosts->a, "core-a");
 	return TRUE;
 }
 

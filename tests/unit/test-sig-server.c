@@ -200,10 +200,11 @@ client_free(Client *client)
 	g_free(client);
 }
 
-/* The next frame of this type; others are skipped. (transfer none: the client's last one) */
+/* The next frame of this type; others are skipped. *out is replaced. */
 static void
 client_expect(Client *client, SigFrameType type, SigFrame *out)
 {
+	sig_frame_clear(out);
 	for (;;) {
 		g_autofree SigFrame *frame = NULL;
 

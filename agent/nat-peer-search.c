@@ -1,0 +1,414 @@
+/* SPDX-License-Identifier: MIT */
+#include "agent/nat-peer-private.h"
+
+#include <string.h>
+
+#include "agent/nat-log.h"
+
+#define RELEASE_MS 10000     /* DESIGN §2: some 10 s after both sides report proof */
+#define RELEASE_MAX_MS 60000 /* when the peer never says it is proven */
+#define GIVE_UP_MS 3000
+#define RETRY_MIN_MS 5000
+#define RETRY_MAX_MS 60000
+#define DECIDE_MS 500
+
+void
+nat_peer_end_search(NatPeer *peer)
+{
+	nat_peer_stop_timer(&peer->release);
+	nat_peer_stop_timer(&peer->give_up);
+	nat_peer_stop_timer(&peer->decide);
+	g_clear_pointer(&peer->search, nat_search_free);
+	g_array_set_size(peer->addresses, 0);
+	g_array_set_size(peer->offered, 0);
+	memset(&peer->selected, 0, sizeof peer->selected);
+}
+
+static gboolean
+on_release(gpointer user_data)
+{
+	NatPeer *peer = user_data;
+
+	peer->release = 0;
+	nat_peer_end_search(peer);
+	return G_SOURCE_REMOVE;
+}
+
+void
+nat_peer_plan_release(NatPeer *peer)
+{
+	gboolean both = (peer->remote.flags & NAT_MSG_PROVEN) != 0;
+
+	if (peer->search == NULL || !nat_peer_path_is_good(peer))
+		return;
+	nat_peer_stop_timer(&peer->release);
+	peer->release = g_timeout_add(both ? RELEASE_MS : RELEASE_MAX_MS, on_release, peer);
+}
+
+static gboolean
+on_retry(gpointer user_data)
+{
+	NatPeer *peer = user_data;
+
+	peer->retry = 0;
+	if (peer->online && !nat_peer_tunnel_live(peer))
+		nat_peer_begin_search(peer);
+	return G_SOURCE_REMOVE;
+}
+
+static void
+restore_original(NatPeer *peer)
+{
+	WgPeerChange change = {
+		.public_key = peer->key,
+		.flags = WG_CHANGE_KEEPALIVE,
+	};
+
+	if (nat_peer_tunnel_live(peer) || !nat_originals_get(peer->env->originals, &peer->key,
+							     &change.endpoint, &change.keepalive))
+		return;
+	/* WireGuard cannot forget an endpoint, only take another. */
+	if (wg_endpoint_is_set(&change.endpoint))
+		change.flags |= WG_CHANGE_ENDPOINT;
+	peer->env->write(&change, peer->env->user_data);
+}
+
+/* Without its agent there is nobody to check with. */
+void
+nat_peer_go_waiting(NatPeer *peer)
+{
+	nat_peer_stop_timer(&peer->retry);
+	nat_peer_end_search(peer);
+	nat_peer_set_state(peer, NAT_PEER_WAITING, "its agent is not at the signaling server");
+}
+
+void
+nat_peer_fail(NatPeer *peer, NatFailure failure)
+{
+	nat_peer_stop_timer(&peer->give_up);
+	peer->failure = failure;
+	if (nat_peer_tunnel_live(peer)) {
+		nat_peer_set_state(peer, NAT_PEER_CONNECTED,
+				   "no better path, the present one lives");
+		return;
+	}
+	restore_original(peer);
+	if (!peer->online) {
+		nat_peer_go_waiting(peer);
+		return;
+	}
+	nat_peer_set_state(peer, NAT_PEER_FAILED,
+			   failure == NAT_FAILURE_PROOF ? "no handshake on the checked path"
+							: "no check was answered");
+	/* Full jitter keeps two ends from restarting in step for ever. */
+	peer->retry_ms = CLAMP(peer->retry_ms * 2, RETRY_MIN_MS, RETRY_MAX_MS);
+	nat_peer_stop_timer(&peer->retry);
+	peer->retry = g_timeout_add(
+		(guint)g_random_int_range((gint)peer->retry_ms / 2, (gint)peer->retry_ms), on_retry,
+		peer);
+}
+
+static gboolean
+on_give_up(gpointer user_data)
+{
+	NatPeer *peer = user_data;
+
+	peer->give_up = 0;
+	if (peer->state == NAT_PEER_CHECKING && nat_path_phase(peer->path) == NAT_PATH_IDLE)
+		nat_peer_fail(peer, peer->failure == NAT_FAILURE_SILENCE ? NAT_FAILURE_SILENCE
+									 : NAT_FAILURE_CHECKS);
+	return G_SOURCE_REMOVE;
+}
+
+static void
+on_ice_failed(gpointer user_data)
+{
+	NatPeer *peer = user_data;
+
+	/* Not final (DESIGN §2): the peer's checks may still arrive. */
+	if (peer->give_up == 0)
+		peer->give_up = g_timeout_add(GIVE_UP_MS, on_give_up, peer);
+}
+
+static void
+take_selected(NatPeer *peer)
+{
+	gint64 now = g_get_monotonic_time();
+
+	nat_peer_stop_timer(&peer->give_up);
+	if (wg_endpoint_equal(nat_path_endpoint(peer->path), &peer->selected.endpoint) &&
+	    nat_path_live(peer->path, now) && nat_path_phase(peer->path) != NAT_PATH_PROVING &&
+	    peer->failure != NAT_FAILURE_SILENCE) {
+		nat_path_adopt(peer->path, now);
+		nat_peer_set_state(peer, NAT_PEER_CONNECTED, "the present path was confirmed");
+		return;
+	}
+	nat_path_try(peer->path, &peer->selected.endpoint, now);
+	peer->env->hurry(peer->env->user_data);
+}
+
+/* A live tunnel is not moved while its own path answers. */
+static gboolean
+on_decide(gpointer user_data)
+{
+	NatPeer *peer = user_data;
+
+	peer->decide = 0;
+	if (!wg_endpoint_is_set(&peer->selected.endpoint))
+		return G_SOURCE_REMOVE;
+	if (!nat_peer_tunnel_live(peer) || peer->prober == NULL ||
+	    nat_prober_rtt_ms(peer->prober) < 0)
+		take_selected(peer);
+	return G_SOURCE_REMOVE;
+}
+
+static void
+on_ice_selected(const WgEndpoint *local, const NatCandidate *remote, gpointer user_data)
+{
+	NatPeer *peer = user_data;
+	char text[WG_ENDPOINT_STRLEN];
+	gboolean fresh = nat_path_phase(peer->path) == NAT_PATH_PROVING ||
+			 nat_path_urgent(peer->path, g_get_monotonic_time());
+
+	nat_log_peer(G_LOG_LEVEL_DEBUG, peer->env->ifname, &peer->key, "selected %s %s",
+		     nat_cand_type_to_string(remote->type),
+		     wg_endpoint_format(&remote->endpoint, text));
+	peer->selected_local = *local;
+	peer->selected = *remote;
+	if (nat_peer_tunnel_live(peer) && !fresh && peer->failure != NAT_FAILURE_SILENCE) {
+		if (peer->decide == 0)
+			peer->decide = g_timeout_add(DECIDE_MS, on_decide, peer);
+		return;
+	}
+	take_selected(peer);
+}
+
+/* The initiator need not wait for its own check's answer: the peer's check came through, and the
+ * way back is open because it came. Saves half a round trip or more; ICE goes on and has the last
+ * word. */
+static void
+on_ice_checked(const WgEndpoint *local, const WgEndpoint *remote, gpointer user_data)
+{
+	NatPeer *peer = user_data;
+	gint64 now = g_get_monotonic_time();
+
+	if (!peer->controlling || nat_path_live(peer->path, now) ||
+	    nat_path_phase(peer->path) != NAT_PATH_IDLE)
+		return;
+	nat_path_try(peer->path, remote, now);
+	peer->env->hurry(peer->env->user_data);
+}
+
+static const NatSearchFuncs SEARCH_FUNCS = {
+	.checked = on_ice_checked,
+	.selected = on_ice_selected,
+	.failed = on_ice_failed,
+};
+
+void
+nat_peer_make_search(NatPeer *peer)
+{
+	g_autoptr(GError) error = NULL;
+
+	if (peer->search != NULL)
+		return;
+	peer->search = nat_search_new(peer->env->ns, peer->env->tun, peer->env->mux, peer->ufrag,
+				      peer->pwd, &SEARCH_FUNCS, peer, &error);
+	if (peer->search == NULL)
+		nat_log_peer(G_LOG_LEVEL_WARNING, peer->env->ifname, &peer->key, "%s",
+			     error->message);
+}
+
+static void
+add_address(GArray *array, const WgEndpoint *addr)
+{
+	for (guint i = 0; i < array->len; i++)
+		if (wg_endpoint_same_address(&g_array_index(array, WgEndpoint, i), addr))
+			return;
+	g_array_append_val(array, *addr);
+}
+
+static gboolean
+was_offered(const NatPeer *peer, const WgEndpoint *ep)
+{
+	for (guint i = 0; i < peer->offered->len; i++)
+		if (wg_endpoint_equal(&g_array_index(peer->offered, NatCandidate, i).endpoint, ep))
+			return TRUE;
+	return FALSE;
+}
+
+/* The peer's candidates that WireGuard could reach, not yet given to the search; and the local
+ * addresses it would reach them from. A rewritten host candidate may equal a srflx one. */
+static GArray *
+usable_candidates(NatPeer *peer, GArray *sources)
+{
+	GArray *usable = g_array_new(FALSE, FALSE, sizeof(NatCandidate));
+
+	for (guint i = 0; i < peer->remote.n_candidates; i++) {
+		const NatCandidate *cand = &peer->remote.candidates[i];
+		WgEndpoint source;
+
+		if (!nat_mux_source_for(peer->env->mux, &cand->endpoint, &source)) {
+			peer->env->dropped("candidate_refused", peer->env->user_data);
+			continue;
+		}
+		add_address(sources, &source);
+		if (was_offered(peer, &cand->endpoint))
+			continue;
+		g_array_append_val(usable, *cand);
+		g_array_append_val(peer->offered, *cand);
+	}
+	return usable;
+}
+
+static gboolean
+has_host(const GArray *candidates, const WgEndpoint *addr)
+{
+	for (guint i = 0; i < candidates->len; i++)
+		if (wg_endpoint_equal(&g_array_index(candidates, NatCandidate, i).endpoint, addr))
+			return TRUE;
+	return FALSE;
+}
+
+/* The interface's candidates, and the addresses that only this peer is reached from (a second LAN
+ * without a default route). */
+GArray *
+nat_peer_own_candidates(NatPeer *peer)
+{
+	GArray *own = peer->env->candidates(peer->env->user_data);
+
+	for (guint i = 0; i < peer->addresses->len; i++) {
+		NatCandidate cand = {
+			.type = NAT_CAND_HOST,
+			.endpoint = g_array_index(peer->addresses, WgEndpoint, i),
+		};
+
+		if (!has_host(own, &cand.endpoint))
+			g_array_append_val(own, cand);
+	}
+	return own;
+}
+
+void
+nat_peer_start_checks(NatPeer *peer)
+{
+	g_autoptr(GArray) own = peer->env->candidates(peer->env->user_data);
+	g_autoptr(GArray) remote = NULL;
+	guint offered_addresses;
+
+	nat_peer_make_search(peer);
+	if (peer->search == NULL)
+		return;
+	for (guint i = 0; i < own->len; i++) {
+		const NatCandidate *cand = &g_array_index(own, NatCandidate, i);
+
+		if (cand->type == NAT_CAND_HOST)
+			add_address(peer->addresses, &cand->endpoint);
+	}
+	offered_addresses = peer->addresses->len;
+	remote = usable_candidates(peer, peer->addresses);
+	peer->began_us = g_get_monotonic_time();
+	if (!nat_peer_tunnel_live(peer) || peer->failure == NAT_FAILURE_SILENCE)
+		nat_peer_set_state(peer, NAT_PEER_CHECKING, "the peer's agent announced itself");
+	if (peer->addresses->len == 0 ||
+	    !peer->env->use_addresses((const WgEndpoint *)(gpointer)peer->addresses->data,
+				      peer->addresses->len, peer->env->user_data)) {
+		on_ice_failed(peer);
+		return;
+	}
+	nat_search_start(peer->search, peer->controlling, peer->remote.ufrag, peer->remote.pwd,
+			 (const WgEndpoint *)(gpointer)peer->addresses->data, peer->addresses->len);
+	nat_search_add_remote(peer->search, (const NatCandidate *)(gpointer)remote->data,
+			      remote->len);
+	if (peer->addresses->len > offered_addresses)
+		nat_peer_send_soon(peer);
+}
+
+void
+nat_peer_add_late_candidates(NatPeer *peer)
+{
+	g_autoptr(GArray) sources = g_array_new(FALSE, FALSE, sizeof(WgEndpoint));
+	g_autoptr(GArray) remote = usable_candidates(peer, sources);
+
+	if (remote->len > 0)
+		nat_search_add_remote(peer->search, (const NatCandidate *)(gpointer)remote->data,
+				      remote->len);
+}
+
+/* New credentials under a new session id. */
+static void
+new_session(NatPeer *peer)
+{
+	nat_peer_end_search(peer);
+	nat_peer_make_credentials(peer);
+	nat_session_renew(&peer->session, nat_peer_random_sid());
+}
+
+/* ---- the watch ---- */
+
+static void
+on_probe_measured(double rtt_ms, gpointer user_data)
+{
+	NatPeer *peer = user_data;
+
+	if (peer->failure == NAT_FAILURE_SILENCE && peer->search == NULL)
+		peer->failure = NAT_FAILURE_NONE;
+}
+
+static void
+on_probe_lost(gpointer user_data)
+{
+	NatPeer *peer = user_data;
+
+	nat_log_peer(G_LOG_LEVEL_DEBUG, peer->env->ifname, &peer->key, "the path went silent");
+	/* The agent at the other end may be gone while the tunnel works: only a peer that is at
+	 * the signaling server can join a search. */
+	if (!peer->online || peer->state != NAT_PEER_CONNECTED)
+		return;
+	peer->failure = NAT_FAILURE_SILENCE;
+	nat_peer_begin_search(peer);
+}
+
+static const NatProberFuncs PROBER_FUNCS = {
+	.measured = on_probe_measured,
+	.lost = on_probe_lost,
+};
+
+void
+nat_peer_watch(NatPeer *peer)
+{
+	const WgEndpoint *endpoint = nat_path_endpoint(peer->path);
+
+	if (peer->prober == NULL)
+		return;
+	nat_prober_set_path(peer->prober, nat_peer_tunnel_live(peer) && wg_endpoint_is_set(endpoint)
+						  ? endpoint
+						  : NULL);
+}
+
+void
+nat_peer_make_prober(NatPeer *peer)
+{
+	g_clear_pointer(&peer->prober, nat_prober_free);
+	if (peer->session.remote == 0)
+		return;
+	peer->prober =
+		nat_prober_new(peer->env->mux, peer->seal, &peer->env->public_key, &peer->key,
+			       peer->session.local, peer->session.remote, &PROBER_FUNCS, peer);
+	nat_peer_watch(peer);
+}
+
+/* A search of our own: because there is no live tunnel, or the one there is went silent. */
+void
+nat_peer_begin_search(NatPeer *peer)
+{
+	new_session(peer);
+	nat_peer_make_prober(peer);
+	nat_peer_make_search(peer);
+	if (!nat_peer_tunnel_live(peer))
+		nat_path_reset(peer->path);
+	nat_peer_send_snapshot(peer);
+	/* The peer's credentials hold for all of its session: no need to wait for its answer. */
+	if (peer->has_remote)
+		nat_peer_start_checks(peer);
+}

@@ -1,0 +1,196 @@
+/* SPDX-License-Identifier: MIT */
+#include "agent/nat-peer-private.h"
+
+#include <sodium.h>
+
+#define RESEND_MS 100
+
+static void
+fill_snapshot(NatPeer *peer, NatMsg *msg)
+{
+	g_autoptr(GArray) own = nat_peer_own_candidates(peer);
+
+	g_strlcpy(msg->ufrag, peer->ufrag, sizeof msg->ufrag);
+	g_strlcpy(msg->pwd, peer->pwd, sizeof msg->pwd);
+	msg->mapping = peer->env->mapping(peer->env->user_data);
+	msg->n_candidates = MIN(own->len, NAT_MSG_MAX_CANDIDATES);
+	for (guint i = 0; i < msg->n_candidates; i++)
+		msg->candidates[i] = g_array_index(own, NatCandidate, i);
+	if (nat_peer_path_is_good(peer))
+		msg->flags |= NAT_MSG_PROVEN;
+	if (!nat_peer_tunnel_live(peer) ||
+	    (peer->search != NULL && nat_search_started(peer->search)) ||
+	    peer->failure == NAT_FAILURE_SILENCE)
+		msg->flags |= NAT_MSG_CHECKING;
+}
+
+void
+nat_peer_send_snapshot(NatPeer *peer)
+{
+	NatMsg msg = {0};
+	g_autoptr(GBytes) plain = NULL, body = NULL;
+
+	nat_peer_stop_timer(&peer->resend);
+	if (peer->seal == NULL)
+		return;
+	fill_snapshot(peer, &msg);
+	if ((msg.flags & NAT_MSG_CHECKING) != 0)
+		nat_peer_make_search(peer);
+	nat_session_stamp(&peer->session, &msg);
+	plain = nat_msg_encode(&msg);
+	body = nat_seal_wrap(peer->seal, plain);
+	if (peer->env->send(&peer->key, body, peer->env->user_data))
+		peer->sent_us = g_get_monotonic_time();
+	sodium_memzero(&msg, sizeof msg);
+}
+
+static gboolean
+on_resend(gpointer user_data)
+{
+	NatPeer *peer = user_data;
+
+	peer->resend = 0;
+	nat_peer_send_snapshot(peer);
+	return G_SOURCE_REMOVE;
+}
+
+/* Answers are spaced, so that no replayer makes us a source of traffic. */
+void
+nat_peer_send_soon(NatPeer *peer)
+{
+	gint64 age_ms = (g_get_monotonic_time() - peer->sent_us) / 1000;
+
+	if (peer->resend != 0)
+		return;
+	if (peer->sent_us == 0 || age_ms >= RESEND_MS)
+		nat_peer_send_snapshot(peer);
+	else
+		peer->resend = g_timeout_add((guint)(RESEND_MS - age_ms), on_resend, peer);
+}
+
+/* The peer's newest snapshot of the session we follow is in peer->remote. */
+static void
+act_on_snapshot(NatPeer *peer)
+{
+	gboolean wants_checks = (peer->remote.flags & NAT_MSG_CHECKING) != 0;
+
+	if (peer->search != NULL && nat_search_started(peer->search)) {
+		nat_peer_add_late_candidates(peer);
+	} else if (wants_checks
+			   ? !nat_peer_path_is_good(peer) || !(peer->remote.flags & NAT_MSG_PROVEN)
+			   : !nat_peer_tunnel_live(peer)) {
+		nat_peer_start_checks(peer);
+	} else {
+		nat_peer_watch(peer);
+	}
+	nat_peer_plan_release(peer);
+}
+
+static void
+on_verdict(NatPeer *peer, NatSessionVerdict verdict, const NatMsg *msg, gboolean behind)
+{
+	switch (verdict) {
+	case NAT_SESSION_DROP:
+		peer->env->dropped("message_replayed", peer->env->user_data);
+		return;
+	case NAT_SESSION_ANSWER:
+		nat_peer_send_soon(peer);
+		return;
+	case NAT_SESSION_NEW:
+		peer->managed = TRUE;
+		peer->remote = *msg;
+		peer->has_remote = TRUE;
+		/* Checks of the session before are void; ours began under the same credentials. */
+		if (peer->search != NULL && nat_search_started(peer->search))
+			nat_peer_end_search(peer);
+		nat_peer_make_prober(peer);
+		break;
+	case NAT_SESSION_UPDATE:
+		peer->remote = *msg;
+		break;
+	}
+	/* A session newly followed is told so: our echo is what lets the peer follow ours. */
+	if (behind || verdict == NAT_SESSION_NEW)
+		nat_peer_send_soon(peer);
+	act_on_snapshot(peer);
+}
+
+void
+nat_peer_message(NatPeer *peer, const guint8 *body, gsize len)
+{
+	g_autoptr(GBytes) plain = NULL;
+	gconstpointer data;
+	gsize size;
+	NatMsg msg;
+	gboolean behind, live;
+
+	if (peer->seal != NULL)
+		plain = nat_seal_unwrap(peer->seal, body, len, NULL);
+	if (plain == NULL) {
+		peer->env->dropped("message_seal", peer->env->user_data);
+		return;
+	}
+	data = g_bytes_get_data(plain, &size);
+	if (!nat_msg_decode(data, size, &msg, NULL)) {
+		peer->env->dropped("message_malformed", peer->env->user_data);
+		return;
+	}
+	peer->online = TRUE;
+	live = peer->session.remote != 0 &&
+	       (peer->state == NAT_PEER_CHECKING || peer->state == NAT_PEER_CONNECTED);
+	on_verdict(peer, nat_session_receive(&peer->session, &msg, live, &behind), &msg, behind);
+	sodium_memzero(&msg, sizeof msg);
+}
+
+/* ---- events ---- */
+
+void
+nat_peer_signal_connected(NatPeer *peer)
+{
+	nat_peer_send_snapshot(peer);
+}
+
+void
+nat_peer_presence(NatPeer *peer, gboolean online)
+{
+	peer->online = online;
+	if (online) {
+		peer->retry_ms = 0;
+		/* A fresh announcement may just be on its way to it. */
+		nat_peer_send_soon(peer);
+		return;
+	}
+	/* Checks under way need no signaling: they may still succeed. */
+	if (peer->state == NAT_PEER_CHECKING && peer->search != NULL &&
+	    nat_search_started(peer->search))
+		return;
+	if ((peer->state == NAT_PEER_CHECKING || peer->state == NAT_PEER_FAILED) &&
+	    !nat_peer_tunnel_live(peer))
+		nat_peer_go_waiting(peer);
+}
+
+void
+nat_peer_candidates_changed(NatPeer *peer)
+{
+	if (peer->online && peer->search != NULL)
+		nat_peer_send_soon(peer);
+}
+
+void
+nat_peer_network_changed(NatPeer *peer)
+{
+	const WgEndpoint *endpoint = nat_path_endpoint(peer->path);
+	WgEndpoint source;
+
+	if (!peer->managed)
+		return;
+	if (nat_peer_tunnel_live(peer) && nat_mux_source_for(peer->env->mux, endpoint, &source) &&
+	    (!wg_endpoint_is_set(&peer->selected_local) ||
+	     wg_endpoint_equal(&source, &peer->selected_local))) {
+		if (peer->prober != NULL)
+			nat_prober_hurry(peer->prober);
+		return;
+	}
+	peer->failure = NAT_FAILURE_SILENCE;
+	nat_peer_begin_search(peer);
+}

@@ -112,6 +112,7 @@ on_response(const NatUdp *pkt, const NatStun *stun, gpointer user_data)
 		if (!query->waiting || memcmp(query->id, stun->id, sizeof query->id) != 0)
 			continue;
 		if (stun->klass != NAT_STUN_SUCCESS || wg_endpoint_is_bogus(&stun->mapped) ||
+		    wg_endpoint_port(&stun->mapped) == 0 ||
 		    wg_endpoint_family(&stun->mapped) != wg_endpoint_family(&query->server))
 			return;
 		query->waiting = FALSE;

@@ -1,0 +1,402 @@
+/* SPDX-License-Identifier: MIT */
+#include "agent/nat-stun-probe.h"
+#include "tests/unit/two-hosts.h"
+
+#include <glib-unix.h>
+#include <string.h>
+
+/* A STUN server on host b that tells what it is told to tell. */
+typedef struct {
+	int fd;
+	guint source;
+	WgEndpoint addr;
+	WgEndpoint tell; /* unset: the truth */
+	guint requests;
+	guint lose; /* so many requests get no answer */
+	gboolean error;
+	gboolean authenticated; /* some request had a USERNAME or integrity */
+} Server;
+
+static void
+set_port_in_message(guint8 *msg, gsize len)
+{
+	static const guint8 attr[] = {0x00, 0x20, 0x00, 0x08, 0x00, 0x01};
+	guint8 *at = memmem(msg, len, attr, sizeof attr);
+
+	/* XORed with the cookie's top half: port 0 */
+	g_assert_nonnull(at);
+	at[6] = 0x21;
+	at[7] = 0x12;
+}
+
+static gboolean
+on_server(int fd, GIOCondition condition, gpointer user_data)
+{
+	Server *server = user_data;
+	guint8 buf[NAT_STUN_MAX], out[NAT_STUN_MAX];
+	WgEndpoint from;
+	NatStun stun;
+	gssize n = net_recv(fd, buf, sizeof buf, 0, &from);
+	gsize len;
+
+	g_assert_cmpint(n, >, 0);
+	g_assert_true(nat_stun_parse(buf, (gsize)n, &stun));
+	g_assert_cmpint(stun.klass, ==, NAT_STUN_REQUEST);
+	server->authenticated |= stun.username != NULL || stun.has_integrity;
+	server->requests++;
+	if (server->lose > 0) {
+		server->lose--;
+		return G_SOURCE_CONTINUE;
+	}
+	len = nat_stun_build_response(out, sizeof out, stun.id,
+				      wg_endpoint_is_set(&server->tell) ? &server->tell : &from,
+				      NULL);
+	if (wg_endpoint_is_set(&server->tell) && wg_endpoint_port(&server->tell) == 0)
+		set_port_in_message(out, len);
+	if (server->error)
+		out[1] = 0x11;
+	g_assert_cmpint(sendto(fd, out, len, 0, &from.sa, wg_endpoint_socklen(&from)), ==,
+			(gssize)len);
+	return G_SOURCE_CONTINUE;
+}
+
+typedef struct {
+	Hosts hosts;
+	gboolean up;
+	NatStunProbe *probe;
+	guint changes;
+	Server servers[3];
+} Fixture;
+
+static void
+on_changed(gpointer user_data)
+{
+	((Fixture *)user_data)->changes++;
+}
+
+static void
+open_server(Server *server, const char *address)
+{
+	server->addr = net_ep(address);
+	server->fd = net_udp(address);
+	server->source = g_unix_fd_add(server->fd, G_IO_IN, on_server, server);
+}
+
+static void
+set_up(Fixture *f, gconstpointer data)
+{
+	f->up = hosts_up(&f->hosts);
+	if (!f->up)
+		return;
+	host_enter(&f->hosts.b);
+	open_server(&f->servers[0], "10.9.0.2:3478");
+	open_server(&f->servers[1], "10.9.0.2:3479");
+	open_server(&f->servers[2], "[fd09::2]:3478");
+	host_enter(&f->hosts.a);
+	f->probe = nat_stun_probe_new(f->hosts.a.mux, on_changed, f);
+}
+
+static void
+tear_down(Fixture *f, gconstpointer data)
+{
+	if (!f->up)
+		return;
+	nat_stun_probe_free(f->probe);
+	for (guint i = 0; i < G_N_ELEMENTS(f->servers); i++) {
+		g_source_remove(f->servers[i].source);
+		close(f->servers[i].fd);
+	}
+	hosts_down(&f->hosts);
+}
+
+static void
+use(Fixture *f, guint first, guint n)
+{
+	WgEndpoint addrs[3];
+
+	for (guint i = 0; i < n; i++)
+		addrs[i] = f->servers[first + i].addr;
+	nat_stun_probe_set_servers(f->probe, addrs, n);
+}
+
+static guint
+n_public(Fixture *f)
+{
+	g_autoptr(GArray) array = nat_stun_probe_public(f->probe);
+
+	return array->len;
+}
+
+static gboolean
+has_public(gconstpointer data)
+{
+	return n_public((Fixture *)data) > 0;
+}
+
+static gboolean
+has_two_public(gconstpointer data)
+{
+	return n_public((Fixture *)data) > 1;
+}
+
+static gboolean
+has_no_public(gconstpointer data)
+{
+	return n_public((Fixture *)data) == 0;
+}
+
+/* The first answer was not taken. */
+static gboolean
+asked_twice(gconstpointer data)
+{
+	return ((const Fixture *)data)->servers[0].requests >= 2;
+}
+
+static gboolean
+knows_mapping(gconstpointer data)
+{
+	return nat_stun_probe_mapping(((const Fixture *)data)->probe) != NAT_MAPPING_UNKNOWN;
+}
+
+static void
+expect_candidates(Fixture *f, const char *const *want)
+{
+	g_autoptr(GArray) array = nat_stun_probe_candidates(f->probe);
+
+	g_assert_cmpuint(array->len, ==, g_strv_length((char **)want));
+	for (guint i = 0; i < array->len; i++) {
+		const NatCandidate *cand = &g_array_index(array, NatCandidate, i);
+		char text[WG_ENDPOINT_STRLEN];
+
+		g_assert_cmpint(cand->type, ==, NAT_CAND_SRFLX);
+		g_assert_cmpstr(wg_endpoint_format(&cand->endpoint, text), ==, want[i]);
+	}
+}
+
+static void
+test_no_nat(Fixture *f, gconstpointer data)
+{
+	g_autoptr(GArray) sources = NULL;
+
+	if (!f->up)
+		return;
+	use(f, 0, 2);
+	g_assert_true(hosts_wait(has_public, f, 5000));
+	g_assert_cmpint(nat_stun_probe_mapping(f->probe), ==, NAT_MAPPING_NONE);
+	expect_candidates(f, (const char *const[]){NULL});
+	sources = nat_stun_probe_sources(f->probe);
+	g_assert_cmpuint(sources->len, ==, 1);
+	g_assert_true(wg_endpoint_equal(&g_array_index(sources, WgEndpoint, 0), &f->hosts.a.addr));
+	g_assert_cmpuint(f->changes, >=, 1);
+	g_assert_false(f->servers[0].authenticated);
+}
+
+static void
+test_mapping_learnt(Fixture *f, gconstpointer data)
+{
+	if (!f->up)
+		return;
+	f->servers[0].tell = f->servers[1].tell = net_ep("203.0.113.5:40000");
+	f->servers[2].tell = net_ep("[2001:db8::5]:40000");
+	use(f, 0, 3);
+	g_assert_true(hosts_wait(has_two_public, f, 5000));
+	g_assert_true(hosts_wait(knows_mapping, f, 5000));
+	g_assert_cmpint(nat_stun_probe_mapping(f->probe), ==, NAT_MAPPING_ENDPOINT_INDEPENDENT);
+	expect_candidates(f,
+			  (const char *const[]){"203.0.113.5:40000", "[2001:db8::5]:40000", NULL});
+}
+
+static void
+test_mapping_per_destination(Fixture *f, gconstpointer data)
+{
+	if (!f->up)
+		return;
+	f->servers[0].tell = net_ep("203.0.113.5:40000");
+	f->servers[1].tell = net_ep("203.0.113.5:40001");
+	use(f, 0, 2);
+	g_assert_true(hosts_wait(has_two_public, f, 5000));
+	g_assert_cmpint(nat_stun_probe_mapping(f->probe), ==,
+			NAT_MAPPING_ADDRESS_AND_PORT_DEPENDENT);
+}
+
+/* A lost packet costs a tenth of a second. */
+static void
+test_retransmission(Fixture *f, gconstpointer data)
+{
+	if (!f->up)
+		return;
+	f->servers[0].lose = 2;
+	use(f, 0, 1);
+	g_assert_true(hosts_wait(has_public, f, 5000));
+	g_assert_cmpuint(f->servers[0].requests, ==, 3);
+	hosts_run(500);
+	g_assert_cmpuint(f->servers[0].requests, ==, 3); /* answered: no more of it */
+}
+
+/* What was known stays while it is asked again, and goes when nobody answers any more. */
+static void
+test_lost_answer_gives_up(Fixture *f, gconstpointer data)
+{
+	guint before;
+
+	if (!f->up)
+		return;
+	use(f, 0, 1);
+	g_assert_true(hosts_wait(has_public, f, 5000));
+	f->servers[0].lose = G_MAXUINT;
+	before = f->changes;
+	nat_stun_probe_run(f->probe, TRUE);
+	hosts_run(300);
+	g_assert_cmpuint(n_public(f), ==, 1);
+	g_assert_true(hosts_wait(has_no_public, f, 15000));
+	g_assert_cmpuint(f->changes, ==, before + 1);
+	g_assert_cmpuint(f->servers[0].requests, ==, 7);
+	hosts_run(300);
+	g_assert_cmpuint(f->servers[0].requests, ==, 7);
+}
+
+static void
+test_set_servers_keeps_known(Fixture *f, gconstpointer data)
+{
+	if (!f->up)
+		return;
+	f->servers[0].tell = net_ep("203.0.113.5:40000");
+	f->servers[1].tell = net_ep("203.0.113.5:40001");
+	use(f, 0, 1);
+	g_assert_true(hosts_wait(has_public, f, 5000));
+	use(f, 0, 2);
+	g_assert_cmpuint(n_public(f), ==, 1);
+	g_assert_true(hosts_wait(has_two_public, f, 5000));
+	g_assert_cmpuint(f->servers[0].requests, ==, 1);
+	use(f, 1, 1);
+	g_assert_cmpuint(n_public(f), ==, 1);
+	expect_candidates(f, (const char *const[]){"203.0.113.5:40001", NULL});
+	use(f, 0, 0);
+	g_assert_cmpuint(n_public(f), ==, 0);
+	hosts_run(200);
+	g_assert_cmpuint(f->servers[0].requests + f->servers[1].requests, ==, 2);
+}
+
+/* One server named twice is asked once; more than a few are too many. */
+static void
+test_duplicates_and_too_many(Fixture *f, gconstpointer data)
+{
+	WgEndpoint addrs[40];
+
+	if (!f->up)
+		return;
+	for (guint i = 0; i < G_N_ELEMENTS(addrs); i++) {
+		addrs[i] = f->servers[0].addr;
+		if (i >= 4)
+			wg_endpoint_set_port(&addrs[i], (guint16)(10000 + i));
+	}
+	nat_stun_probe_set_servers(f->probe, addrs, G_N_ELEMENTS(addrs));
+	g_assert_true(hosts_wait(has_public, f, 5000));
+	g_assert_cmpuint(f->servers[0].requests, ==, 1);
+	g_assert_cmpuint(nat_mux_counter(f->hosts.a.mux, NAT_MUX_OUT), <=, 32);
+}
+
+/* A server that lies must not make us announce what no message may carry. */
+static void
+test_odd_answers(Fixture *f, gconstpointer data)
+{
+	static const char *const ODD[] = {"127.0.0.1:9", "224.0.0.1:9", "0.0.0.0:9",
+					  "[2001:db8::9]:9", "203.0.113.5:0"};
+
+	if (!f->up)
+		return;
+	for (guint i = 0; i < G_N_ELEMENTS(ODD); i++) {
+		f->servers[0].tell = net_ep(ODD[i]);
+		f->servers[0].requests = 0;
+		use(f, 0, 1);
+		g_assert_true(hosts_wait(asked_twice, f, 5000));
+		g_assert_cmpuint(n_public(f), ==, 0);
+		use(f, 0, 0);
+	}
+	f->servers[0].tell = net_ep("203.0.113.5:9");
+	f->servers[0].error = TRUE;
+	f->servers[0].requests = 0;
+	use(f, 0, 1);
+	g_assert_true(hosts_wait(asked_twice, f, 5000));
+	g_assert_cmpuint(n_public(f), ==, 0);
+	f->servers[0].error = FALSE;
+	g_assert_true(hosts_wait(has_public, f, 5000));
+}
+
+/* The route appears after the probe began (a host that starts). */
+static void
+test_route_comes_later(Fixture *f, gconstpointer data)
+{
+	if (!f->up)
+		return;
+	net_run("ip addr flush dev core-a");
+	use(f, 0, 1);
+	hosts_run(150);
+	g_assert_cmpuint(f->servers[0].requests, ==, 0);
+	net_run("ip addr add 10.9.0.1/24 dev core-a");
+	g_assert_true(hosts_wait(has_public, f, 10000));
+}
+
+static void
+test_freed_while_asking(Fixture *f, gconstpointer data)
+{
+	if (!f->up)
+		return;
+	f->servers[0].lose = 1;
+	use(f, 0, 1);
+	hosts_run(20);
+	nat_stun_probe_free(f->probe);
+	hosts_run(300);
+	f->probe = nat_stun_probe_new(f->hosts.a.mux, on_changed, f);
+	g_assert_cmpuint(f->servers[0].requests, ==, 1);
+}
+
+static void
+test_classify(void)
+{
+	const WgEndpoint local = net_ep("192.168.1.2:51820");
+	const NatStunAnswer same[] = {
+		{net_ep("198.51.100.1:3478"), net_ep("203.0.113.5:1")},
+		{net_ep("198.51.100.2:3478"), net_ep("203.0.113.5:1")},
+	};
+	const NatStunAnswer by_address[] = {
+		{net_ep("198.51.100.1:3478"), net_ep("203.0.113.5:1")},
+		{net_ep("198.51.100.1:3479"), net_ep("203.0.113.5:1")},
+		{net_ep("198.51.100.2:3478"), net_ep("203.0.113.5:2")},
+	};
+	const NatStunAnswer by_port[] = {
+		{net_ep("198.51.100.1:3478"), net_ep("203.0.113.5:1")},
+		{net_ep("198.51.100.2:3478"), net_ep("203.0.113.5:2")},
+		{net_ep("198.51.100.1:3479"), net_ep("203.0.113.5:3")},
+	};
+	const NatStunAnswer own[] = {{net_ep("198.51.100.1:3478"), local}};
+
+	g_assert_cmpint(nat_stun_classify(&local, NULL, 0), ==, NAT_MAPPING_UNKNOWN);
+	g_assert_cmpint(nat_stun_classify(&local, same, 1), ==, NAT_MAPPING_UNKNOWN);
+	g_assert_cmpint(nat_stun_classify(&local, same, 2), ==, NAT_MAPPING_ENDPOINT_INDEPENDENT);
+	g_assert_cmpint(nat_stun_classify(&local, by_address, 3), ==,
+			NAT_MAPPING_ADDRESS_DEPENDENT);
+	g_assert_cmpint(nat_stun_classify(&local, by_port, 3), ==,
+			NAT_MAPPING_ADDRESS_AND_PORT_DEPENDENT);
+	g_assert_cmpint(nat_stun_classify(&local, own, 1), ==, NAT_MAPPING_NONE);
+}
+
+#define ADD(name, func) g_test_add(name, Fixture, NULL, set_up, func, tear_down)
+
+int
+main(int argc, char **argv)
+{
+	g_test_init(&argc, &argv, NULL);
+	g_test_add_func("/stun-probe/classify", test_classify);
+	ADD("/stun-probe/no-nat", test_no_nat);
+	ADD("/stun-probe/mapping-learnt", test_mapping_learnt);
+	ADD("/stun-probe/mapping-per-destination", test_mapping_per_destination);
+	ADD("/stun-probe/retransmission", test_retransmission);
+	ADD("/stun-probe/lost-answer-gives-up", test_lost_answer_gives_up);
+	ADD("/stun-probe/set-servers-keeps-known", test_set_servers_keeps_known);
+	ADD("/stun-probe/duplicates-and-too-many", test_duplicates_and_too_many);
+	ADD("/stun-probe/odd-answers", test_odd_answers);
+	ADD("/stun-probe/route-comes-later", test_route_comes_later);
+	ADD("/stun-probe/freed-while-asking", test_freed_while_asking);
+	return g_test_run();
+}

@@ -198,6 +198,7 @@ nat_prober_set_path(NatProber *prober, const WgEndpoint *remote)
 	if (remote == NULL) {
 		g_clear_handle_id(&prober->timer, g_source_remove);
 		memset(&prober->remote, 0, sizeof prober->remote);
+		prober->rtt_ms = -1;
 		return;
 	}
 	if (wg_endpoint_equal(&prober->remote, remote))

@@ -237,27 +237,38 @@ was_offered(const NatPeer *peer, const WgEndpoint *ep)
 	return FALSE;
 }
 
+static void
+offer(NatPeer *peer, const NatCandidate *cand, GArray *usable, GArray *sources)
+{
+	WgEndpoint source;
+
+	if (!nat_mux_source_for(peer->env->mux, &cand->endpoint, &source)) {
+		peer->env->dropped("candidate_refused", peer->env->user_data);
+		return;
+	}
+	add_address(sources, &source);
+	if (was_offered(peer, &cand->endpoint))
+		return;
+	g_array_append_val(usable, *cand);
+	g_array_append_val(peer->offered, *cand);
+}
+
 /* The peer's candidates that WireGuard could reach, not yet given to the search; and the local
  * addresses it would reach them from. A rewritten host candidate may equal a srflx one. */
 static GArray *
 usable_candidates(NatPeer *peer, GArray *sources)
 {
 	GArray *usable = g_array_new(FALSE, FALSE, sizeof(NatCandidate));
+	NatCandidate configured = {.type = NAT_CAND_CONFIGURED, .endpoint = peer->configured};
+	guint16 keepalive;
 
-	for (guint i = 0; i < peer->remote.n_candidates; i++) {
-		const NatCandidate *cand = &peer->remote.candidates[i];
-		WgEndpoint source;
+	nat_originals_get(peer->env->originals, &peer->key, &configured.endpoint, &keepalive);
 
-		if (!nat_mux_source_for(peer->env->mux, &cand->endpoint, &source)) {
-			peer->env->dropped("candidate_refused", peer->env->user_data);
-			continue;
-		}
-		add_address(sources, &source);
-		if (was_offered(peer, &cand->endpoint))
-			continue;
-		g_array_append_val(usable, *cand);
-		g_array_append_val(peer->offered, *cand);
-	}
+	for (guint i = 0; i < peer->remote.n_candidates; i++)
+		offer(peer, &peer->remote.candidates[i], usable, sources);
+	/* What the user configured is one more candidate, and may be the only one that works. */
+	if (wg_endpoint_is_set(&configured.endpoint))
+		offer(peer, &configured, usable, sources);
 	return usable;
 }
 

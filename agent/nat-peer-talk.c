@@ -191,6 +191,9 @@ nat_peer_network_changed(NatPeer *peer)
 			nat_prober_hurry(peer->prober);
 		return;
 	}
+	/* Without its agent nobody joins a search; presence will bring one. */
+	if (!peer->online)
+		return;
 	peer->failure = NAT_FAILURE_SILENCE;
 	nat_peer_begin_search(peer);
 }

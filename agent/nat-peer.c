@@ -124,10 +124,10 @@ endpoint_type(const NatPeer *peer)
 	for (guint i = 0; i < peer->remote.n_candidates; i++)
 		if (wg_endpoint_equal(&peer->remote.candidates[i].endpoint, endpoint))
 			return peer->remote.candidates[i].type;
-	if (wg_endpoint_equal(&peer->selected.endpoint, endpoint))
-		return peer->selected.type;
 	if (wg_endpoint_equal(&peer->configured, endpoint))
 		return NAT_CAND_CONFIGURED;
+	if (wg_endpoint_equal(&peer->selected.endpoint, endpoint))
+		return peer->selected.type;
 	return peer->managed ? NAT_CAND_PRFLX : NAT_CAND_ROAMED;
 }
 

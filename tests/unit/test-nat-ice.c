@@ -1,0 +1,341 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * A search between two hosts: two ICE namespaces with a TUN each, two muxes on WireGuard's port,
+ * libnice at both ends. What is not in nat-ice.c itself is what it cannot be without.
+ */
+#include "agent/nat-search.h"
+#include "tests/unit/two-hosts.h"
+
+#include <string.h>
+
+typedef struct {
+	Host *host;
+	NatIceNs *ns;
+	NatTun *tun;
+	NatSearch *search;
+	const char *ufrag, *pwd;
+	gboolean controlling;
+	guint checked, selected, failed;
+	WgEndpoint local;
+	NatCandidate remote;
+	gboolean free_inside;
+} Side;
+
+typedef struct {
+	Hosts hosts;
+	gboolean up;
+	Side a, b;
+} Fixture;
+
+static void
+on_checked(const WgEndpoint *local, const WgEndpoint *remote, gpointer user_data)
+{
+	((Side *)user_data)->checked++;
+}
+
+static void
+on_selected(const WgEndpoint *local, const NatCandidate *remote, gpointer user_data)
+{
+	Side *side = user_data;
+
+	side->selected++;
+	side->local = *local;
+	side->remote = *remote;
+	if (side->free_inside)
+		g_clear_pointer(&side->search, nat_search_free);
+}
+
+static void
+on_failed(gpointer user_data)
+{
+	Side *side = user_data;
+
+	side->failed++;
+	if (side->free_inside)
+		g_clear_pointer(&side->search, nat_search_free);
+}
+
+static const NatSearchFuncs FUNCS = {
+	.checked = on_checked,
+	.selected = on_selected,
+	.failed = on_failed,
+};
+
+static void
+make_search(Side *side)
+{
+	g_autoptr(GError) error = NULL;
+
+	side->search = nat_search_new(side->ns, side->tun, side->host->mux, side->ufrag, side->pwd,
+				      &FUNCS, side, &error);
+	g_assert_no_error(error);
+}
+
+static void
+side_up(Side *side, Host *host, const char *ufrag, const char *pwd, gboolean controlling)
+{
+	WgEndpoint addrs[] = {host->addr, host->addr6};
+	g_autoptr(GError) error = NULL;
+
+	side->host = host;
+	side->ufrag = ufrag;
+	side->pwd = pwd;
+	side->controlling = controlling;
+	side->ns = nat_ice_ns_new(&error);
+	g_assert_no_error(error);
+	nat_ice_ns_set_addresses(side->ns, addrs, G_N_ELEMENTS(addrs), &error);
+	g_assert_no_error(error);
+	side->tun = nat_tun_new(side->ns);
+	make_search(side);
+}
+
+static void
+side_down(Side *side)
+{
+	nat_search_free(side->search);
+	nat_tun_free(side->tun);
+	nat_ice_ns_free(side->ns);
+}
+
+static void
+set_up(Fixture *f, gconstpointer data)
+{
+	f->up = hosts_up(&f->hosts);
+	if (!f->up)
+		return;
+	side_up(&f->a, &f->hosts.a, "ufragOfA", "passwordOfAxxxxxxxxxxxxxx", TRUE);
+	side_up(&f->b, &f->hosts.b, "ufragOfB", "passwordOfBxxxxxxxxxxxxxx", FALSE);
+}
+
+static void
+tear_down(Fixture *f, gconstpointer data)
+{
+	if (!f->up)
+		return;
+	side_down(&f->a);
+	side_down(&f->b);
+	hosts_down(&f->hosts);
+}
+
+static void
+start(Side *side, const Side *other, const WgEndpoint *own)
+{
+	nat_search_start(side->search, side->controlling, other->ufrag, other->pwd, own, 1);
+}
+
+static void
+offer(Side *side, NatCandType type, const char *endpoint)
+{
+	NatCandidate cand = {.type = type, .endpoint = net_ep(endpoint)};
+
+	nat_search_add_remote(side->search, &cand, 1);
+}
+
+static gboolean
+both_selected(gconstpointer data)
+{
+	const Fixture *f = data;
+
+	return f->a.selected > 0 && f->b.selected > 0;
+}
+
+static gboolean
+a_failed(gconstpointer data)
+{
+	return ((const Fixture *)data)->a.failed > 0;
+}
+
+static void
+expect_selected(const Side *side, const WgEndpoint *local, const WgEndpoint *remote)
+{
+	g_assert_true(wg_endpoint_equal(&side->local, local));
+	g_assert_true(wg_endpoint_equal(&side->remote.endpoint, remote));
+}
+
+/* Both ends prove WireGuard's own ports; libnice's are seen nowhere outside. */
+static void
+test_through_two_tuns(Fixture *f, gconstpointer data)
+{
+	if (!f->up)
+		return;
+	start(&f->a, &f->b, &f->hosts.a.addr);
+	start(&f->b, &f->a, &f->hosts.b.addr);
+	offer(&f->a, NAT_CAND_HOST, "10.9.0.2:51820");
+	offer(&f->b, NAT_CAND_HOST, "10.9.0.1:51820");
+	g_assert_true(hosts_wait(both_selected, f, 10000));
+	expect_selected(&f->a, &f->hosts.a.addr, &f->hosts.b.addr);
+	expect_selected(&f->b, &f->hosts.b.addr, &f->hosts.a.addr);
+	g_assert_cmpuint(f->a.checked, ==, 1);
+	g_assert_cmpuint(f->b.checked, ==, 1);
+	g_assert_cmpuint(nat_tun_strays(f->a.tun), ==, 0);
+	g_assert_cmpuint(nat_mux_counter(f->hosts.a.mux, NAT_MUX_DROP_SOURCE), ==, 0);
+	g_assert_cmpuint(nat_mux_counter(f->hosts.a.mux, NAT_MUX_DROP_STRANGER), ==, 0);
+}
+
+static void
+test_ipv6(Fixture *f, gconstpointer data)
+{
+	if (!f->up)
+		return;
+	start(&f->a, &f->b, &f->hosts.a.addr6);
+	start(&f->b, &f->a, &f->hosts.b.addr6);
+	offer(&f->a, NAT_CAND_HOST, "[fd09::2]:51820");
+	offer(&f->b, NAT_CAND_HOST, "[fd09::1]:51820");
+	g_assert_true(hosts_wait(both_selected, f, 10000));
+	expect_selected(&f->a, &f->hosts.a.addr6, &f->hosts.b.addr6);
+	expect_selected(&f->b, &f->hosts.b.addr6, &f->hosts.a.addr6);
+}
+
+static gboolean
+b_was_asked(gconstpointer data)
+{
+	const Fixture *f = data;
+
+	return nat_mux_counter(f->hosts.b.mux, NAT_MUX_IN) >= 2;
+}
+
+/* The peer's checks overtake its candidates: they are held for libnice, which learns the peer from
+ * them alone (peer-reflexive). */
+static void
+test_early_checks_are_held(Fixture *f, gconstpointer data)
+{
+	if (!f->up)
+		return;
+	start(&f->a, &f->b, &f->hosts.a.addr);
+	offer(&f->a, NAT_CAND_HOST, "10.9.0.2:51820");
+	g_assert_true(hosts_wait(b_was_asked, f, 10000));
+	g_assert_cmpuint(f->b.checked, ==, 0); /* no word before our side has started */
+	start(&f->b, &f->a, &f->hosts.b.addr);
+	g_assert_true(hosts_wait(both_selected, f, 10000));
+	expect_selected(&f->b, &f->hosts.b.addr, &f->hosts.a.addr);
+	g_assert_cmpint(f->b.remote.type, ==, NAT_CAND_PRFLX);
+}
+
+/* Candidates that come later are not kept waiting for the fate of earlier ones, though foundations
+ * are numbered anew in each batch (RFC 8445 §6.1.2.6 freezes pairs of one foundation). */
+static void
+test_late_candidate(Fixture *f, gconstpointer data)
+{
+	gint64 began;
+
+	if (!f->up)
+		return;
+	start(&f->a, &f->b, &f->hosts.a.addr);
+	offer(&f->a, NAT_CAND_HOST, "10.9.0.99:51820"); /* nobody */
+	hosts_run(300);
+	g_assert_cmpuint(f->a.selected, ==, 0);
+	start(&f->b, &f->a, &f->hosts.b.addr);
+	offer(&f->b, NAT_CAND_HOST, "10.9.0.98:51820"); /* nobody */
+	hosts_run(300);
+	began = g_get_monotonic_time();
+	offer(&f->a, NAT_CAND_HOST, "10.9.0.2:51820");
+	g_assert_true(hosts_wait(both_selected, f, 20000));
+	g_test_message("%d ms", (int)((g_get_monotonic_time() - began) / 1000));
+	g_assert_cmpint(g_get_monotonic_time() - began, <, 1000 * G_TIME_SPAN_MILLISECOND);
+	expect_selected(&f->a, &f->hosts.a.addr, &f->hosts.b.addr);
+}
+
+/* Not the last word, but a word. */
+static void
+test_unreachable(Fixture *f, gconstpointer data)
+{
+	if (!f->up)
+		return;
+	start(&f->a, &f->b, &f->hosts.a.addr);
+	offer(&f->a, NAT_CAND_SRFLX, "10.9.0.99:51820");
+	offer(&f->a, NAT_CAND_HOST, "10.9.0.99:51820");
+	g_assert_true(hosts_wait(a_failed, f, 60000));
+	g_assert_cmpuint(f->a.selected, ==, 0);
+}
+
+/* A wrong password proves nothing, whoever sends. */
+static void
+test_wrong_password(Fixture *f, gconstpointer data)
+{
+	Side stranger;
+
+	if (!f->up)
+		return;
+	stranger = f->b;
+	stranger.pwd = "passwordOfNobodyxxxxxxxxx";
+	start(&f->a, &stranger, &f->hosts.a.addr);
+	start(&f->b, &f->a, &f->hosts.b.addr);
+	offer(&f->a, NAT_CAND_HOST, "10.9.0.2:51820");
+	g_assert_true(hosts_wait(b_was_asked, f, 10000));
+	hosts_run(500);
+	g_assert_cmpuint(f->a.selected + f->b.selected, ==, 0);
+	g_assert_cmpuint(f->b.checked, ==, 0);
+}
+
+static gboolean
+a_selected_and_gone(gconstpointer data)
+{
+	const Fixture *f = data;
+
+	return f->a.search == NULL;
+}
+
+static void
+test_freed_inside(Fixture *f, gconstpointer data)
+{
+	if (!f->up)
+		return;
+	f->a.free_inside = TRUE;
+	start(&f->a, &f->b, &f->hosts.a.addr);
+	start(&f->b, &f->a, &f->hosts.b.addr);
+	offer(&f->a, NAT_CAND_HOST, "10.9.0.2:51820");
+	g_assert_true(hosts_wait(a_selected_and_gone, f, 10000));
+	hosts_run(200);
+	g_assert_cmpuint(f->a.selected, ==, 1);
+}
+
+/* Freed at any moment of its start, many times: nothing of it comes later, no port is lost. */
+static void
+test_freed_early(Fixture *f, gconstpointer data)
+{
+	if (!f->up)
+		return;
+	for (int i = 0; i < 40; i++) {
+		start(&f->a, &f->b, &f->hosts.a.addr);
+		offer(&f->a, NAT_CAND_HOST, "10.9.0.2:51820");
+		if (i % 4 != 0)
+			hosts_run(i % 4);
+		nat_search_free(f->a.search);
+		make_search(&f->a);
+	}
+	start(&f->a, &f->b, &f->hosts.a.addr);
+	start(&f->b, &f->a, &f->hosts.b.addr);
+	offer(&f->a, NAT_CAND_HOST, "10.9.0.2:51820");
+	g_assert_true(hosts_wait(both_selected, f, 10000));
+}
+
+/* An address that the namespace does not have: a word, not a silence. */
+static void
+test_no_such_address(Fixture *f, gconstpointer data)
+{
+	WgEndpoint absent = net_ep("10.9.0.77:51820");
+
+	if (!f->up)
+		return;
+	start(&f->a, &f->b, &absent);
+	offer(&f->a, NAT_CAND_HOST, "10.9.0.2:51820");
+	g_assert_true(hosts_wait(a_failed, f, 30000));
+}
+
+#define ADD(name, func) g_test_add(name, Fixture, NULL, set_up, func, tear_down)
+
+int
+main(int argc, char **argv)
+{
+	g_test_init(&argc, &argv, NULL);
+	ADD("/ice/through-two-tuns", test_through_two_tuns);
+	ADD("/ice/ipv6", test_ipv6);
+	ADD("/ice/early-checks-are-held", test_early_checks_are_held);
+	ADD("/ice/late-candidate", test_late_candidate);
+	ADD("/ice/unreachable", test_unreachable);
+	ADD("/ice/wrong-password", test_wrong_password);
+	ADD("/ice/freed-inside", test_freed_inside);
+	ADD("/ice/freed-early", test_freed_early);
+	ADD("/ice/no-such-address", test_no_such_address);
+	return g_test_run();
+}

@@ -50,6 +50,7 @@ struct NatPeer {
 	WgEndpoint selected_local;
 	NatCandidate selected;	 /* what ICE proposed last */
 	NatCandType remote_type; /* of the present endpoint */
+	gint64 search_due_us; /* see take_search_turn() */
 	gint64 began_us;	 /* the search */
 	gint64 connect_ms;	 /* negative: unknown */
 	NatFailure failure;

@@ -11,6 +11,8 @@
 #define RETRY_MIN_MS 5000
 #define RETRY_MAX_MS 60000
 #define DECIDE_MS 500
+#define SEARCH_BURST 6
+#define SEARCH_INTERVAL_US (5 * (gint64)G_USEC_PER_SEC)
 
 void
 nat_peer_end_search(NatPeer *peer)
@@ -300,6 +302,26 @@ nat_peer_own_candidates(NatPeer *peer)
 	return own;
 }
 
+/* A hostile peer renews its session as fast as it likes and names whom it likes as candidates:
+ * searches are bounded too (GCRA: a burst, then one each interval). What comes too soon is made up
+ * for later. */
+static gboolean
+take_search_turn(NatPeer *peer)
+{
+	gint64 now = g_get_monotonic_time();
+	gint64 due = MAX(peer->search_due_us, now - SEARCH_BURST * SEARCH_INTERVAL_US) +
+		     SEARCH_INTERVAL_US;
+
+	if (due <= now) {
+		peer->search_due_us = due;
+		return TRUE;
+	}
+	peer->env->dropped("search_rate", peer->env->user_data);
+	if (peer->retry == 0)
+		peer->retry = g_timeout_add(RETRY_MIN_MS, on_retry, peer);
+	return FALSE;
+}
+
 void
 nat_peer_start_checks(NatPeer *peer)
 {
@@ -307,6 +329,8 @@ nat_peer_start_checks(NatPeer *peer)
 	g_autoptr(GArray) remote = NULL;
 	guint offered_addresses;
 
+	if (!take_search_turn(peer))
+		return;
 	nat_peer_make_search(peer);
 	if (peer->search == NULL)
 		return;

@@ -37,8 +37,8 @@ struct SigConn {
 /*
  * Telling a peer that somebody left may fill that peer's queue, which ends it too, and so on
  * through a clique of slow readers. So ending a connection only queues it in hub->leaving, and
- * every public function that may have ended one calls settle() last: a loop where recursion would
- * be as deep as there are connections.
+ * every public function that may have ended one (but sig_conn_drain) calls settle() last: a loop
+ * where recursion would be as deep as there are connections.
  */
 static void settle(SigHub *hub);
 static void push_changes(SigConn *self, GArray *changes);
@@ -218,7 +218,8 @@ sig_conn_is_closing(const SigConn *conn)
 static void
 push_presence(SigConn *conn, const WgKey *keys, gsize n, gboolean online)
 {
-	if (n > 0)
+	/* The end of many at once is told by each to each: nothing is written for those. */
+	if (n > 0 && conn->state != STATE_CLOSING)
 		push(conn, text_take(online ? sig_wire_encode_presence(keys, n, NULL, 0)
 					    : sig_wire_encode_presence(NULL, 0, keys, n)));
 }
@@ -300,8 +301,9 @@ sig_conn_drain(SigConn *conn, guint within_s)
 	if (conn->state == STATE_CLOSING)
 		return TRUE;
 	append(conn, text_take(sig_wire_encode_drain(within_s)));
+	/* No settle(): the presence of those who go first would fill the queues of the others, who
+	 * are about to be drained too. */
 	start_closing(conn, SIG_CLOSE_RESTART);
-	settle(conn->hub);
 	return TRUE;
 }
 

@@ -55,7 +55,8 @@ gboolean sig_conn_is_closing(const SigConn *conn);
 
 /* Queues an error frame and closes. No effect when closing already. */
 void sig_conn_end(SigConn *conn, SigClose why, const char *text);
-/* Queues a drain frame and closes. FALSE when the WebSocket is not open yet: kill it. */
+/* Queues a drain frame and closes; for all of a server's connections in one go, so peers are not
+ * told. FALSE when the WebSocket is not open yet: kill it. */
 gboolean sig_conn_drain(SigConn *conn, guint within_s);
 
 /* For the wheel: the connection of a timer that fired, and what follows. TRUE: kill it now; the timer

@@ -371,6 +371,41 @@ test_drain(void)
 	world_close(&w);
 }
 
+#define MESH 500
+
+/* All are mutual and read at once. Each is told to come back later, none that it reads too slowly:
+ * those who go first say nothing to the others. */
+static void
+test_drain_mesh(void)
+{
+	World w = {.limits = {.burst = 100000}};
+	g_autofree Agent *agents = g_new0(Agent, MESH);
+	g_autofree WgKey *keys = g_new0(WgKey, MESH);
+	g_auto(SigFrame) frame = {0};
+
+	world_open(&w);
+	for (guint i = 0; i < MESH; i++) {
+		agent_login(&w, &agents[i]);
+		keys[i] = agents[i].key;
+	}
+	for (guint i = 0; i < MESH; i++) {
+		receive_text_take(&agents[i], sig_wire_encode_interest(keys, MESH / 2, NULL, 0));
+		receive_text_take(&agents[i],
+				  sig_wire_encode_interest(keys + MESH / 2, MESH / 2, NULL, 0));
+		for (guint j = 0; j < MESH; j++)
+			drop_output(&agents[j]);
+	}
+	for (guint i = 0; i < MESH; i++)
+		g_assert_true(sig_conn_drain(agents[i].conn, 7));
+	for (guint i = 0; i < MESH; i++) {
+		g_assert_cmpint(next_frame(&agents[i], &frame), ==, SIG_FRAME_DRAIN);
+		g_assert_cmpint(sig_conn_take_close(agents[i].conn), ==, SIG_CLOSE_RESTART);
+	}
+	for (guint i = 0; i < MESH; i++)
+		sig_conn_free(agents[i].conn);
+	world_close(&w);
+}
+
 /* ---- configuration ---- */
 
 static void
@@ -431,6 +466,7 @@ main(int argc, char **argv)
 	g_test_add_func("/sig/conn/keepalive", test_keepalive);
 	g_test_add_func("/sig/conn/login-time", test_login_time);
 	g_test_add_func("/sig/conn/drain", test_drain);
+	g_test_add_func("/sig/conn/drain-mesh", test_drain_mesh);
 	g_test_add_func("/sig/config/file", test_config);
 	return g_test_run();
 }

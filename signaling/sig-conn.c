@@ -411,7 +411,8 @@ handle_text(SigConn *conn, const guint8 *data, gsize len)
 							  : "the first frame must be the login");
 }
 
-static void
+/* FALSE when the receiver's queue is full. */
+static gboolean
 push_message(SigConn *conn, SigConn *to, const guint8 *body, gsize len)
 {
 	SigOut *out = out_new(SIG_WIRE_BINARY_HEADER + len, TRUE);
@@ -420,8 +421,7 @@ push_message(SigConn *conn, SigConn *to, const guint8 *body, gsize len)
 	memcpy(out->data + 1, sig_member_key(conn->member)->b, WG_KEY_LEN);
 	if (len > 0)
 		memcpy(out->data + SIG_WIRE_BINARY_HEADER, body, len);
-	if (push(to, out))
-		conn->hub->stats.routed++;
+	return push(to, out);
 }
 
 static void
@@ -446,8 +446,8 @@ handle_binary(SigConn *conn, const guint8 *data, gsize len)
 		hub->stats.rate_limited++;
 	else
 		to = sig_directory_route(hub->directory, conn->member, &key);
-	if (to) {
-		push_message(conn, to, body, body_len);
+	if (to && push_message(conn, to, body, body_len)) {
+		hub->stats.routed++;
 	} else {
 		hub->stats.unavailable++;
 		push(conn, text_take(sig_wire_encode_unavailable(&key, 1)));

@@ -203,6 +203,11 @@ test_slow_reader(void)
 	g_assert_cmpuint(sent, >=, 55);
 	g_assert_cmpuint(sent, <=, 65);
 	assert_ended(&b, SIG_CLOSE_OVERLOAD);
+	/* the one that did not fit is not lost in silence */
+	g_assert_cmpint(next_frame(&a, &frame), ==, SIG_FRAME_UNAVAILABLE);
+	g_assert_true(wg_key_equal(&frame.unavailable.to.keys[0], &b.key));
+	g_assert_cmpuint(w.hub->stats.routed, ==, sent - 1);
+	g_assert_cmpuint(w.hub->stats.unavailable, ==, 1);
 	g_assert_cmpint(next_frame(&a, &frame), ==, SIG_FRAME_PRESENCE);
 	g_assert_cmpuint(frame.presence.offline.n, ==, 1);
 	say(&a, &b, 1);

@@ -25,7 +25,7 @@ static const Limit limit_table[] = {
 	LIMIT("unauthenticated-per-address", unauthenticated_per_address, 64, 1, 1 << 20),
 	LIMIT("connections", connections, 16384, 1, 1 << 20),
 	LIMIT("rate", rate, 200, 0, 1 << 20),
-	LIMIT("burst", burst, 4096, 16, 1 << 24),
+	LIMIT("burst", burst, 4096, 32, 1 << 24),
 	LIMIT("ping", ping, 30, 1, 3600),
 	LIMIT("pong", pong, 15, 1, 3600),
 	LIMIT("drain", drain, 30, 1, 3600),

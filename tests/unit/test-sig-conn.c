@@ -281,6 +281,25 @@ test_rate(void)
 	world_close(&w);
 }
 
+/* What a frame costs grows with what it takes to parse it. */
+static void
+test_rate_by_length(void)
+{
+	World w = {.limits = {.rate = 10, .burst = 40}};
+	g_autofree char *filler = g_strnfill(15000, ' ');
+	Agent a;
+
+	world_open(&w);
+	agent_login(&w, &a);
+	receive_text_take(&a, g_strdup_printf("{\"t\":\"later\"%s}", filler));
+	receive_text_take(&a, g_strdup_printf("{\"t\":\"later\"%s}", filler));
+	g_assert_false(sig_conn_is_closing(a.conn));
+	receive_text_take(&a, g_strdup_printf("{\"t\":\"later\"%s}", filler));
+	assert_ended(&a, SIG_CLOSE_RATE_LIMITED);
+	sig_conn_free(a.conn);
+	world_close(&w);
+}
+
 static void
 test_interest_limit(void)
 {
@@ -467,6 +486,7 @@ main(int argc, char **argv)
 	g_test_add_func("/sig/conn/slow-reader", test_slow_reader);
 	g_test_add_func("/sig/conn/clique", test_clique);
 	g_test_add_func("/sig/conn/rate", test_rate);
+	g_test_add_func("/sig/conn/rate-by-length", test_rate_by_length);
 	g_test_add_func("/sig/conn/interest-limit", test_interest_limit);
 	g_test_add_func("/sig/conn/keepalive", test_keepalive);
 	g_test_add_func("/sig/conn/login-time", test_login_time);

@@ -111,6 +111,9 @@ on_http(struct lws *wsi, enum lws_callback_reasons reason, void *user, void *in,
 		lws_return_http_status(wsi, HTTP_STATUS_NOT_FOUND,
 				       "This is nat-signald: it speaks WebSocket only.");
 		return -1;
+	case LWS_CALLBACK_HTTP_CONFIRM_UPGRADE:
+		/* not h2c: HTTP/2 is a lot of code to offer to strangers */
+		return in && g_ascii_strcasecmp(in, "websocket") == 0 ? 0 : -1;
 	case LWS_CALLBACK_FILTER_PROTOCOL_CONNECTION:
 		return -1; /* a WebSocket without our subprotocol */
 	case LWS_CALLBACK_WSI_DESTROY:

@@ -429,6 +429,32 @@ test_subprotocol(void)
 	server_stop(&server);
 }
 
+/* libwebsockets would gladly speak HTTP/2 to anybody. */
+static void
+test_http2(void)
+{
+	static const char request[] = "GET / HTTP/1.1\r\nHost: x\r\nUpgrade: h2c\r\n"
+				      "Connection: Upgrade, HTTP2-Settings\r\n"
+				      "HTTP2-Settings: AAMAAABkAAQAAP__\r\n\r\n";
+	g_autoptr(GSocketClient) client = g_socket_client_new();
+	g_autoptr(GSocketConnection) conn = NULL;
+	Server server = {0};
+	char answer[4096] = "";
+	gsize len = 0;
+
+	server_start(&server, NULL);
+	g_socket_client_set_timeout(client, DEADLINE / G_USEC_PER_SEC);
+	conn = g_socket_client_connect_to_host(client, "127.0.0.1", server.port, NULL, NULL);
+	g_assert_nonnull(conn);
+	g_assert_true(g_output_stream_write_all(g_io_stream_get_output_stream(G_IO_STREAM(conn)),
+						request, strlen(request), NULL, NULL, NULL));
+	/* up to its end: the server closes */
+	g_assert_true(g_input_stream_read_all(g_io_stream_get_input_stream(G_IO_STREAM(conn)),
+					      answer, sizeof answer - 1, &len, NULL, NULL));
+	g_assert_false(g_str_has_prefix(answer, "HTTP/1.1 101"));
+	server_stop(&server);
+}
+
 static void
 test_mutual_interest(void)
 {
@@ -859,6 +885,7 @@ main(int argc, char **argv)
 	g_test_add_func("/sig/server/not-logged-in", test_not_logged_in);
 	g_test_add_func("/sig/server/login-timeout", test_login_timeout);
 	g_test_add_func("/sig/server/subprotocol", test_subprotocol);
+	g_test_add_func("/sig/server/http2", test_http2);
 	g_test_add_func("/sig/server/mutual-interest", test_mutual_interest);
 	g_test_add_func("/sig/server/pipelined", test_pipelined);
 	g_test_add_func("/sig/server/offline", test_offline);

@@ -280,5 +280,6 @@ nat_peer_status(NatPeer *peer, const WgPeer *wg, NatStatusPeer *out)
 	}
 	if (peer->state == NAT_PEER_CONNECTED)
 		status_path(peer, out);
+	g_free(out->why);
 	out->why = nat_why_sentence(&why);
 }

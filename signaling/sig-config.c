@@ -79,6 +79,15 @@ parse_limits(SigConfig *config, GKeyFile *file, const char *name, GError **error
 	return TRUE;
 }
 
+static gboolean
+parse_list(GKeyFile *file, const char *name, const char *key, GStrv *list, GError **error)
+{
+	*list = g_key_file_get_string_list(file, "signald", key, NULL, error);
+	if (!*list)
+		g_prefix_error(error, "%s: [signald] %s: ", name, key);
+	return *list != NULL;
+}
+
 /* What the file says for a list, unless the command line has said it. */
 static gboolean
 parse_signald(GKeyFile *file, const char *name, GStrv *listen, GStrv *stun, GStrv *names,
@@ -98,8 +107,8 @@ parse_signald(GKeyFile *file, const char *name, GStrv *listen, GStrv *stun, GStr
 				    name, keys[i]);
 			return FALSE;
 		}
-		if (!*list)
-			*list = g_key_file_get_string_list(file, "signald", keys[i], NULL, NULL);
+		if (!*list && !parse_list(file, name, keys[i], list, error))
+			return FALSE;
 	}
 	return TRUE;
 }

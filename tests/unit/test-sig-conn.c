@@ -474,6 +474,9 @@ test_config(void)
 	refused("[limits]\nqueue=many\n", "many");
 	refused("[limits]\nbogus=1\n", "bogus");
 	refused("[signald]\nname=a b\n", "a b");
+	refused("[signald]\nname=a\\qb\n", "name");
+	refused("[signald]\nlisten=\xff\n", "listen");
+	refused("[limits]\nrate=+5\n", "rate");
 	refused("junk", "f");
 }
 

@@ -96,10 +96,10 @@ write_wanted(NatPath *path, gboolean initiate, gint64 now_us)
 {
 	gboolean live = nat_path_live(path, now_us);
 	WgPeerChange change = {
-	    .public_key = path->peer,
-	    .flags = WG_CHANGE_ENDPOINT | WG_CHANGE_KEEPALIVE,
-	    .endpoint = path->wanted,
-	    .keepalive = live || initiate ? path->interval : 0,
+		.public_key = path->peer,
+		.flags = WG_CHANGE_ENDPOINT | WG_CHANGE_KEEPALIVE,
+		.endpoint = path->wanted,
+		.keepalive = live || initiate ? path->interval : 0,
 	};
 
 	if (live)
@@ -116,9 +116,9 @@ static void
 move_endpoint(NatPath *path)
 {
 	WgPeerChange change = {
-	    .public_key = path->peer,
-	    .flags = WG_CHANGE_ENDPOINT,
-	    .endpoint = path->wanted,
+		.public_key = path->peer,
+		.flags = WG_CHANGE_ENDPOINT,
+		.endpoint = path->wanted,
 	};
 
 	path->funcs.write(&change, path->user_data);
@@ -129,9 +129,9 @@ static void
 arm_keepalive(NatPath *path)
 {
 	WgPeerChange change = {
-	    .public_key = path->peer,
-	    .flags = WG_CHANGE_KEEPALIVE,
-	    .keepalive = path->interval,
+		.public_key = path->peer,
+		.flags = WG_CHANGE_KEEPALIVE,
+		.keepalive = path->interval,
 	};
 
 	if (path->keepalive != path->interval)
@@ -176,6 +176,18 @@ nat_path_adopt(NatPath *path, gint64 now_us)
 }
 
 void
+nat_path_poke(NatPath *path)
+{
+	WgPeerChange change = {
+		.public_key = path->peer,
+		.flags = WG_CHANGE_KEEPALIVE | WG_CHANGE_REARM,
+		.keepalive = path->keepalive != 0 ? path->keepalive : KEEPALIVE_S,
+	};
+
+	path->funcs.write(&change, path->user_data);
+}
+
+void
 nat_path_reset(NatPath *path)
 {
 	path->phase = NAT_PATH_IDLE;
@@ -196,10 +208,10 @@ static void
 roll_back(NatPath *path)
 {
 	WgPeerChange change = {
-	    .public_key = path->peer,
-	    .flags = WG_CHANGE_KEEPALIVE,
-	    .endpoint = path->before,
-	    .keepalive = path->before_keepalive,
+		.public_key = path->peer,
+		.flags = WG_CHANGE_KEEPALIVE,
+		.endpoint = path->before,
+		.keepalive = path->before_keepalive,
 	};
 
 	nat_path_reset(path);

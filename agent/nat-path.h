@@ -55,6 +55,9 @@ void nat_path_try(NatPath *path, const WgEndpoint *remote, gint64 now_us);
 /* Makes WireGuard's present endpoint the one to keep (adopted or confirmed, nothing is written
  * but a missing keepalive). */
 void nat_path_adopt(NatPath *path, gint64 now_us);
+/* Sends a packet on the live session (keepalive 0, then n): WireGuard answers no keepalive, so an end
+ * whose tunnel is fine must speak for the other end to have its proof. */
+void nat_path_poke(NatPath *path);
 /* Forget what was tried; the device is left as it is. */
 void nat_path_reset(NatPath *path);
 

@@ -12,8 +12,8 @@
  *
  * Timers: `release` ends the NiceAgent some time after both sides are proven; `retry` starts a new
  * search after a failure; `give_up` waits for late answers after libnice's FAILED; `decide` waits
- * for the prober's word on the present endpoint before a live tunnel is moved; `resend` spaces
- * snapshots.
+ * for the prober's word on the present endpoint before a live tunnel is moved; `poke` gives the peer
+ * the bytes that prove the path to it; `resend` spaces snapshots.
  */
 #pragma once
 
@@ -54,7 +54,8 @@ struct NatPeer {
 	gint64 began_us;	 /* the search */
 	gint64 connect_ms;	 /* negative: unknown */
 	NatFailure failure;
-	guint release, retry, give_up, decide;
+	guint release, retry, give_up, decide, poke;
+	guint pokes;
 	guint retry_ms;
 	WgEndpoint configured; /* endpoint at the first sight */
 	gboolean observed;
@@ -77,6 +78,8 @@ void nat_peer_start_checks(NatPeer *peer);
 void nat_peer_add_late_candidates(NatPeer *peer);
 /* A search of our own: because there is no live tunnel, or the one there is went silent. */
 void nat_peer_begin_search(NatPeer *peer);
+/* Until the peer reports proof too, or a few times. */
+void nat_peer_start_poking(NatPeer *peer);
 void nat_peer_plan_release(NatPeer *peer);
 void nat_peer_fail(NatPeer *peer, NatFailure failure);
 /* Without its agent there is nobody to check with. */

@@ -11,6 +11,8 @@
 #define RETRY_MIN_MS 5000
 #define RETRY_MAX_MS 60000
 #define DECIDE_MS 500
+#define POKE_MS 500
+#define POKES 6
 #define SEARCH_BURST 6
 #define SEARCH_INTERVAL_US (5 * (gint64)G_USEC_PER_SEC)
 
@@ -20,6 +22,7 @@ nat_peer_end_search(NatPeer *peer)
 	nat_peer_stop_timer(&peer->release);
 	nat_peer_stop_timer(&peer->give_up);
 	nat_peer_stop_timer(&peer->decide);
+	nat_peer_stop_timer(&peer->poke);
 	g_clear_pointer(&peer->search, nat_search_free);
 	g_array_set_size(peer->addresses, 0);
 	g_array_set_size(peer->offered, 0);
@@ -132,6 +135,29 @@ on_ice_failed(gpointer user_data)
 		peer->give_up = g_timeout_add(GIVE_UP_MS, on_give_up, peer);
 }
 
+/* Our end is proven; the other's proof is a byte of ours that comes after its own try. */
+static gboolean
+on_poke(gpointer user_data)
+{
+	NatPeer *peer = user_data;
+
+	if (peer->pokes++ < POKES && !(peer->remote.flags & NAT_MSG_PROVEN) &&
+	    nat_peer_tunnel_live(peer)) {
+		nat_path_poke(peer->path);
+		return G_SOURCE_CONTINUE;
+	}
+	peer->poke = 0;
+	return G_SOURCE_REMOVE;
+}
+
+void
+nat_peer_start_poking(NatPeer *peer)
+{
+	peer->pokes = 0;
+	if (peer->poke == 0)
+		peer->poke = g_timeout_add(POKE_MS, on_poke, peer);
+}
+
 static void
 take_selected(NatPeer *peer)
 {
@@ -142,6 +168,8 @@ take_selected(NatPeer *peer)
 	    nat_path_live(peer->path, now) && nat_path_phase(peer->path) != NAT_PATH_PROVING &&
 	    peer->failure != NAT_FAILURE_SILENCE) {
 		nat_path_adopt(peer->path, now);
+		nat_path_poke(peer->path);
+		nat_peer_start_poking(peer);
 		nat_peer_set_state(peer, NAT_PEER_CONNECTED, "the present path was confirmed");
 		return;
 	}
@@ -161,6 +189,8 @@ on_decide(gpointer user_data)
 	if (!nat_peer_tunnel_live(peer) || peer->prober == NULL ||
 	    nat_prober_rtt_ms(peer->prober) < 0)
 		take_selected(peer);
+	else
+		nat_peer_start_poking(peer);
 	return G_SOURCE_REMOVE;
 }
 

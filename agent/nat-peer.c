@@ -98,6 +98,7 @@ on_path_proven(gpointer user_data)
 	nat_peer_watch(peer);
 	nat_peer_send_soon(peer);
 	nat_peer_plan_release(peer);
+	nat_peer_start_poking(peer);
 }
 
 static void

@@ -416,7 +416,7 @@ nat_websocket_is_open(NatWebsocket *ws)
 
 /* libsoup queues without a bound, so what nobody was seen to take is bounded here. */
 static gboolean
-may_send(NatWebsocket *ws, gsize len)
+has_room(NatWebsocket *ws, gsize len)
 {
 	if (!nat_websocket_is_open(ws) || ws->unheard + len > UNHEARD_MAX)
 		return FALSE;
@@ -427,7 +427,7 @@ may_send(NatWebsocket *ws, gsize len)
 gboolean
 nat_websocket_send_text(NatWebsocket *ws, const char *text)
 {
-	if (!may_send(ws, strlen(text)))
+	if (!nat_websocket_is_open(ws))
 		return FALSE;
 	soup_websocket_connection_send_text(ws->conn, text);
 	return TRUE;
@@ -436,7 +436,7 @@ nat_websocket_send_text(NatWebsocket *ws, const char *text)
 gboolean
 nat_websocket_send_binary(NatWebsocket *ws, GBytes *data)
 {
-	if (!may_send(ws, g_bytes_get_size(data)))
+	if (!has_room(ws, g_bytes_get_size(data)))
 		return FALSE;
 	soup_websocket_connection_send_message(ws->conn, SOUP_WEBSOCKET_DATA_BINARY, data);
 	return TRUE;

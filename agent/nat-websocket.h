@@ -29,8 +29,9 @@ void nat_websocket_free(NatWebsocket *ws); /* closes at once */
 gboolean nat_websocket_is_open(NatWebsocket *ws);
 /* The network changed: ends the connection unless the other side is heard of within 4 s. */
 void nat_websocket_probe(NatWebsocket *ws);
-/* FALSE when not open, or more than 1 MiB went out since the other side was last heard of. */
+/* FALSE when not open. Text is control: little, and said once only, so it has no bound. */
 gboolean nat_websocket_send_text(NatWebsocket *ws, const char *text);
+/* FALSE also when more than 1 MiB went out since the other side was last heard of. */
 gboolean nat_websocket_send_binary(NatWebsocket *ws, GBytes *data);
 
 G_DEFINE_AUTOPTR_CLEANUP_FUNC(NatWebsocket, nat_websocket_free)

@@ -921,6 +921,29 @@ test_hostile(void)
 	liar_stop(&liar);
 }
 
+/* What is said of interest is said once: it must not be lost among messages nobody answers. */
+static void
+test_interest_behind_messages(void)
+{
+	g_autofree char *hello = hello_of(SIG_WIRE_VERSION);
+	g_autofree char *big = g_strnfill(SIG_WIRE_BODY_MAX, 'x');
+	Liar liar = {.first = hello};
+	g_autofree char *url = NULL;
+	g_autoptr(Agent) a = NULL;
+	guint sent = 0;
+
+	liar_start(&liar, SIG_WIRE_SUBPROTOCOL);
+	url = url_of(liar.port);
+	a = agent_new(url);
+	nat_signal_client_start(a->client);
+	WAIT_FOR(a->state == NAT_SIGNAL_CONNECTED && liar.texts == 1);
+	while (say(a, a, big) || say(a, a, ""))
+		g_assert_cmpuint(++sent, <, 1000);
+	nat_signal_client_add_interest(a->client, &a->public_key);
+	WAIT_FOR(liar.texts == sent + 2); /* login, messages, interest */
+	liar_stop(&liar);
+}
+
 static void
 test_escaped_refusal(void)
 {
@@ -1011,6 +1034,7 @@ main(int argc, char **argv)
 	g_test_add_func("/signal-client/other-protocol", test_other_protocol);
 	g_test_add_func("/signal-client/other-version", test_other_version);
 	g_test_add_func("/signal-client/hostile", test_hostile);
+	g_test_add_func("/signal-client/interest-behind-messages", test_interest_behind_messages);
 	g_test_add_func("/signal-client/escaped-refusal", test_escaped_refusal);
 	g_test_add_func("/signal-client/bad-arguments", test_bad_arguments);
 	return g_test_run();

@@ -125,12 +125,19 @@ set_state(NatSignalClient *client, NatSignalState state, const char *reason)
 
 /* ---- ending a connection ---- */
 
+/* The last connection's age counts before the next wait is chosen. */
 static void
-drop_connection(NatSignalClient *client)
+count_age(NatSignalClient *client)
 {
 	if (client->welcome_at)
 		nat_backoff_lasted(&client->backoff,
 				   (g_get_monotonic_time() - client->welcome_at) / 1000);
+}
+
+static void
+drop_connection(NatSignalClient *client)
+{
+	count_age(client);
 	client->welcome_at = 0;
 	client->may_send = FALSE;
 	client->drain_until = 0;
@@ -166,7 +173,6 @@ fail(NatSignalClient *client, const char *reason)
 {
 	g_autofree char *copy = g_strdup(reason);
 
-	/* The last connection's age counts before the wait is chosen. */
 	drop_connection(client);
 	wait_and_retry(client, NAT_SIGNAL_WAITING, copy,
 		       nat_backoff_next_ms(&client->backoff, randombytes_random()));
@@ -342,8 +348,14 @@ report_presence(NatSignalClient *client, const SigKeys *keys, gboolean online)
 static void
 on_drain(NatSignalClient *client, guint within_s)
 {
-	guint delay = nat_backoff_drain_ms(within_s, randombytes_random());
+	guint delay, least;
 
+	if (client->drain_until)
+		return;
+	/* One that drains whoever comes is not to be met in a loop. */
+	count_age(client);
+	least = nat_backoff_next_ms(&client->backoff, randombytes_random());
+	delay = MAX(nat_backoff_drain_ms(within_s, randombytes_random()), least);
 	client->drain_until = g_get_monotonic_time() + (gint64)delay * 1000;
 	/* Should the server linger, we go when our time has come. */
 	g_clear_handle_id(&client->retry_timer, g_source_remove);

@@ -777,6 +777,7 @@ typedef struct {
 	guint16 port;
 	guint texts;
 	const char *first; /* sent when the connection opens */
+	guint clients;
 } Liar;
 
 static void
@@ -791,6 +792,7 @@ on_liar_client(SoupServer *soup, SoupServerMessage *msg, const char *path,
 {
 	Liar *liar = user_data;
 
+	liar->clients++;
 	g_set_object(&liar->conn, conn);
 	g_signal_connect(conn, "message", G_CALLBACK(on_liar_text), liar);
 	if (liar->first)
@@ -921,6 +923,26 @@ test_hostile(void)
 	liar_stop(&liar);
 }
 
+/* One that greets, and at once says that it is about to end, is not met in a loop. */
+static void
+test_ever_draining(void)
+{
+	g_autofree char *drain = sig_wire_encode_drain(0);
+	Liar liar = {.first = drain};
+	g_autofree char *url = NULL;
+	g_autoptr(Agent) a = NULL;
+
+	liar_start(&liar, SIG_WIRE_SUBPROTOCOL);
+	url = url_of(liar.port);
+	a = agent_new(url);
+	nat_signal_client_start(a->client);
+	WAIT_FOR(liar.clients == 1);
+	run_for(1000);
+	g_assert_cmpuint(liar.clients, <=, 6); /* waits of 200 ms at least */
+	WAIT_FOR(liar.clients > 1);
+	liar_stop(&liar);
+}
+
 /* What is said of interest is said once: it must not be lost among messages nobody answers. */
 static void
 test_interest_behind_messages(void)
@@ -1034,6 +1056,7 @@ main(int argc, char **argv)
 	g_test_add_func("/signal-client/other-protocol", test_other_protocol);
 	g_test_add_func("/signal-client/other-version", test_other_version);
 	g_test_add_func("/signal-client/hostile", test_hostile);
+	g_test_add_func("/signal-client/ever-draining", test_ever_draining);
 	g_test_add_func("/signal-client/interest-behind-messages", test_interest_behind_messages);
 	g_test_add_func("/signal-client/escaped-refusal", test_escaped_refusal);
 	g_test_add_func("/signal-client/bad-arguments", test_bad_arguments);

@@ -97,6 +97,7 @@ on_verdict(NatPeer *peer, NatSessionVerdict verdict, const NatMsg *msg, gboolean
 		nat_peer_send_soon(peer);
 		return;
 	case NAT_SESSION_NEW:
+		peer->online = TRUE;
 		peer->managed = TRUE;
 		peer->remote = *msg;
 		peer->has_remote = TRUE;
@@ -106,6 +107,7 @@ on_verdict(NatPeer *peer, NatSessionVerdict verdict, const NatMsg *msg, gboolean
 		nat_peer_make_prober(peer);
 		break;
 	case NAT_SESSION_UPDATE:
+		peer->online = TRUE;
 		peer->remote = *msg;
 		break;
 	}
@@ -135,7 +137,6 @@ nat_peer_message(NatPeer *peer, const guint8 *body, gsize len)
 		peer->env->dropped("message_malformed", peer->env->user_data);
 		return;
 	}
-	peer->online = TRUE;
 	live = peer->session.remote != 0 &&
 	       (peer->state == NAT_PEER_CHECKING || peer->state == NAT_PEER_CONNECTED);
 	on_verdict(peer, nat_session_receive(&peer->session, &msg, live, &behind), &msg, behind);

@@ -281,6 +281,11 @@ offer(NatPeer *peer, const NatCandidate *cand, GArray *usable, GArray *sources)
 	add_address(sources, &source);
 	if (was_offered(peer, &cand->endpoint))
 		return;
+	/* libnice takes no more either; a peer may name ever new ones. */
+	if (peer->offered->len >= NAT_MSG_MAX_CANDIDATES) {
+		peer->env->dropped("candidate_too_many", peer->env->user_data);
+		return;
+	}
 	g_array_append_val(usable, *cand);
 	g_array_append_val(peer->offered, *cand);
 }

@@ -56,7 +56,8 @@ on_retry(gpointer user_data)
 	NatPeer *peer = user_data;
 
 	peer->retry = 0;
-	if (peer->online && !nat_peer_tunnel_live(peer))
+	if (peer->online &&
+	    (!nat_peer_tunnel_live(peer) || peer->failure == NAT_FAILURE_SILENCE))
 		nat_peer_begin_search(peer);
 	return G_SOURCE_REMOVE;
 }
@@ -87,6 +88,17 @@ nat_peer_go_waiting(NatPeer *peer)
 	nat_peer_set_state(peer, NAT_PEER_WAITING, "its agent is not at the signaling server");
 }
 
+/* Full jitter keeps two ends from restarting in step for ever. */
+static void
+plan_retry(NatPeer *peer)
+{
+	peer->retry_ms = CLAMP(peer->retry_ms * 2, RETRY_MIN_MS, RETRY_MAX_MS);
+	nat_peer_stop_timer(&peer->retry);
+	peer->retry = g_timeout_add(
+		(guint)g_random_int_range((gint)peer->retry_ms / 2, (gint)peer->retry_ms), on_retry,
+		peer);
+}
+
 void
 nat_peer_fail(NatPeer *peer, NatFailure failure)
 {
@@ -95,6 +107,9 @@ nat_peer_fail(NatPeer *peer, NatFailure failure)
 	if (nat_peer_tunnel_live(peer)) {
 		nat_peer_set_state(peer, NAT_PEER_CONNECTED,
 				   "no better path, the present one lives");
+		/* WireGuard calls it live for 180 s, but nothing comes through: look again. */
+		if (failure == NAT_FAILURE_SILENCE)
+			plan_retry(peer);
 		return;
 	}
 	restore_original(peer);
@@ -105,12 +120,7 @@ nat_peer_fail(NatPeer *peer, NatFailure failure)
 	nat_peer_set_state(peer, NAT_PEER_FAILED,
 			   failure == NAT_FAILURE_PROOF ? "no handshake on the checked path"
 							: "no check was answered");
-	/* Full jitter keeps two ends from restarting in step for ever. */
-	peer->retry_ms = CLAMP(peer->retry_ms * 2, RETRY_MIN_MS, RETRY_MAX_MS);
-	nat_peer_stop_timer(&peer->retry);
-	peer->retry = g_timeout_add(
-		(guint)g_random_int_range((gint)peer->retry_ms / 2, (gint)peer->retry_ms), on_retry,
-		peer);
+	plan_retry(peer);
 }
 
 static gboolean
@@ -119,7 +129,8 @@ on_give_up(gpointer user_data)
 	NatPeer *peer = user_data;
 
 	peer->give_up = 0;
-	if (peer->state == NAT_PEER_CHECKING && nat_path_phase(peer->path) == NAT_PATH_IDLE)
+	/* A path that went silent is still PROVEN as far as WireGuard knows. */
+	if (peer->state == NAT_PEER_CHECKING && nat_path_phase(peer->path) != NAT_PATH_PROVING)
 		nat_peer_fail(peer, peer->failure == NAT_FAILURE_SILENCE ? NAT_FAILURE_SILENCE
 									 : NAT_FAILURE_CHECKS);
 	return G_SOURCE_REMOVE;
@@ -158,6 +169,23 @@ nat_peer_start_poking(NatPeer *peer)
 		peer->poke = g_timeout_add(POKE_MS, on_poke, peer);
 }
 
+/* The path that WireGuard has is good, and the search, if there is one, has done its work. */
+static void
+keep_present(NatPeer *peer, const char *reason)
+{
+	gint64 now = g_get_monotonic_time();
+
+	if (peer->state == NAT_PEER_CHECKING && peer->began_us != 0)
+		peer->connect_ms = (now - peer->began_us) / 1000;
+	peer->failure = NAT_FAILURE_NONE;
+	peer->retry_ms = 0;
+	nat_peer_stop_timer(&peer->retry);
+	nat_path_adopt(peer->path, now);
+	nat_peer_set_state(peer, NAT_PEER_CONNECTED, reason);
+	nat_peer_send_soon(peer);
+	nat_peer_plan_release(peer);
+}
+
 static void
 take_selected(NatPeer *peer)
 {
@@ -167,10 +195,9 @@ take_selected(NatPeer *peer)
 	if (wg_endpoint_equal(nat_path_endpoint(peer->path), &peer->selected.endpoint) &&
 	    nat_path_live(peer->path, now) && nat_path_phase(peer->path) != NAT_PATH_PROVING &&
 	    peer->failure != NAT_FAILURE_SILENCE) {
-		nat_path_adopt(peer->path, now);
+		keep_present(peer, "the present path was confirmed");
 		nat_path_poke(peer->path);
 		nat_peer_start_poking(peer);
-		nat_peer_set_state(peer, NAT_PEER_CONNECTED, "the present path was confirmed");
 		return;
 	}
 	nat_path_try(peer->path, &peer->selected.endpoint, now);
@@ -187,10 +214,12 @@ on_decide(gpointer user_data)
 	if (!wg_endpoint_is_set(&peer->selected.endpoint))
 		return G_SOURCE_REMOVE;
 	if (!nat_peer_tunnel_live(peer) || peer->prober == NULL ||
-	    nat_prober_rtt_ms(peer->prober) < 0)
+	    nat_prober_rtt_ms(peer->prober) < 0) {
 		take_selected(peer);
-	else
+	} else {
+		keep_present(peer, "the present path answers");
 		nat_peer_start_poking(peer);
+	}
 	return G_SOURCE_REMOVE;
 }
 
@@ -207,7 +236,8 @@ on_ice_selected(const WgEndpoint *local, const NatCandidate *remote, gpointer us
 		     wg_endpoint_format(&remote->endpoint, text));
 	peer->selected_local = *local;
 	peer->selected = *remote;
-	if (nat_peer_tunnel_live(peer) && !fresh && peer->failure != NAT_FAILURE_SILENCE) {
+	if (nat_peer_tunnel_live(peer) && !fresh && peer->failure != NAT_FAILURE_SILENCE &&
+	    !wg_endpoint_equal(nat_path_endpoint(peer->path), &remote->endpoint)) {
 		if (peer->decide == 0)
 			peer->decide = g_timeout_add(DECIDE_MS, on_decide, peer);
 		return;
@@ -421,8 +451,10 @@ on_probe_measured(double rtt_ms, gpointer user_data)
 {
 	NatPeer *peer = user_data;
 
-	if (peer->failure == NAT_FAILURE_SILENCE && peer->search == NULL)
-		peer->failure = NAT_FAILURE_NONE;
+	if (peer->failure != NAT_FAILURE_SILENCE ||
+	    nat_path_phase(peer->path) == NAT_PATH_PROVING || !nat_peer_tunnel_live(peer))
+		return;
+	keep_present(peer, "the path answers again");
 }
 
 static void

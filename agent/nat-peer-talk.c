@@ -73,12 +73,14 @@ static void
 act_on_snapshot(NatPeer *peer)
 {
 	gboolean wants_checks = (peer->remote.flags & NAT_MSG_CHECKING) != 0;
+	/* the peer's new session ended our search for a way around silence */
+	gboolean we_want = peer->state == NAT_PEER_CHECKING && peer->failure == NAT_FAILURE_SILENCE;
 
 	if (peer->search != NULL && nat_search_started(peer->search)) {
 		nat_peer_add_late_candidates(peer);
 	} else if (wants_checks
 			   ? !nat_peer_path_is_good(peer) || !(peer->remote.flags & NAT_MSG_PROVEN)
-			   : !nat_peer_tunnel_live(peer)) {
+			   : we_want || !nat_peer_tunnel_live(peer)) {
 		nat_peer_start_checks(peer);
 	} else {
 		nat_peer_watch(peer);

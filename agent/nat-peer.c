@@ -132,6 +132,16 @@ endpoint_type(const NatPeer *peer)
 	return peer->managed ? NAT_CAND_PRFLX : NAT_CAND_ROAMED;
 }
 
+/* A session came up by itself while nothing that could say more is under way: the peer followed
+ * another of our sessions, or found the path before us. */
+static gboolean
+checks_are_moot(const NatPeer *peer)
+{
+	return peer->state == NAT_PEER_CHECKING && peer->failure != NAT_FAILURE_SILENCE &&
+	       nat_path_phase(peer->path) != NAT_PATH_PROVING &&
+	       (peer->search == NULL || !nat_search_started(peer->search));
+}
+
 void
 nat_peer_observe(NatPeer *peer, const WgPeer *wg, gint64 now_us, gint64 real_s)
 {
@@ -148,7 +158,8 @@ nat_peer_observe(NatPeer *peer, const WgPeer *wg, gint64 now_us, gint64 real_s)
 	live = nat_path_live(peer->path, now_us);
 	if (live)
 		peer->remote_type = endpoint_type(peer);
-	if (live && (peer->state == NAT_PEER_WAITING || peer->state == NAT_PEER_FAILED)) {
+	if (live && (peer->state == NAT_PEER_WAITING || peer->state == NAT_PEER_FAILED ||
+		     checks_are_moot(peer))) {
 		if (nat_path_phase(peer->path) == NAT_PATH_IDLE && peer->managed)
 			nat_path_adopt(peer->path, now_us);
 		nat_peer_set_state(peer, NAT_PEER_CONNECTED, "a handshake is live");

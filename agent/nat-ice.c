@@ -7,13 +7,12 @@
  * the memory.
  *
  * Settings follow DESIGN §2: no stun-server, aggressive nomination, consent freshness, no UPnP, no
- * ICE-TCP, explicit addresses and port (Q, Q), Ta 20 ms, credentials of our own.
+ * ICE-TCP, explicit addresses and port (Q, Q), the caller's Ta, credentials of our own.
  */
 #include "agent/nat-ice.h"
 
 #include <nice/agent.h>
 
-#define TA_MS 5
 #define MAX_CHECKS 100
 /* RFC 8445 §5.1.2.1 type preferences. */
 #define PREF_HOST 126
@@ -38,6 +37,7 @@ struct NatIce {
 	Core core;
 	/* set before the first closure, then only read (ICE thread) */
 	guint16 port;
+	guint ta_ms;
 	gboolean controlling;
 	char *local_ufrag, *local_pwd, *remote_ufrag, *remote_pwd;
 	WgEndpoint *addresses;
@@ -203,11 +203,11 @@ static NiceAgent *
 make_agent(NatIce *ice)
 {
 	NiceAgent *agent =
-	    nice_agent_new_full(nat_ice_ns_context(ice->ns), NICE_COMPATIBILITY_RFC5245,
-				NICE_AGENT_OPTION_CONSENT_FRESHNESS);
+		nice_agent_new_full(nat_ice_ns_context(ice->ns), NICE_COMPATIBILITY_RFC5245,
+				    NICE_AGENT_OPTION_CONSENT_FRESHNESS);
 
 	g_object_set(agent, "controlling-mode", ice->controlling, "upnp", FALSE, "ice-tcp", FALSE,
-		     "ice-udp", TRUE, "stun-pacing-timer", TA_MS, "max-connectivity-checks",
+		     "ice-udp", TRUE, "stun-pacing-timer", ice->ta_ms, "max-connectivity-checks",
 		     MAX_CHECKS, NULL);
 	for (gsize i = 0; i < ice->n_addresses; i++) {
 		NiceAddress addr;
@@ -329,6 +329,7 @@ nat_ice_new(NatIceNs *ns, const NatIceParams *params, const NatIceFuncs *funcs, 
 	ice->funcs = *funcs;
 	ice->user_data = user_data;
 	ice->port = params->port;
+	ice->ta_ms = params->ta_ms;
 	ice->controlling = params->controlling;
 	ice->local_ufrag = g_strdup(params->local_ufrag);
 	ice->local_pwd = g_strdup(params->local_pwd);
@@ -336,7 +337,7 @@ nat_ice_new(NatIceNs *ns, const NatIceParams *params, const NatIceFuncs *funcs, 
 	ice->remote_pwd = g_strdup(params->remote_pwd);
 	ice->n_addresses = params->n_addresses;
 	ice->addresses =
-	    g_memdup2(params->addresses, params->n_addresses * sizeof *params->addresses);
+		g_memdup2(params->addresses, params->n_addresses * sizeof *params->addresses);
 	nat_ice_ns_invoke(ns, core_start, ice_ref(ice), ice_unref);
 	return ice;
 }

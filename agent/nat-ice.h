@@ -15,6 +15,7 @@ typedef struct NatIce NatIce;
 
 typedef struct {
 	guint16 port; /* Q: every local candidate's private port */
+	guint ta_ms; /* RFC 8445 §14.2: between two checks of this search, at least 5 */
 	gboolean controlling;
 	const char *local_ufrag, *local_pwd;
 	const char *remote_ufrag, *remote_pwd;

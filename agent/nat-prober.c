@@ -4,8 +4,8 @@
 #include <sodium.h>
 #include <string.h>
 
-#define IDLE_MS 5000 /* between answered probes */
-#define FIRST_MS 200 /* the first few of a new path: a round trip soon */
+#define IDLE_MS 15000 /* between answered probes; nat_prober_hurry() when there is doubt */
+#define FIRST_MS 200  /* the first few of a new path: a round trip soon */
 #define FIRST_COUNT 3
 #define RETRY_MIN_MS 200 /* after a miss: the larger of this and twice the round trip */
 #define RETRY_MAX_MS 1000
@@ -128,8 +128,8 @@ on_response(const NatUdp *pkt, const NatStun *stun, gpointer user_data)
 }
 
 static const NatMuxFuncs MUX_FUNCS = {
-    .request = on_request,
-    .response = on_response,
+	.request = on_request,
+	.response = on_response,
 };
 
 /* "what" ‖ the receiver's key ‖ the receiver's session ‖ the sender's session: both ends derive the

@@ -5,6 +5,10 @@
 #include <string.h>
 
 #define HELD_MAX 8
+/* Ta: RFC 8445 §14.2's least for one search, so that a single peer connects at once; many searches
+ * share it, up to libnice's usual value. */
+#define TA_MIN_MS 5
+#define TA_MAX_MS 20
 
 typedef struct {
 	WgEndpoint src, dst;
@@ -15,6 +19,7 @@ typedef struct {
 struct NatSearch {
 	NatIceNs *ns;
 	NatMux *mux;
+	NatTun *tun;
 	NatTunPort *port;
 	NatMuxClient *client;
 	NatIce *ice;
@@ -142,6 +147,7 @@ nat_search_new(NatIceNs *ns, NatTun *tun, NatMux *mux, const char *ufrag, const 
 		return NULL;
 	}
 	search->ns = ns;
+	search->tun = tun;
 	search->mux = mux;
 	search->ufrag = g_strdup(ufrag);
 	search->pwd = g_strdup(pwd);
@@ -172,6 +178,7 @@ nat_search_start(NatSearch *search, gboolean controlling, const char *remote_ufr
 {
 	NatIceParams params = {
 		.port = nat_tun_port_number(search->port),
+		.ta_ms = MIN(TA_MIN_MS * (nat_tun_busy(search->tun) + 1), TA_MAX_MS),
 		.controlling = controlling,
 		.local_ufrag = search->ufrag,
 		.local_pwd = search->pwd,
@@ -182,6 +189,7 @@ nat_search_start(NatSearch *search, gboolean controlling, const char *remote_ufr
 	};
 
 	g_return_if_fail(search->ice == NULL);
+	nat_tun_port_set_busy(search->port);
 	search->ice = nat_ice_new(search->ns, &params, &ICE_FUNCS, search);
 }
 

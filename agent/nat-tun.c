@@ -14,6 +14,7 @@
 struct NatTunPort {
 	NatTun *tun;
 	guint16 number;
+	gboolean busy;
 	NatTunFunc func;
 	gpointer user_data;
 };
@@ -23,6 +24,7 @@ struct NatTun {
 	guint source;
 	GHashTable *ports; /* Q → NatTunPort, not owned */
 	guint16 next;
+	guint busy;
 	guint64 strays;
 };
 
@@ -33,8 +35,8 @@ dispatch(NatTun *tun, const guint8 *pkt, gsize len)
 	NatTunPort *port = NULL;
 
 	if (nat_packet_parse_ip(pkt, len, &udp))
-		port =
-		    g_hash_table_lookup(tun->ports, GUINT_TO_POINTER(wg_endpoint_port(&udp.src)));
+		port = g_hash_table_lookup(tun->ports,
+					   GUINT_TO_POINTER(wg_endpoint_port(&udp.src)));
 	if (port == NULL) {
 		tun->strays++;
 		return;
@@ -113,6 +115,8 @@ nat_tun_port_free(NatTunPort *port)
 	if (port == NULL)
 		return;
 	g_hash_table_remove(port->tun->ports, GUINT_TO_POINTER(port->number));
+	if (port->busy)
+		port->tun->busy--;
 	g_free(port);
 }
 
@@ -120,6 +124,20 @@ guint16
 nat_tun_port_number(const NatTunPort *port)
 {
 	return port->number;
+}
+
+void
+nat_tun_port_set_busy(NatTunPort *port)
+{
+	if (!port->busy)
+		port->tun->busy++;
+	port->busy = TRUE;
+}
+
+guint
+nat_tun_busy(const NatTun *tun)
+{
+	return tun->busy;
 }
 
 void

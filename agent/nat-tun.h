@@ -20,6 +20,10 @@ void nat_tun_free(NatTun *tun); /* every port must have been freed */
 NatTunPort *nat_tun_port_new(NatTun *tun, NatTunFunc func, gpointer user_data);
 void nat_tun_port_free(NatTunPort *port);
 guint16 nat_tun_port_number(const NatTunPort *port); /* Q */
+/* A NiceAgent runs on the port from now on. */
+void nat_tun_port_set_busy(NatTunPort *port);
+/* How many run: RFC 8445 §14 paces all of an agent's checks together. */
+guint nat_tun_busy(const NatTun *tun);
 /* Delivers payload into the namespace as src → dst's address, port Q. */
 void nat_tun_port_deliver(NatTunPort *port, const WgEndpoint *src, const WgEndpoint *dst,
 			  const guint8 *payload, gsize len);

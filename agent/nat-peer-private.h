@@ -13,7 +13,8 @@
  * Timers: `release` ends the NiceAgent some time after both sides are proven; `retry` starts a new
  * search after a failure; `give_up` waits for late answers after libnice's FAILED; `decide` waits
  * for the prober's word on the present endpoint before a live tunnel is moved; `poke` gives the peer
- * the bytes that prove the path to it; `resend` spaces snapshots.
+ * the bytes that prove the path to it; `resend` spaces snapshots; `unheard` repeats the one that no
+ * echo of the peer has answered.
  */
 #pragma once
 
@@ -40,6 +41,8 @@ struct NatPeer {
 	NatMsg remote; /* the last snapshot of the session we follow */
 	gint64 sent_us;
 	guint resend;
+	guint unheard; /* timer: the peer has not shown that it follows our session */
+	guint unheard_ms;
 
 	/* search and path */
 	NatSearch *search;

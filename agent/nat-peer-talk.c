@@ -4,6 +4,9 @@
 #include <sodium.h>
 
 #define RESEND_MS 100
+/* The signaling server delivers at most once: what no echo answered is said again. */
+#define UNHEARD_MIN_MS 1000
+#define UNHEARD_MAX_MS 30000
 
 static void
 fill_snapshot(NatPeer *peer, NatMsg *msg)
@@ -24,6 +27,28 @@ fill_snapshot(NatPeer *peer, NatMsg *msg)
 		msg->flags |= NAT_MSG_CHECKING;
 }
 
+static gboolean
+on_unheard(gpointer user_data)
+{
+	NatPeer *peer = user_data;
+
+	peer->unheard = 0;
+	nat_peer_send_snapshot(peer);
+	return G_SOURCE_REMOVE;
+}
+
+static void
+await_echo(NatPeer *peer)
+{
+	nat_peer_stop_timer(&peer->unheard);
+	if (!peer->online || (peer->has_remote && peer->remote.echo == peer->session.local)) {
+		peer->unheard_ms = 0;
+		return;
+	}
+	peer->unheard_ms = CLAMP(peer->unheard_ms * 2, UNHEARD_MIN_MS, UNHEARD_MAX_MS);
+	peer->unheard = g_timeout_add(peer->unheard_ms, on_unheard, peer);
+}
+
 void
 nat_peer_send_snapshot(NatPeer *peer)
 {
@@ -42,6 +67,7 @@ nat_peer_send_snapshot(NatPeer *peer)
 	if (peer->env->send(&peer->key, body, peer->env->user_data))
 		peer->sent_us = g_get_monotonic_time();
 	sodium_memzero(&msg, sizeof msg);
+	await_echo(peer);
 }
 
 static gboolean
@@ -113,6 +139,7 @@ on_verdict(NatPeer *peer, NatSessionVerdict verdict, const NatMsg *msg, gboolean
 		peer->remote = *msg;
 		break;
 	}
+	await_echo(peer);
 	/* A session newly followed is told so: our echo is what lets the peer follow ours. */
 	if (behind || verdict == NAT_SESSION_NEW)
 		nat_peer_send_soon(peer);
@@ -157,6 +184,8 @@ void
 nat_peer_presence(NatPeer *peer, gboolean online)
 {
 	peer->online = online;
+	peer->unheard_ms = 0;
+	await_echo(peer);
 	if (online) {
 		peer->retry_ms = 0;
 		/* A fresh announcement may just be on its way to it. */

@@ -6,6 +6,7 @@
 
 #include "agent/nat-log.h"
 
+#define DOUBT_US (3 * (gint64)G_USEC_PER_SEC)
 #define UFRAG_BYTES 12
 #define PWD_BYTES 24
 
@@ -170,8 +171,13 @@ nat_peer_observe(NatPeer *peer, const WgPeer *wg, gint64 now_us, gint64 real_s)
 		if (peer->managed && peer->online && nat_path_phase(peer->path) == NAT_PATH_IDLE)
 			nat_peer_begin_search(peer);
 	}
-	if (live && peer->prober != NULL && peer->state == NAT_PEER_CONNECTED)
+	if (live && peer->prober != NULL && peer->state == NAT_PEER_CONNECTED) {
 		nat_peer_watch(peer);
+		/* Bytes go out and none come in: is the path still there? */
+		if (nat_path_tx_us(peer->path) == now_us &&
+		    now_us - nat_path_rx_us(peer->path) > DOUBT_US)
+			nat_prober_hurry(peer->prober);
+	}
 }
 
 /* ---- life ---- */
@@ -207,6 +213,7 @@ nat_peer_free(NatPeer *peer)
 	nat_peer_end_search(peer);
 	nat_peer_stop_timer(&peer->retry);
 	nat_peer_stop_timer(&peer->resend);
+	nat_peer_stop_timer(&peer->unheard);
 	nat_prober_free(peer->prober);
 	nat_path_free(peer->path);
 	nat_seal_free(peer->seal);

@@ -1,0 +1,81 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * What fails between two agents, and what becomes of it. Slow: ICE and the back-off have times of
+ * their own.
+ */
+#include "tests/unit/two-peers.h"
+
+#define AGENTS(name, func)                                                                         \
+	g_test_add("/peer-failure/" name, Agents, NULL, agents_set_up, func, agents_tear_down)
+
+static gboolean
+a_not_failed(gconstpointer data)
+{
+	return !a_failed(data);
+}
+
+/* No candidate answers: FAILED, then a search again, and success once the network is there. */
+static void
+test_checks_fail_and_begin_again(Agents *f, gconstpointer data)
+{
+	if (!f->up)
+		return;
+	agents_cut(f, TRUE);
+	agents_meet(f);
+	g_assert_true(hosts_wait(a_failed, f, 60000));
+	g_assert_cmpuint(f->a.writes, ==, 0);
+	g_assert_true(hosts_wait(a_not_failed, f, 20000));
+	agents_cut(f, FALSE);
+	g_assert_true(hosts_wait(both_connected, f, 60000));
+	expect_direct(f);
+}
+
+/* The peer's agent leaves while we are failed: there is nobody to search with. */
+static void
+test_presence_off(Agents *f, gconstpointer data)
+{
+	if (!f->up)
+		return;
+	agents_cut(f, TRUE);
+	agents_meet(f);
+	g_assert_true(hosts_wait(a_failed, f, 60000));
+	agent_stop(&f->b);
+	nat_peer_presence(f->a.peer, FALSE);
+	g_assert_true(a_waiting(f));
+	hosts_run(7000); /* longer than the first retry */
+	g_assert_true(a_waiting(f));
+}
+
+/* STUN passes and WireGuard does not: what the user had comes back, and a later try succeeds. */
+static void
+test_proof_fails(Agents *f, gconstpointer data)
+{
+	WgEndpoint original = net_ep("198.51.100.7:51820");
+
+	if (!f->up)
+		return;
+	f->a.wg->endpoint = original;
+	f->a.wg->keepalive = 17;
+	f->handshakes = FALSE;
+	hosts_run(20);
+	agents_meet(f);
+	g_assert_true(hosts_wait(a_failed, f, 60000));
+	g_assert_cmpuint(f->a.writes, >, 0);
+	g_assert_true(wg_endpoint_equal(&f->a.wg->endpoint, &original));
+	g_assert_cmpuint(f->a.wg->keepalive, ==, 17);
+	f->handshakes = TRUE;
+	g_assert_true(hosts_wait(both_connected, f, 90000));
+	g_assert_true(wg_endpoint_equal(&f->a.wg->endpoint, &f->hosts.b.addr));
+	g_assert_cmpuint(f->a.wg->keepalive, ==, 17);
+}
+
+int
+main(int argc, char **argv)
+{
+	g_test_init(&argc, &argv, NULL);
+	g_log_set_writer_func(agents_log, NULL, NULL);
+	AGENTS("checks-fail-and-begin-again", test_checks_fail_and_begin_again);
+	AGENTS("presence-off", test_presence_off);
+	AGENTS("proof-fails", test_proof_fails);
+	return g_test_run();
+}

@@ -1,0 +1,92 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * The watch over a proven path, once its search has ended. Slow: the release, the prober and ICE
+ * have times of their own.
+ */
+#include "tests/unit/two-peers.h"
+
+#define AGENTS(name, func)                                                                         \
+	g_test_add("/peer-silence/" name, Agents, NULL, agents_set_up, func, agents_tear_down)
+
+static void
+test_proven_releases_the_search(Agents *f, gconstpointer data)
+{
+	if (!f->up)
+		return;
+	connect_both(f);
+	g_assert_false(both_released(f));
+	g_assert_true(hosts_wait(both_released, f, 20000));
+	hosts_run(500);
+	g_assert_true(both_measured(f));
+	expect_direct(f);
+}
+
+static gboolean
+a_connected(gconstpointer data)
+{
+	return agent_is(&((const Agents *)data)->a, NAT_PEER_CONNECTED);
+}
+
+static gboolean
+a_released(gconstpointer data)
+{
+	return nat_peer_addresses(((const Agents *)data)->a.peer)->len == 0;
+}
+
+/* A path that dies and comes back, longer than a search lasts. */
+static void
+test_silence_and_back(Agents *f, gconstpointer data)
+{
+	if (!f->up)
+		return;
+	connect_both(f);
+	g_assert_true(hosts_wait(both_released, f, 20000));
+	agents_cut(f, TRUE);
+	g_assert_true(hosts_wait(a_checking, f, 20000));
+	/* the search ends, a second one begins */
+	g_assert_true(hosts_wait(a_connected, f, 30000));
+	g_assert_true(hosts_wait(a_checking, f, 20000));
+	agents_cut(f, FALSE);
+	g_assert_true(hosts_wait(both_measured, f, 60000));
+	g_assert_true(hosts_wait(a_released, f, 70000));
+	g_assert_true(both_measured(f));
+	expect_direct(f);
+	g_assert_cmpuint(f->a.replaces + f->b.replaces, ==, 0); /* the session lived */
+}
+
+/* The peer moves to another address without its WireGuard telling us (a new uplink, idle). */
+static void
+test_silence_finds_another_path(Agents *f, gconstpointer data)
+{
+	gint64 began;
+
+	if (!f->up)
+		return;
+	agent_offer(&f->a, "[fd09::1]:51820");
+	agent_offer(&f->b, "[fd09::2]:51820");
+	connect_both(f);
+	g_assert_true(hosts_wait(both_released, f, 20000));
+	began = g_get_monotonic_time();
+	host_enter(&f->hosts.b);
+	net_run("nft add table inet cut");
+	net_run("nft add chain inet cut in { type filter hook input priority 0; }");
+	net_run("nft add rule inet cut in %s daddr %s drop",
+		wg_endpoint_family(&f->a.wg->endpoint) == AF_INET ? "ip" : "ip6",
+		wg_endpoint_family(&f->a.wg->endpoint) == AF_INET ? "10.9.0.2" : "fd09::2");
+	host_enter(&f->hosts.a);
+	g_assert_true(hosts_wait(a_checking, f, 20000));
+	g_assert_true(hosts_wait(both_measured, f, 30000));
+	g_test_message("another path after %d ms", (int)((g_get_monotonic_time() - began) / 1000));
+	g_assert_cmpuint(f->a.replaces + f->b.replaces, ==, 0);
+}
+
+int
+main(int argc, char **argv)
+{
+	g_test_init(&argc, &argv, NULL);
+	g_log_set_writer_func(agents_log, NULL, NULL);
+	AGENTS("proven-releases-the-search", test_proven_releases_the_search);
+	AGENTS("dies-and-returns", test_silence_and_back);
+	AGENTS("finds-another-path", test_silence_finds_another_path);
+	return g_test_run();
+}

@@ -1,0 +1,564 @@
+/* SPDX-License-Identifier: MIT */
+#include "tests/unit/two-peers.h"
+
+#include "agent/nat-msg.h"
+
+#include <stdio.h>
+
+#define AGENTS(name, func)                                                                         \
+	g_test_add("/peer/" name, Agents, NULL, agents_set_up, func, agents_tear_down)
+
+/* ---- meeting ---- */
+
+static void
+test_first_contact(Agents *f, gconstpointer data)
+{
+	g_autoptr(NatStatus) status = NULL;
+	NatStatusPeer *row;
+
+	if (!f->up)
+		return;
+	g_assert_cmpint(nat_peer_state(f->a.peer), ==, NAT_PEER_WAITING);
+	connect_both(f);
+	expect_direct(f);
+	g_assert_cmpuint(f->a.replaces + f->b.replaces, ==, 0);
+	g_assert_cmpuint(f->a.writes, <=, 4);
+	g_assert_cmpuint(f->b.writes, <=, 4);
+	g_assert_cmpuint(f->a.sent, <=, 8);
+	g_assert_cmpuint(f->b.sent, <=, 8);
+	g_assert_cmpuint(g_hash_table_size(f->a.dropped), ==, 0);
+	g_assert_cmpuint(g_hash_table_size(f->b.dropped), ==, 0);
+	status = nat_status_new();
+	row = nat_status_add_peer(nat_status_add_interface(status, "wg0"), &f->b.public_key);
+	nat_peer_status(f->a.peer, f->a.wg, row);
+	g_assert_true(row->managed && row->has_path && !row->relay);
+	g_assert_cmpint(row->remote.type, ==, NAT_CAND_HOST);
+	g_assert_true(wg_endpoint_equal(&row->local.endpoint, &f->hosts.a.addr));
+	g_assert_cmpint(row->connect_ms, >=, 0);
+	g_assert_nonnull(row->why);
+}
+
+/* One agent starts long after the other. */
+static void
+test_one_comes_later(Agents *f, gconstpointer data)
+{
+	if (!f->up)
+		return;
+	agent_stop(&f->b);
+	f->down = FALSE;
+	nat_peer_signal_connected(f->a.peer);
+	hosts_run(300);
+	g_assert_cmpint(nat_peer_state(f->a.peer), ==, NAT_PEER_WAITING);
+	g_assert_cmpuint(f->a.writes, ==, 0);
+	agent_start(&f->b);
+	agent_observe(&f->b);
+	nat_peer_signal_connected(f->b.peer);
+	nat_peer_presence(f->a.peer, TRUE);
+	nat_peer_presence(f->b.peer, TRUE);
+	g_assert_true(hosts_wait(both_connected, f, CONNECT_MS));
+	expect_direct(f);
+}
+
+/* The server is at-most-once: all the first announcements may be lost with it. */
+static void
+test_lost_announcements(Agents *f, gconstpointer data)
+{
+	if (!f->up)
+		return;
+	f->lose = 4;
+	agents_meet(f);
+	g_assert_true(hosts_wait(both_connected, f, CONNECT_MS));
+	g_assert_cmpuint(f->lose, ==, 0);
+	expect_direct(f);
+}
+
+static void
+test_duplicated_and_reordered(Agents *f, gconstpointer data)
+{
+	if (!f->up)
+		return;
+	f->duplicate = f->reverse = TRUE;
+	agents_meet(f);
+	g_assert_true(hosts_wait(both_connected, f, CONNECT_MS));
+	expect_direct(f);
+	g_assert_cmpuint(agent_dropped(&f->a, "message_replayed"), >, 0);
+	g_assert_cmpuint(f->a.replaces + f->b.replaces, ==, 0);
+}
+
+/* A host that starts: its addresses come after its agent. */
+static void
+test_late_candidates(Agents *f, gconstpointer data)
+{
+	if (!f->up)
+		return;
+	g_array_set_size(f->a.candidates, 0);
+	g_array_set_size(f->b.candidates, 0);
+	agents_meet(f);
+	hosts_run(500);
+	g_assert_false(both_connected(f));
+	agent_offer(&f->a, "10.9.0.1:51820");
+	agent_offer(&f->b, "10.9.0.2:51820");
+	nat_peer_candidates_changed(f->a.peer);
+	nat_peer_candidates_changed(f->b.peer);
+	g_assert_true(hosts_wait(both_connected, f, CONNECT_MS));
+	expect_direct(f);
+}
+
+/* ---- what is not ours ---- */
+
+static void
+test_unmanaged_is_left_alone(Agents *f, gconstpointer data)
+{
+	if (!f->up)
+		return;
+	agent_stop(&f->b);
+	f->a.wg->endpoint = net_ep("10.9.0.2:51820");
+	f->a.wg->keepalive = 15;
+	f->down = FALSE;
+	nat_peer_signal_connected(f->a.peer);
+	hosts_run(300);
+	g_assert_cmpint(nat_peer_state(f->a.peer), ==, NAT_PEER_CONNECTED);
+	/* the phone roams, its session dies, the network changes, signaling comes and goes */
+	f->a.wg->endpoint = net_ep("198.51.100.7:9");
+	hosts_run(50);
+	nat_peer_network_changed(f->a.peer);
+	nat_peer_candidates_changed(f->a.peer);
+	nat_peer_presence(f->a.peer, FALSE);
+	f->a.wg->last_handshake_s = 0;
+	f->a.wg->endpoint = (WgEndpoint){0};
+	hosts_run(50);
+	g_assert_cmpint(nat_peer_state(f->a.peer), ==, NAT_PEER_WAITING);
+	nat_peer_presence(f->a.peer, TRUE); /* at the server, but says nothing */
+	hosts_run(1500);
+	g_assert_cmpint(nat_peer_state(f->a.peer), ==, NAT_PEER_WAITING);
+	g_assert_cmpuint(f->a.writes, ==, 0);
+	g_assert_cmpuint(nat_mux_counter(f->hosts.a.mux, NAT_MUX_OUT), ==, 0);
+}
+
+/* A tunnel that works already is adopted by both agents as it is. */
+static void
+test_live_tunnel_is_adopted(Agents *f, gconstpointer data)
+{
+	if (!f->up)
+		return;
+	f->a.wg->endpoint = net_ep("10.9.0.2:51820");
+	f->b.wg->endpoint = net_ep("10.9.0.1:51820");
+	agents_handshake(f);
+	hosts_run(50);
+	connect_both(f);
+	hosts_run(1000);
+	g_assert_cmpuint(f->a.writes + f->b.writes, ==, 0);
+	g_assert_true(both_released(f));
+}
+
+/* ---- restarts ---- */
+
+static void
+test_restart_keeps_the_endpoint(Agents *f, gconstpointer data)
+{
+	guint writes;
+
+	if (!f->up)
+		return;
+	connect_both(f);
+	hosts_run(300);
+	writes = f->a.endpoint_writes + f->b.endpoint_writes;
+	for (int i = 0; i < 3; i++) {
+		agent_restart(i == 1 ? &f->a : &f->b);
+		g_assert_true(hosts_wait(both_measured, f, CONNECT_MS));
+	}
+	hosts_run(1500);
+	g_assert_true(both_measured(f));
+	g_assert_cmpuint(f->a.endpoint_writes + f->b.endpoint_writes, ==, writes);
+	expect_direct(f);
+}
+
+static void
+test_both_restart_at_once(Agents *f, gconstpointer data)
+{
+	guint writes;
+
+	if (!f->up)
+		return;
+	connect_both(f);
+	writes = f->a.endpoint_writes + f->b.endpoint_writes;
+	agent_stop(&f->a);
+	agent_stop(&f->b);
+	agent_start(&f->a);
+	agent_start(&f->b);
+	agents_tick(f);
+	connect_both(f);
+	hosts_run(1000);
+	g_assert_true(both_connected(f));
+	g_assert_cmpuint(f->a.endpoint_writes + f->b.endpoint_writes, ==, writes);
+}
+
+/* Both agents settle: no message follows another for ever. */
+static void
+test_no_chatter_at_rest(Agents *f, gconstpointer data)
+{
+	guint sent;
+
+	if (!f->up)
+		return;
+	connect_both(f);
+	agent_restart(&f->b);
+	g_assert_true(hosts_wait(both_measured, f, CONNECT_MS));
+	hosts_run(1000);
+	sent = f->a.sent + f->b.sent;
+	hosts_run(2000);
+	g_assert_cmpuint(f->a.sent + f->b.sent, ==, sent);
+}
+
+/* ---- a hostile server ---- */
+
+static void
+replay_all(Agent *from)
+{
+	guint n = from->recording->len;
+
+	for (guint i = 0; i < n; i++)
+		agent_deliver(from->other, g_ptr_array_index(from->recording, i));
+}
+
+static void
+test_replays_change_nothing(Agents *f, gconstpointer data)
+{
+	guint writes, sent, dropped;
+
+	if (!f->up)
+		return;
+	connect_both(f);
+	agent_restart(&f->b);
+	g_assert_true(hosts_wait(both_measured, f, CONNECT_MS));
+	hosts_run(500);
+	writes = f->a.endpoint_writes + f->b.endpoint_writes;
+	sent = f->a.sent + f->b.sent;
+	dropped = agent_dropped(&f->a, "message_replayed");
+	for (int i = 0; i < 5; i++) {
+		replay_all(&f->b);
+		replay_all(&f->a);
+		hosts_run(250);
+	}
+	g_assert_true(both_measured(f));
+	g_assert_cmpuint(f->a.endpoint_writes + f->b.endpoint_writes, ==, writes);
+	g_assert_cmpuint(agent_dropped(&f->a, "message_replayed"), >, dropped);
+	/* at most a bounded answer to each burst, and one to that */
+	g_assert_cmpuint(f->a.sent + f->b.sent - sent, <=, 40);
+	expect_direct(f);
+}
+
+/* A new process knows no session: what it is told may be years old. */
+static void
+test_replay_to_a_fresh_agent(Agents *f, gconstpointer data)
+{
+	guint old;
+
+	if (!f->up)
+		return;
+	connect_both(f);
+	agents_meet(f);
+	hosts_run(300);
+	old = f->b.recording->len;
+	agent_stop(&f->a);
+	agent_stop(&f->b);
+	f->a.wg->last_handshake_s = f->b.wg->last_handshake_s = 0;
+	f->handshakes = FALSE;
+	agent_start(&f->a);
+	agents_tick(f);
+	f->a.writes = 0;
+	for (guint i = 0; i < old; i++)
+		agent_deliver(&f->a, g_ptr_array_index(f->b.recording, i));
+	hosts_run(1000);
+	g_assert_cmpuint(f->a.writes, ==, 0);
+	f->handshakes = TRUE;
+	agent_start(&f->b);
+	agents_tick(f);
+	agents_meet(f);
+	for (guint i = 0; i < old; i++)
+		agent_deliver(&f->a, g_ptr_array_index(f->b.recording, i));
+	g_assert_true(hosts_wait(both_connected, f, CONNECT_MS));
+	expect_direct(f);
+}
+
+static void
+test_replay_does_not_raise_the_dead(Agents *f, gconstpointer data)
+{
+	if (!f->up)
+		return;
+	connect_both(f);
+	agent_stop(&f->b);
+	nat_peer_presence(f->a.peer, FALSE);
+	f->a.wg->last_handshake_s = 0;
+	f->handshakes = FALSE;
+	hosts_run(50);
+	f->a.writes = 0;
+	replay_all(&f->b);
+	hosts_run(200);
+	g_assert_true(a_waiting(f));
+	{
+		g_autoptr(NatStatus) status = nat_status_new();
+		NatStatusPeer *row = nat_status_add_peer(nat_status_add_interface(status, "wg0"),
+							 &f->b.public_key);
+
+		nat_peer_status(f->a.peer, f->a.wg, row);
+		g_assert_nonnull(strstr(row->why, "not at the signaling server"));
+	}
+}
+
+static void
+test_forgeries(Agents *f, gconstpointer data)
+{
+	g_autoptr(GError) error = NULL;
+	g_autoptr(NatSeal) stranger = NULL;
+	g_autoptr(GBytes) sealed = NULL, plain = g_bytes_new("\x01hello", 6), none = NULL;
+	GBytes *genuine;
+	guint writes;
+	WgKey priv;
+
+	if (!f->up)
+		return;
+	connect_both(f);
+	hosts_run(300);
+	writes = f->a.endpoint_writes;
+	g_hash_table_remove_all(f->a.dropped);
+	genuine = g_ptr_array_index(f->b.recording, f->b.recording->len - 1);
+	for (guint i = 0; i < g_bytes_get_size(genuine); i++) {
+		g_autofree guint8 *bytes =
+			g_memdup2(g_bytes_get_data(genuine, NULL), g_bytes_get_size(genuine));
+
+		bytes[i] ^= 1;
+		nat_peer_message(f->a.peer, bytes, g_bytes_get_size(genuine));
+		nat_peer_message(f->a.peer, bytes, i);
+	}
+	g_assert_cmpuint(agent_dropped(&f->a, "message_seal"), ==, 2 * g_bytes_get_size(genuine));
+	/* our own words come back */
+	replay_all(&f->a);
+	agent_hear(&f->a, g_ptr_array_index(f->a.recording, 0));
+	/* another key of the network */
+	wg_key_generate_private(&priv);
+	stranger = nat_seal_new(&priv, &f->a.public_key, &error);
+	g_assert_no_error(error);
+	sealed = nat_seal_wrap(stranger, plain);
+	agent_hear(&f->a, sealed);
+	g_assert_cmpuint(agent_dropped(&f->a, "message_seal"), ==,
+			 2 * g_bytes_get_size(genuine) + 2);
+	/* the peer itself, talking nonsense */
+	g_clear_pointer(&stranger, nat_seal_free);
+	stranger = nat_seal_new(&f->b.private_key, &f->a.public_key, &error);
+	g_assert_no_error(error);
+	none = nat_seal_wrap(stranger, plain);
+	agent_hear(&f->a, none);
+	g_assert_cmpuint(agent_dropped(&f->a, "message_malformed"), ==, 1);
+	hosts_run(200);
+	g_assert_true(both_connected(f));
+	g_assert_cmpuint(f->a.endpoint_writes, ==, writes);
+}
+
+/* ---- a hostile peer ---- */
+
+/* Says what no agent of ours would say. */
+typedef struct {
+	NatSeal *seal;
+	NatMsg msg;
+} Liar;
+
+static void
+liar_init(Liar *liar, const Agents *f)
+{
+	g_autoptr(GError) error = NULL;
+
+	*liar = (Liar){0};
+	liar->seal = nat_seal_new(&f->b.private_key, &f->a.public_key, &error);
+	g_assert_no_error(error);
+	liar->msg.sid = 1000;
+	liar->msg.flags = NAT_MSG_CHECKING;
+	g_strlcpy(liar->msg.ufrag, "ufragOfALiar", sizeof liar->msg.ufrag);
+	g_strlcpy(liar->msg.pwd, "passwordOfALiarxxxxxxxxxxx", sizeof liar->msg.pwd);
+}
+
+static void
+liar_say(Liar *liar, Agent *to)
+{
+	g_autoptr(GBytes) plain = NULL, body = NULL;
+
+	liar->msg.seq++;
+	plain = nat_msg_encode(&liar->msg);
+	body = nat_seal_wrap(liar->seal, plain);
+	agent_hear(to, body);
+}
+
+static void
+liar_offer(Liar *liar, guint32 address, guint16 port)
+{
+	guint32 be = g_htonl(address);
+	NatCandidate *cand = &liar->msg.candidates[liar->msg.n_candidates++];
+
+	cand->type = NAT_CAND_HOST;
+	g_assert_true(wg_endpoint_from_bytes(&cand->endpoint, &be, sizeof be, port));
+}
+
+static guint
+candidates_in_status(Agents *f)
+{
+	g_autoptr(NatStatus) status = nat_status_new();
+	NatStatusPeer *row =
+		nat_status_add_peer(nat_status_add_interface(status, "wg0"), &f->b.public_key);
+	guint n;
+
+	nat_peer_status(f->a.peer, f->a.wg, row);
+	g_assert_cmpint(sscanf(row->why, "checking %u candidates", &n), ==, 1);
+	return n;
+}
+
+/* Ever new candidates in one session: libnice takes 25, and so do we. */
+static void
+test_endless_candidates(Agents *f, gconstpointer data)
+{
+	Liar liar;
+
+	if (!f->up)
+		return;
+	agent_stop(&f->b);
+	f->down = FALSE;
+	liar_init(&liar, f);
+	for (guint round = 0; round < 40; round++) {
+		liar.msg.n_candidates = 0;
+		for (guint i = 0; i < NAT_MSG_MAX_CANDIDATES; i++)
+			liar_offer(&liar, 0x0a090064 + i, (guint16)(1000 + round));
+		liar_say(&liar, &f->a);
+		if (round % 10 == 0)
+			hosts_run(5);
+	}
+	g_assert_true(a_checking(f));
+	g_assert_cmpuint(candidates_in_status(f), <=, NAT_MSG_MAX_CANDIDATES + 1);
+	g_assert_cmpuint(f->a.writes, ==, 0);
+	nat_seal_free(liar.seal);
+}
+
+/* Ever new sessions, each with a victim's address: the victim gets a trickle. */
+static void
+test_endless_sessions(Agents *f, gconstpointer data)
+{
+	guint64 out;
+	Liar liar;
+
+	if (!f->up)
+		return;
+	agent_stop(&f->b);
+	f->down = FALSE;
+	liar_init(&liar, f);
+	for (guint16 port = 1; port <= NAT_MSG_MAX_CANDIDATES; port++)
+		liar_offer(&liar, 0x0a090064, port);
+	for (guint i = 0; i < 200; i++) {
+		liar.msg.sid++;
+		liar.msg.seq = 0;
+		/* the liar hears our answers: it knows our session id */
+		if (f->a.recording->len > 0) {
+			g_autoptr(GBytes) plain = NULL;
+			GBytes *last = g_ptr_array_index(f->a.recording, f->a.recording->len - 1);
+			gsize len;
+			gconstpointer bytes = g_bytes_get_data(last, &len);
+			NatMsg heard;
+
+			plain = nat_seal_unwrap(liar.seal, bytes, len, NULL);
+			g_assert_nonnull(plain);
+			bytes = g_bytes_get_data(plain, &len);
+			g_assert_true(nat_msg_decode(bytes, len, &heard, NULL));
+			liar.msg.echo = heard.sid;
+		}
+		liar_say(&liar, &f->a);
+		hosts_run(10);
+	}
+	out = nat_mux_counter(f->hosts.a.mux, NAT_MUX_OUT);
+	g_test_message("%" G_GUINT64_FORMAT " checks to the victim", out);
+	g_assert_cmpuint(out, <=, 60 + 25 * 15);
+	g_assert_cmpuint(f->a.sent, <=, 200);
+	g_assert_cmpuint(f->a.writes, ==, 0);
+	nat_seal_free(liar.seal);
+}
+
+/* Addresses that are ours, nobody's, or lead into a tunnel. */
+static void
+test_refused_candidates(Agents *f, gconstpointer data)
+{
+	static const guint32 BAD[] = {0x7f000001, 0x0a090001, 0xe0000001, 0xffffffff, 0x08080808};
+	Liar liar;
+
+	if (!f->up)
+		return;
+	agent_stop(&f->b);
+	f->down = FALSE;
+	liar_init(&liar, f);
+	for (guint i = 0; i < G_N_ELEMENTS(BAD); i++)
+		liar_offer(&liar, BAD[i], 51820);
+	liar_say(&liar, &f->a);
+	hosts_run(300);
+	g_assert_cmpuint(agent_dropped(&f->a, "candidate_refused"), >=, G_N_ELEMENTS(BAD));
+	g_assert_cmpuint(nat_mux_counter(f->hosts.a.mux, NAT_MUX_OUT), ==, 0);
+	g_assert_cmpuint(f->a.writes, ==, 0);
+	nat_seal_free(liar.seal);
+}
+
+/* ---- the device ---- */
+
+/* The device dies under us and comes back: the same path, a new session. */
+static void
+test_session_dies(Agents *f, gconstpointer data)
+{
+	if (!f->up)
+		return;
+	connect_both(f);
+	f->a.wg->last_handshake_s = f->b.wg->last_handshake_s = 0;
+	f->a.wg->endpoint = f->b.wg->endpoint = (WgEndpoint){0};
+	f->a.wg->keepalive = f->b.wg->keepalive = 0;
+	hosts_run(50);
+	g_assert_true(hosts_wait(both_connected, f, CONNECT_MS));
+	expect_direct(f);
+}
+
+/* Freed at every stage: no timer, closure or packet comes later. */
+static void
+test_freed_at_any_time(Agents *f, gconstpointer data)
+{
+	if (!f->up)
+		return;
+	for (int i = 0; i < 30; i++) {
+		agents_meet(f);
+		hosts_run(i * 7);
+		agent_stop(i % 2 ? &f->a : &f->b);
+		agent_start(i % 2 ? &f->a : &f->b);
+		f->a.wg->last_handshake_s = f->b.wg->last_handshake_s = 0;
+		f->a.wg->endpoint = (WgEndpoint){0};
+		f->b.wg->endpoint = (WgEndpoint){0};
+	}
+	agents_meet(f);
+	g_assert_true(hosts_wait(both_connected, f, 60000));
+}
+
+int
+main(int argc, char **argv)
+{
+	g_test_init(&argc, &argv, NULL);
+	g_log_set_writer_func(agents_log, NULL, NULL);
+	AGENTS("first-contact", test_first_contact);
+	AGENTS("one-comes-later", test_one_comes_later);
+	AGENTS("lost-announcements", test_lost_announcements);
+	AGENTS("duplicated-and-reordered", test_duplicated_and_reordered);
+	AGENTS("late-candidates", test_late_candidates);
+	AGENTS("unmanaged-is-left-alone", test_unmanaged_is_left_alone);
+	AGENTS("live-tunnel-is-adopted", test_live_tunnel_is_adopted);
+	AGENTS("restart-keeps-the-endpoint", test_restart_keeps_the_endpoint);
+	AGENTS("both-restart-at-once", test_both_restart_at_once);
+	AGENTS("no-chatter-at-rest", test_no_chatter_at_rest);
+	AGENTS("replays-change-nothing", test_replays_change_nothing);
+	AGENTS("replay-to-a-fresh-agent", test_replay_to_a_fresh_agent);
+	AGENTS("replay-does-not-raise-the-dead", test_replay_does_not_raise_the_dead);
+	AGENTS("forgeries", test_forgeries);
+	AGENTS("endless-candidates", test_endless_candidates);
+	AGENTS("endless-sessions", test_endless_sessions);
+	AGENTS("refused-candidates", test_refused_candidates);
+	AGENTS("session-dies", test_session_dies);
+	AGENTS("freed-at-any-time", test_freed_at_any_time);
+	return g_test_run();
+}

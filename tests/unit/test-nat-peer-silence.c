@@ -42,10 +42,10 @@ test_silence_and_back(Agents *f, gconstpointer data)
 	connect_both(f);
 	g_assert_true(hosts_wait(both_released, f, 20000));
 	agents_cut(f, TRUE);
-	g_assert_true(hosts_wait(a_checking, f, 20000));
+	g_assert_true(hosts_wait(a_checking, f, 30000));
 	/* the search ends, a second one begins */
 	g_assert_true(hosts_wait(a_connected, f, 30000));
-	g_assert_true(hosts_wait(a_checking, f, 20000));
+	g_assert_true(hosts_wait(a_checking, f, 30000));
 	agents_cut(f, FALSE);
 	g_assert_true(hosts_wait(both_measured, f, 60000));
 	g_assert_true(hosts_wait(a_released, f, 70000));
@@ -74,7 +74,7 @@ test_silence_finds_another_path(Agents *f, gconstpointer data)
 		wg_endpoint_family(&f->a.wg->endpoint) == AF_INET ? "ip" : "ip6",
 		wg_endpoint_family(&f->a.wg->endpoint) == AF_INET ? "10.9.0.2" : "fd09::2");
 	host_enter(&f->hosts.a);
-	g_assert_true(hosts_wait(a_checking, f, 20000));
+	g_assert_true(hosts_wait(a_checking, f, 30000));
 	g_assert_true(hosts_wait(both_measured, f, 30000));
 	g_test_message("another path after %d ms", (int)((g_get_monotonic_time() - began) / 1000));
 	g_assert_cmpuint(f->a.replaces + f->b.replaces, ==, 0);

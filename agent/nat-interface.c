@@ -55,6 +55,7 @@ struct NatInterface {
 	NatPeerEnv peer_env;
 	GHashTable *peers;	  /* WgKey* (inside the peer) → NatPeer */
 	GArray *server_stun;	  /* of WgEndpoint: from the signaling server */
+	GArray *server_sources;	  /* of WgEndpoint: our addresses towards it, when last looked */
 	NatStunNames *stun_names; /* --stun */
 	GHashTable *dropped;	  /* cause → guint64* */
 };
@@ -211,6 +212,32 @@ any_urgent(NatInterface *iface, gint64 now_us)
 
 /* ---- signaling ---- */
 
+static gboolean
+contains(const GArray *array, const WgEndpoint *ep)
+{
+	for (guint i = 0; i < array->len; i++)
+		if (wg_endpoint_same_address(&g_array_index(array, WgEndpoint, i), ep))
+			return TRUE;
+	return FALSE;
+}
+
+/* Whether an address that led to the signaling server does so no longer: the connection from it is
+ * dead, though TCP would not say so for a long time. Remembers what leads there now. */
+static gboolean
+server_sources_lost(NatInterface *iface)
+{
+	GArray *now = g_array_new(FALSE, FALSE, sizeof(WgEndpoint));
+	gboolean lost = FALSE;
+
+	for (guint i = 0; i < iface->server_stun->len; i++)
+		add_source(iface, now, &g_array_index(iface->server_stun, WgEndpoint, i));
+	for (guint i = 0; i < iface->server_sources->len && !lost; i++)
+		lost = !contains(now, &g_array_index(iface->server_sources, WgEndpoint, i));
+	g_array_unref(iface->server_sources);
+	iface->server_sources = now;
+	return lost;
+}
+
 static void
 for_each_peer(NatInterface *iface, void (*func)(NatPeer *peer))
 {
@@ -234,6 +261,7 @@ on_signal_state(NatSignalState state, const char *reason, gpointer user_data)
 	NatInterface *iface = user_data;
 
 	if (state == NAT_SIGNAL_CONNECTED) {
+		server_sources_lost(iface);
 		g_message("%s: at the signaling server %s", iface->config.name,
 			  nat_signal_client_url(iface->signal));
 		if (g_hash_table_size(iface->peers) <= ANNOUNCE_MAX)
@@ -529,7 +557,7 @@ nat_interface_network_changed(NatInterface *iface)
 	if (!iface->serving)
 		return;
 	nat_stun_probe_run(iface->probe, TRUE);
-	nat_signal_client_kick(iface->signal, FALSE);
+	nat_signal_client_kick(iface->signal, server_sources_lost(iface));
 	for_each_peer(iface, nat_peer_network_changed);
 }
 
@@ -561,6 +589,7 @@ nat_interface_new(const NatInterfaceEnv *env, const NatConfigInterface *config, 
 	iface->peers = g_hash_table_new_full(wg_key_hash, wg_key_equal, NULL,
 					     (GDestroyNotify)nat_peer_free);
 	iface->server_stun = g_array_new(FALSE, FALSE, sizeof(WgEndpoint));
+	iface->server_sources = g_array_new(FALSE, FALSE, sizeof(WgEndpoint));
 	iface->dropped = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, g_free);
 	iface->ctl = wg_ctl_new(config->name);
 	iface->device = wg_ctl_read(iface->ctl, error);
@@ -588,6 +617,7 @@ nat_interface_free(NatInterface *iface)
 	stop_serving(iface);
 	g_hash_table_unref(iface->peers);
 	g_array_unref(iface->server_stun);
+	g_array_unref(iface->server_sources);
 	g_hash_table_unref(iface->dropped);
 	wg_device_free(iface->device);
 	wg_ctl_free(iface->ctl);

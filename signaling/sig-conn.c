@@ -4,7 +4,9 @@
 #include <string.h>
 
 #define CLOSING_TIMEOUT 5 /* s, to flush and to hear the client's close */
-#define OUT_OVERHEAD (sizeof(SigOut) + 16)
+/* Longer than the kernel's own buffer needs to make room on a link of 64 kbit/s: whoever takes
+ * nothing for so long while messages are turned away has stopped reading. */
+#define STALLED_S 20
 #define BYTES_PER_TOKEN 1024 /* a control frame costs by its length: 16 kB take 1.4 ms to parse */
 
 typedef enum {
@@ -26,8 +28,8 @@ struct SigConn {
 	gboolean ping : 1;   /* to be written */
 	gboolean in_gate : 1;
 	gboolean is_leaving : 1;
-	SigOut *first, **last;
-	gsize queued;	     /* bytes, with overhead */
+	SigQueue queue;
+	gint64 full_since;   /* µs: nothing was taken since a message found no room; 0: has room */
 	GByteArray *partial; /* of a message that comes in pieces */
 	SigOffer *offer;     /* until logged in */
 	SigMember *member;   /* while in the directory */
@@ -54,7 +56,7 @@ sig_conn_new(SigHub *hub, const WgEndpoint *address, gpointer transport)
 	conn->address = *address;
 	conn->in_gate = TRUE;
 	conn->link.data = conn->leaving.data = conn;
-	conn->last = &conn->first;
+	sig_queue_init(&conn->queue, hub->limits.queue);
 	sig_wheel_set(hub->wheel, &conn->timer, hub->limits.login_timeout);
 	return conn;
 }
@@ -89,15 +91,6 @@ settle(SigHub *hub)
 		leave_directory(hub->leaving.head->data);
 }
 
-static void
-clear_queue(SigConn *conn)
-{
-	SigOut *out;
-
-	while ((out = sig_conn_pop(conn)))
-		g_free(out);
-}
-
 void
 sig_conn_free(SigConn *conn)
 {
@@ -106,7 +99,7 @@ sig_conn_free(SigConn *conn)
 	leave_directory(conn);
 	settle(conn->hub);
 	sig_wheel_cancel(&conn->timer);
-	clear_queue(conn);
+	sig_queue_clear(&conn->queue);
 	g_clear_pointer(&conn->partial, g_byte_array_unref);
 	g_clear_pointer(&conn->offer, sig_offer_free);
 	g_free(conn);
@@ -121,70 +114,41 @@ wake(SigConn *conn)
 		conn->hub->wake(conn->transport);
 }
 
-static void
-append(SigConn *conn, SigOut *out)
-{
-	gboolean was_empty = !conn->first;
-
-	*conn->last = out;
-	conn->last = &out->next;
-	conn->queued += out->len + OUT_OVERHEAD;
-	if (was_empty)
-		wake(conn);
-}
-
-static SigOut *
-out_new(gsize len, gboolean binary)
-{
-	SigOut *out = g_malloc(sizeof *out + len);
-
-	out->next = NULL;
-	out->len = len;
-	out->binary = binary;
-	return out;
-}
-
-/* FALSE when the queue is full: then the connection is closing, and `out` is gone. */
+/* Whether a frame was queued; the writer is at work already unless it is the first. */
 static gboolean
-push(SigConn *conn, SigOut *out)
+queued(SigConn *conn, gboolean was_empty, gboolean ok)
 {
-	if (conn->state == STATE_CLOSING) {
-		g_free(out);
-		return FALSE;
-	}
-	if (conn->queued + out->len + OUT_OVERHEAD > conn->hub->limits.queue) {
-		g_free(out);
-		clear_queue(conn);
-		end_connection(conn, SIG_CLOSE_OVERLOAD, "this connection reads too slowly");
-		return FALSE;
-	}
-	append(conn, out);
-	return TRUE;
+	if (ok && was_empty)
+		wake(conn);
+	return ok;
 }
 
-static SigOut *
-text_take(char *text)
+static void
+overload(SigConn *conn)
 {
-	gsize len = strlen(text);
-	SigOut *out = out_new(len, FALSE);
+	sig_queue_clear(&conn->queue);
+	end_connection(conn, SIG_CLOSE_OVERLOAD, "this connection reads too slowly");
+}
 
-	memcpy(out->data, text, len);
-	g_free(text);
-	return out;
+/* What cannot be left out: a reader for which there is no room is ended. */
+static void
+push(SigConn *conn, char *text)
+{
+	gboolean was_empty = sig_queue_is_empty(&conn->queue);
+
+	if (conn->state == STATE_CLOSING) {
+		g_free(text);
+		return;
+	}
+	if (!queued(conn, was_empty, sig_queue_push_text_take(&conn->queue, text)))
+		overload(conn);
 }
 
 SigOut *
 sig_conn_pop(SigConn *conn)
 {
-	SigOut *out = conn->first;
-
-	if (!out)
-		return NULL;
-	conn->first = out->next;
-	if (!conn->first)
-		conn->last = &conn->first;
-	conn->queued -= out->len + OUT_OVERHEAD;
-	return out;
+	conn->full_since = 0;
+	return sig_queue_pop(&conn->queue);
 }
 
 gboolean
@@ -201,7 +165,7 @@ sig_conn_take_close(SigConn *conn)
 {
 	SigClose close = conn->close;
 
-	if (conn->first)
+	if (!sig_queue_is_empty(&conn->queue))
 		return SIG_CLOSE_NONE;
 	conn->close = SIG_CLOSE_NONE;
 	return close;
@@ -215,13 +179,16 @@ sig_conn_is_closing(const SigConn *conn)
 
 /* ---- presence ---- */
 
+/* The end of many at once is told by each to each: nothing is written for those. */
 static void
-push_presence(SigConn *conn, const WgKey *keys, gsize n, gboolean online)
+tell_presence(SigConn *conn, const WgKey *key, gboolean online)
 {
-	/* The end of many at once is told by each to each: nothing is written for those. */
-	if (n > 0 && conn->state != STATE_CLOSING)
-		push(conn, text_take(online ? sig_wire_encode_presence(keys, n, NULL, 0)
-					    : sig_wire_encode_presence(NULL, 0, keys, n)));
+	gboolean was_empty = sig_queue_is_empty(&conn->queue);
+
+	if (conn->state == STATE_CLOSING)
+		return;
+	if (!queued(conn, was_empty, sig_queue_push_presence(&conn->queue, key, online)))
+		overload(conn);
 }
 
 /* One frame for what self has to hear (its own interest found many), one for each other. */
@@ -235,17 +202,18 @@ push_changes(SigConn *self, GArray *changes)
 		const SigChange *change = &g_array_index(changes, SigChange, i);
 
 		if (change->conn != self) {
-			push_presence(change->conn, &change->key, 1, change->online);
+			tell_presence(change->conn, &change->key, change->online);
 			continue;
 		}
 		/* always online: nobody hears of their own removals */
 		own[n_own++] = change->key;
 		if (n_own == G_N_ELEMENTS(own)) {
-			push_presence(self, own, n_own, TRUE);
+			push(self, sig_wire_encode_presence(own, n_own, NULL, 0));
 			n_own = 0;
 		}
 	}
-	push_presence(self, own, n_own, TRUE);
+	if (n_own > 0)
+		push(self, sig_wire_encode_presence(own, n_own, NULL, 0));
 }
 
 /* ---- ending ---- */
@@ -282,7 +250,7 @@ end_connection(SigConn *conn, SigClose why, const char *text)
 		return;
 	conn->hub->stats.refused++;
 	log_end(conn, why, text);
-	append(conn, text_take(sig_wire_encode_error(sig_close_code(why), text)));
+	sig_queue_push_last_take(&conn->queue, sig_wire_encode_error(sig_close_code(why), text));
 	start_closing(conn, why);
 }
 
@@ -300,7 +268,7 @@ sig_conn_drain(SigConn *conn, guint within_s)
 		return FALSE;
 	if (conn->state == STATE_CLOSING)
 		return TRUE;
-	append(conn, text_take(sig_wire_encode_drain(within_s)));
+	sig_queue_push_last_take(&conn->queue, sig_wire_encode_drain(within_s));
 	/* No settle(): the presence of those who go first would fill the queues of the others, who
 	 * are about to be drained too. */
 	start_closing(conn, SIG_CLOSE_RESTART);
@@ -318,7 +286,7 @@ sig_conn_open(SigConn *conn)
 		return;
 	conn->state = STATE_OFFERED;
 	conn->offer = sig_auth_offer(hub->auth, hub->stun, hub->n_stun, hub->now);
-	push(conn, text_take(sig_wire_encode_hello(sig_offer_hello(conn->offer))));
+	push(conn, sig_wire_encode_hello(sig_offer_hello(conn->offer)));
 }
 
 static void
@@ -340,7 +308,7 @@ handle_login(SigConn *conn, const SigLogin *login)
 	hub->stats.logins++;
 	conn->state = STATE_READY;
 	sig_wheel_set(hub->wheel, &conn->timer, hub->limits.ping);
-	push(conn, text_take(sig_wire_encode_welcome(wg_endpoint_format(&conn->address, seen))));
+	push(conn, sig_wire_encode_welcome(wg_endpoint_format(&conn->address, seen)));
 	changes = sig_changes_new();
 	evicted = sig_directory_join(hub->directory, &login->key, conn, &conn->member, changes);
 	if (evicted)
@@ -407,17 +375,25 @@ handle_text(SigConn *conn, const guint8 *data, gsize len)
 							  : "the first frame must be the login");
 }
 
-/* FALSE when the receiver's queue is full. */
+/*
+ * FALSE when there is no room: the sender's loss alone, or one peer could hold another off the
+ * server. Only a reader that takes nothing any more is ended.
+ */
 static gboolean
-push_message(SigConn *conn, SigConn *to, const guint8 *body, gsize len)
+deliver(SigConn *to, const WgKey *from, const guint8 *body, gsize len)
 {
-	SigOut *out = out_new(SIG_WIRE_BINARY_HEADER + len, TRUE);
+	gboolean was_empty = sig_queue_is_empty(&to->queue);
 
-	out->data[0] = SIG_WIRE_BINARY_VERSION;
-	memcpy(out->data + 1, sig_member_key(conn->member)->b, WG_KEY_LEN);
-	if (len > 0)
-		memcpy(out->data + SIG_WIRE_BINARY_HEADER, body, len);
-	return push(to, out);
+	if (to->state == STATE_CLOSING)
+		return FALSE;
+	if (queued(to, was_empty, sig_queue_push_message(&to->queue, from, body, len)))
+		return TRUE;
+	to->hub->stats.queue_full++;
+	if (to->full_since == 0)
+		to->full_since = to->hub->now;
+	else if (to->hub->now - to->full_since >= STALLED_S * G_USEC_PER_SEC)
+		overload(to);
+	return FALSE;
 }
 
 static void
@@ -442,11 +418,11 @@ handle_binary(SigConn *conn, const guint8 *data, gsize len)
 		hub->stats.rate_limited++;
 	else
 		to = sig_directory_route(hub->directory, conn->member, &key);
-	if (to && push_message(conn, to, body, body_len)) {
+	if (to && deliver(to, sig_member_key(conn->member), body, body_len)) {
 		hub->stats.routed++;
 	} else {
 		hub->stats.unavailable++;
-		push(conn, text_take(sig_wire_encode_unavailable(&key, 1)));
+		push(conn, sig_wire_encode_unavailable(&key, 1));
 	}
 }
 

@@ -18,18 +18,9 @@
 #pragma once
 
 #include "signaling/sig-hub.h"
+#include "signaling/sig-queue.h"
 
 typedef struct SigConn SigConn;
-
-/* A frame to write. `room` is for the transport's own header in front of data. */
-#define SIG_OUT_ROOM 32
-typedef struct SigOut {
-	struct SigOut *next;
-	gsize len;
-	gboolean binary;
-	guint8 room[SIG_OUT_ROOM];
-	guint8 data[];
-} SigOut;
 
 /* Takes over the caller's place in the gate. */
 SigConn *sig_conn_new(SigHub *hub, const WgEndpoint *address, gpointer transport);
@@ -38,7 +29,8 @@ void sig_conn_free(SigConn *conn);
 
 /* The WebSocket is open: queues hello. */
 void sig_conn_open(SigConn *conn);
-/* A piece of a message. `remaining`: bytes of its frame still to come; `final`: of its last frame. */
+/* A piece of a message. `remaining`: bytes of its frame still to come; `final`: of its last frame.
+ */
 void sig_conn_receive(SigConn *conn, const guint8 *data, gsize len, gsize remaining, gboolean final,
 		      gboolean binary);
 /* Any sign of life that is no message (a pong). */
@@ -59,8 +51,8 @@ void sig_conn_end(SigConn *conn, SigClose why, const char *text);
  * told. FALSE when the WebSocket is not open yet: kill it. */
 gboolean sig_conn_drain(SigConn *conn, guint within_s);
 
-/* For the wheel: the connection of a timer that fired, and what follows. TRUE: kill it now; the timer
- * runs again, in case that fails. */
+/* For the wheel: the connection of a timer that fired, and what follows. TRUE: kill it now; the
+ * timer runs again, in case that fails. */
 SigConn *sig_conn_from_timer(SigTimer *timer);
 gboolean sig_conn_expire(SigConn *conn);
 

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * SigHub: what all connections of one server share. Filled by the server before the first connection
- * and outlives the last; one thread.
+ * SigHub: what all connections of one server share. Filled by the server before the first
+ * connection and outlives the last; one thread.
  */
 #pragma once
 
@@ -20,6 +20,7 @@ typedef struct {
 	guint64 routed;	      /* messages delivered to a queue */
 	guint64 unavailable;  /* messages that were not */
 	guint64 rate_limited; /* of those, because the sender was too fast */
+	guint64 queue_full;   /* of those, because the receiver's queue had no room */
 } SigStats;
 
 typedef struct {
@@ -32,7 +33,7 @@ typedef struct {
 	SigRateLimit *frames; /* by key */
 	SigRateLimit *logs;   /* one bucket: refusals are logged, floods of them are not */
 	SigWheel *wheel;
-	gint64 now;	/* µs, monotonic; the transport sets it before it calls into a connection */
+	gint64 now; /* µs, monotonic; the transport sets it before it calls into a connection */
 	GQueue leaving; /* connections that are closing and still in the directory (sig-conn.c) */
 	SigStats stats;
 	/* The connection of this transport has something to write, or to close. */

@@ -138,7 +138,8 @@ write_queue(struct lws *wsi, SigConn *conn)
 		if (!out)
 			return TRUE;
 		if (lws_write(wsi, out->data, out->len,
-			      out->binary ? LWS_WRITE_BINARY : LWS_WRITE_TEXT) < (int)out->len)
+			      out->kind == SIG_OUT_MESSAGE ? LWS_WRITE_BINARY : LWS_WRITE_TEXT) <
+		    (int)out->len)
 			return FALSE;
 	}
 	lws_callback_on_writable(wsi);
@@ -410,10 +411,11 @@ sig_server_run(SigServer *server)
 	block_signals();
 	g_message("ended: %" G_GUINT64_FORMAT " logins, %" G_GUINT64_FORMAT
 		  " messages routed, %" G_GUINT64_FORMAT " not deliverable (%" G_GUINT64_FORMAT
-		  " too fast), %" G_GUINT64_FORMAT " connections refused, %" G_GUINT64_FORMAT
-		  " turned away",
+		  " too fast, %" G_GUINT64_FORMAT " to a full queue), %" G_GUINT64_FORMAT
+		  " connections refused, %" G_GUINT64_FORMAT " turned away",
 		  stats->logins, stats->routed, stats->unavailable, stats->rate_limited,
-		  stats->refused, stats->turned_away + sig_ports_turned_away(server->ports));
+		  stats->queue_full, stats->refused,
+		  stats->turned_away + sig_ports_turned_away(server->ports));
 }
 
 static void

@@ -45,7 +45,7 @@ next_frame(Agent *agent, SigFrame *out)
 	g_autofree SigOut *o = sig_conn_pop(agent->conn);
 
 	sig_frame_clear(out);
-	if (o && !o->binary)
+	if (o && o->kind != SIG_OUT_MESSAGE)
 		g_assert_true(sig_wire_decode((char *)o->data, o->len, out, NULL));
 	return out->type;
 }
@@ -182,36 +182,123 @@ test_announced_length(void)
 	world_close(&w);
 }
 
+/* Somebody whose messages fill the queue loses them; the receiver loses nothing else. */
+static void
+test_full_queue(void)
+{
+	World w = {0};
+	Agent a, b, c;
+	g_auto(SigFrame) frame = {0};
+	guint sent = 0, got = 0;
+
+	world_open(&w);
+	agent_login(&w, &a);
+	agent_login(&w, &b);
+	agent_login(&w, &c);
+	name(&a, &b);
+	name(&b, &a);
+	name(&b, &c);
+	drop_output(&a);
+	drop_output(&b);
+	while (w.hub->stats.unavailable == 0) {
+		say(&a, &b, 1000);
+		sent++;
+	}
+	g_assert_cmpuint(sent, >=, 55);
+	g_assert_cmpuint(sent, <=, 65);
+	/* the one that did not fit is not lost in silence */
+	g_assert_cmpint(next_frame(&a, &frame), ==, SIG_FRAME_UNAVAILABLE);
+	g_assert_true(wg_key_equal(&frame.unavailable.to.keys[0], &b.key));
+	g_assert_cmpuint(w.hub->stats.routed, ==, sent - 1);
+	g_assert_cmpuint(w.hub->stats.queue_full, ==, 1);
+	for (guint i = 0; i < 600; i++) {
+		say(&a, &b, 20);
+		drop_output(&a);
+	}
+	name(&c, &b); /* presence has room of its own */
+	g_assert_false(sig_conn_is_closing(b.conn));
+	for (SigOut *out; (out = sig_conn_pop(b.conn)); g_free(out))
+		got += out->kind != SIG_OUT_MESSAGE;
+	g_assert_cmpuint(got, ==, 1);
+	sig_conn_free(a.conn);
+	sig_conn_free(b.conn);
+	sig_conn_free(c.conn);
+	world_close(&w);
+}
+
 static void
 test_slow_reader(void)
 {
 	World w = {0};
 	Agent a, b;
 	g_auto(SigFrame) frame = {0};
-	guint sent = 0;
 
 	world_open(&w);
 	agent_login(&w, &a);
 	agent_login(&w, &b);
 	name(&a, &b);
 	name(&b, &a);
-	drop_output(&a);
-	while (!sig_conn_is_closing(b.conn)) {
-		say(&a, &b, 1000);
-		sent++;
+	for (guint second = 0; second < 60; second++) {
+		w.hub->now += SECOND;
+		say(&a, &b, 16000);
+		drop_output(&a);
+		g_free(sig_conn_pop(b.conn)); /* slow, but it reads */
+		say(&a, &b, 16000);
 	}
-	g_assert_cmpuint(sent, >=, 55);
-	g_assert_cmpuint(sent, <=, 65);
+	g_assert_false(sig_conn_is_closing(b.conn));
+	g_assert_cmpuint(w.hub->stats.queue_full, >, 40);
+	for (guint second = 0; second < 18; second++) {
+		w.hub->now += SECOND;
+		say(&a, &b, 16000);
+	}
+	g_assert_false(sig_conn_is_closing(b.conn));
+	drop_output(&a);
+	for (guint second = 0; second < 4; second++) {
+		w.hub->now += SECOND;
+		say(&a, &b, 16000);
+	}
 	assert_ended(&b, SIG_CLOSE_OVERLOAD);
-	/* the one that did not fit is not lost in silence */
-	g_assert_cmpint(next_frame(&a, &frame), ==, SIG_FRAME_UNAVAILABLE);
-	g_assert_true(wg_key_equal(&frame.unavailable.to.keys[0], &b.key));
-	g_assert_cmpuint(w.hub->stats.routed, ==, sent - 1);
-	g_assert_cmpuint(w.hub->stats.unavailable, ==, 1);
-	g_assert_cmpint(next_frame(&a, &frame), ==, SIG_FRAME_PRESENCE);
+	while (next_frame(&a, &frame) != SIG_FRAME_PRESENCE)
+		g_assert_cmpint(frame.type, ==, SIG_FRAME_UNAVAILABLE);
 	g_assert_cmpuint(frame.presence.offline.n, ==, 1);
 	say(&a, &b, 1);
-	g_assert_cmpint(next_frame(&a, &frame), ==, SIG_FRAME_UNAVAILABLE);
+	while (next_frame(&a, &frame) == SIG_FRAME_UNAVAILABLE)
+		;
+	g_assert_cmpint(frame.type, ==, SIG_FRAME_UNKNOWN);
+	sig_conn_free(a.conn);
+	sig_conn_free(b.conn);
+	world_close(&w);
+}
+
+/* Coming and going, with a word in between: at most two frames of it wait. */
+static void
+test_toggling(void)
+{
+	World w = {.limits = {.burst = 100000}};
+	Agent a, b;
+	g_auto(SigFrame) frame = {0};
+
+	world_open(&w);
+	agent_login(&w, &a);
+	agent_login(&w, &b);
+	name(&a, &b);
+	name(&b, &a);
+	drop_output(&b);
+	say(&a, &b, 7); /* of the time that b knows of */
+	for (guint i = 0; i < 5000; i++) {
+		receive_text_take(&a, sig_wire_encode_interest(NULL, 0, &b.key, 1));
+		name(&a, &b);
+		say(&a, &b, 9);
+		drop_output(&a);
+	}
+	g_assert_false(sig_conn_is_closing(b.conn));
+	g_assert_cmpint(next_frame(&b, &frame), ==, SIG_FRAME_UNKNOWN);
+	g_assert_cmpint(next_frame(&b, &frame), ==, SIG_FRAME_PRESENCE);
+	g_assert_cmpuint(frame.presence.offline.n, ==, 1);
+	g_assert_cmpint(next_frame(&b, &frame), ==, SIG_FRAME_PRESENCE);
+	g_assert_cmpuint(frame.presence.online.n, ==, 1);
+	g_assert_cmpint(next_frame(&b, &frame), ==, SIG_FRAME_UNKNOWN);
+	g_assert_null(sig_conn_pop(b.conn));
 	sig_conn_free(a.conn);
 	sig_conn_free(b.conn);
 	world_close(&w);
@@ -226,25 +313,27 @@ test_clique(void)
 {
 	World w = {.limits = {.queue = 32768, .burst = 100000}};
 	g_autofree Agent *agents = g_new0(Agent, CLIQUE);
+	const Agent stranger = {0};
+	g_autofree char *answer = sig_wire_encode_unavailable(&stranger.key, 1);
+	const gsize answers = 32768 / (sizeof(SigOut) + 16 + strlen(answer));
 	guint ended = 0;
 
 	world_open(&w);
 	for (guint i = 0; i < CLIQUE; i++)
 		agent_login(&w, &agents[i]);
 	for (guint i = 0; i < CLIQUE; i++)
-		for (guint j = 0; j < CLIQUE; j++)
+		for (guint j = 0; j < CLIQUE; j++) {
 			name(&agents[i], &agents[j]);
+			drop_output(&agents[i]);
+			drop_output(&agents[j]);
+		}
+	/* answers that nobody reads */
 	for (guint i = 0; i < CLIQUE; i++)
-		drop_output(&agents[i]);
-	for (guint i = 0; i < CLIQUE; i++) {
-		Agent *from = &agents[(i + 1) % CLIQUE];
-
-		say(from, &agents[i], 16150);
-		say(from, &agents[i], 16350);
-	}
+		for (guint j = 0; j < answers; j++)
+			say(&agents[i], &stranger, 1);
 	for (guint i = 0; i < CLIQUE; i++)
 		g_assert_false(sig_conn_is_closing(agents[i].conn));
-	say(&agents[1], &agents[0], 500);
+	say(&agents[0], &stranger, 1);
 	for (guint i = 0; i < CLIQUE; i++)
 		ended += sig_conn_is_closing(agents[i].conn);
 	g_assert_cmpuint(ended, >, 1);
@@ -486,7 +575,9 @@ main(int argc, char **argv)
 	g_test_init(&argc, &argv, NULL);
 	g_test_add_func("/sig/conn/pieces", test_pieces);
 	g_test_add_func("/sig/conn/announced-length", test_announced_length);
+	g_test_add_func("/sig/conn/full-queue", test_full_queue);
 	g_test_add_func("/sig/conn/slow-reader", test_slow_reader);
+	g_test_add_func("/sig/conn/toggling", test_toggling);
 	g_test_add_func("/sig/conn/clique", test_clique);
 	g_test_add_func("/sig/conn/rate", test_rate);
 	g_test_add_func("/sig/conn/rate-by-length", test_rate_by_length);

@@ -442,7 +442,6 @@ observe_peers(NatInterface *iface)
 {
 	gint64 now = g_get_monotonic_time(), real_s = g_get_real_time() / G_USEC_PER_SEC;
 
-	drop_absent_peers(iface);
 	for (guint i = 0; i < iface->device->peers->len; i++) {
 		const WgPeer *wg = g_ptr_array_index(iface->device->peers, i);
 		NatPeer *peer = g_hash_table_lookup(iface->peers, &wg->public_key);
@@ -453,6 +452,9 @@ observe_peers(NatInterface *iface)
 		}
 		nat_peer_observe(peer, wg, now, real_s);
 	}
+	/* All of the device's are there now: more than those are too many. */
+	if (g_hash_table_size(iface->peers) > iface->device->peers->len)
+		drop_absent_peers(iface);
 }
 
 /* Whether some peer waits for its agent: then our mapping must stay true. */
@@ -536,7 +538,6 @@ on_poll(gpointer user_data)
 	WgDevice *device = wg_ctl_read(iface->ctl, &error);
 
 	iface->poll = 0;
-	iface->poll_cost_us = g_get_monotonic_time() - began;
 	if (device == NULL) {
 		set_problem(iface, error->message);
 	} else {
@@ -544,7 +545,10 @@ on_poll(gpointer user_data)
 		iface->device = device;
 		serve_snapshot(iface);
 	}
-	if (iface->serving && any_urgent(iface, g_get_monotonic_time()))
+	iface->poll_cost_us = g_get_monotonic_time() - began;
+	/* a device that cannot be read brings no proof, however often it is asked */
+	if (iface->serving && iface->problem == NULL &&
+	    any_urgent(iface, g_get_monotonic_time()))
 		hurry(iface);
 	else
 		schedule_poll(iface, POLL_MS);

@@ -11,6 +11,11 @@
 # by hand (LAB_KEEP=1) lives on until `lab down`. What must be ended is recorded in
 # /run/nat-lab/NAME/: only root writes there, and a PID counts together with its start time.
 
+# Times are read and written with a point, wherever the machine stands.
+export LC_ALL=C.UTF-8
+# What `su` leaves out for root.
+export PATH=$PATH:/usr/sbin:/sbin
+
 LAB_SRC=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
 LAB_ROOT=$(cd "$LAB_SRC/../.." && pwd)
 LAB_RUN=${LAB_RUN:-/run/nat-lab}
@@ -170,7 +175,7 @@ daemon()
 		sh -c 'echo $$ >"$0"; exec "$@"' "$LAB_DIR/pid/$node.$name" "$@" \
 		</dev/null >>"$LAB_DIR/log/$node.$name" 2>&1 &
 	disown # no word from the shell when it is killed
-	wait_until 10 test -s "$LAB_DIR/pid/$node.$name" || fail "$name did not start on $node"
+	wait_until 10 test -s "$LAB_DIR/pid/$node.$name" || fail "$name did not start on $node: $(tail -n 3 "$LAB_DIR/log/$node.$name")"
 }
 
 daemon_pid() { printf '%s' "$(<"$LAB_DIR/pid/$1.$2")"; }

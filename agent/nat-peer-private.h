@@ -57,6 +57,7 @@ struct NatPeer {
 	gint64 began_us;	 /* the search */
 	gint64 connect_ms;	 /* negative: unknown */
 	NatFailure failure;
+	gint64 doubt_us; /* since when the path has been silent (NAT_FAILURE_SILENCE) */
 	guint release, retry, give_up, decide, poke;
 	guint pokes;
 	guint retry_ms;
@@ -85,6 +86,11 @@ void nat_peer_begin_search(NatPeer *peer);
 void nat_peer_start_poking(NatPeer *peer);
 void nat_peer_plan_release(NatPeer *peer);
 void nat_peer_fail(NatPeer *peer, NatFailure failure);
+/* The present path went silent, or the network under it changed: WireGuard calls the session live for
+ * up to 180 s all the same. */
+void nat_peer_doubt(NatPeer *peer);
+/* The present path works after all. */
+void nat_peer_keep_present(NatPeer *peer, const char *reason);
 /* Without its agent there is nobody to check with. */
 void nat_peer_go_waiting(NatPeer *peer);
 /* The interface's candidates, and the addresses that only this peer is reached from (a second LAN

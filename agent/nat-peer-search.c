@@ -50,14 +50,20 @@ nat_peer_plan_release(NatPeer *peer)
 	peer->release = g_timeout_add(both ? RELEASE_MS : RELEASE_MAX_MS, on_release, peer);
 }
 
+void
+nat_peer_doubt(NatPeer *peer)
+{
+	peer->failure = NAT_FAILURE_SILENCE;
+	peer->doubt_us = g_get_monotonic_time();
+}
+
 static gboolean
 on_retry(gpointer user_data)
 {
 	NatPeer *peer = user_data;
 
 	peer->retry = 0;
-	if (peer->online &&
-	    (!nat_peer_tunnel_live(peer) || peer->failure == NAT_FAILURE_SILENCE))
+	if (peer->online && (!nat_peer_tunnel_live(peer) || peer->failure == NAT_FAILURE_SILENCE))
 		nat_peer_begin_search(peer);
 	return G_SOURCE_REMOVE;
 }
@@ -104,12 +110,9 @@ nat_peer_fail(NatPeer *peer, NatFailure failure)
 {
 	nat_peer_stop_timer(&peer->give_up);
 	peer->failure = failure;
-	if (nat_peer_tunnel_live(peer)) {
+	if (nat_peer_tunnel_live(peer) && failure != NAT_FAILURE_SILENCE) {
 		nat_peer_set_state(peer, NAT_PEER_CONNECTED,
 				   "no better path, the present one lives");
-		/* WireGuard calls it live for 180 s, but nothing comes through: look again. */
-		if (failure == NAT_FAILURE_SILENCE)
-			plan_retry(peer);
 		return;
 	}
 	restore_original(peer);
@@ -118,8 +121,9 @@ nat_peer_fail(NatPeer *peer, NatFailure failure)
 		return;
 	}
 	nat_peer_set_state(peer, NAT_PEER_FAILED,
-			   failure == NAT_FAILURE_PROOF ? "no handshake on the checked path"
-							: "no check was answered");
+			   failure == NAT_FAILURE_PROOF	    ? "no handshake on the checked path"
+			   : failure == NAT_FAILURE_SILENCE ? "the path stays silent"
+							    : "no check was answered");
 	plan_retry(peer);
 }
 
@@ -170,8 +174,8 @@ nat_peer_start_poking(NatPeer *peer)
 }
 
 /* The path that WireGuard has is good, and the search, if there is one, has done its work. */
-static void
-keep_present(NatPeer *peer, const char *reason)
+void
+nat_peer_keep_present(NatPeer *peer, const char *reason)
 {
 	gint64 now = g_get_monotonic_time();
 
@@ -195,7 +199,7 @@ take_selected(NatPeer *peer)
 	if (wg_endpoint_equal(nat_path_endpoint(peer->path), &peer->selected.endpoint) &&
 	    nat_path_live(peer->path, now) && nat_path_phase(peer->path) != NAT_PATH_PROVING &&
 	    peer->failure != NAT_FAILURE_SILENCE) {
-		keep_present(peer, "the present path was confirmed");
+		nat_peer_keep_present(peer, "the present path was confirmed");
 		nat_path_poke(peer->path);
 		nat_peer_start_poking(peer);
 		return;
@@ -217,7 +221,7 @@ on_decide(gpointer user_data)
 	    nat_prober_rtt_ms(peer->prober) < 0) {
 		take_selected(peer);
 	} else {
-		keep_present(peer, "the present path answers");
+		nat_peer_keep_present(peer, "the present path answers");
 		nat_peer_start_poking(peer);
 	}
 	return G_SOURCE_REMOVE;
@@ -454,7 +458,7 @@ on_probe_measured(double rtt_ms, gpointer user_data)
 	if (peer->failure != NAT_FAILURE_SILENCE ||
 	    nat_path_phase(peer->path) == NAT_PATH_PROVING || !nat_peer_tunnel_live(peer))
 		return;
-	keep_present(peer, "the path answers again");
+	nat_peer_keep_present(peer, "the path answers again");
 }
 
 static void
@@ -467,7 +471,7 @@ on_probe_lost(gpointer user_data)
 	 * the signaling server can join a search. */
 	if (!peer->online || peer->state != NAT_PEER_CONNECTED)
 		return;
-	peer->failure = NAT_FAILURE_SILENCE;
+	nat_peer_doubt(peer);
 	nat_peer_begin_search(peer);
 }
 

@@ -226,6 +226,6 @@ nat_peer_network_changed(NatPeer *peer)
 	/* Without its agent nobody joins a search; presence will bring one. */
 	if (!peer->online)
 		return;
-	peer->failure = NAT_FAILURE_SILENCE;
+	nat_peer_doubt(peer);
 	nat_peer_begin_search(peer);
 }

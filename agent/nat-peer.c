@@ -7,6 +7,7 @@
 #include "agent/nat-log.h"
 
 #define DOUBT_US (3 * (gint64)G_USEC_PER_SEC)
+#define POLL_LAG_US (1500 * (gint64)G_USEC_PER_SEC / 1000)
 #define UFRAG_BYTES 12
 #define PWD_BYTES 24
 
@@ -143,6 +144,17 @@ checks_are_moot(const NatPeer *peer)
 	       (peer->search == NULL || !nat_search_started(peer->search));
 }
 
+/* Authenticated bytes since the path was doubted: it works. A snapshot may be a poll interval late.
+ */
+static gboolean
+doubt_is_over(const NatPeer *peer)
+{
+	gint64 heard = MAX(nat_path_rx_us(peer->path), nat_path_handshake_us(peer->path));
+
+	return peer->failure == NAT_FAILURE_SILENCE && heard > peer->doubt_us + POLL_LAG_US &&
+	       nat_path_phase(peer->path) != NAT_PATH_PROVING;
+}
+
 void
 nat_peer_observe(NatPeer *peer, const WgPeer *wg, gint64 now_us, gint64 real_s)
 {
@@ -159,8 +171,11 @@ nat_peer_observe(NatPeer *peer, const WgPeer *wg, gint64 now_us, gint64 real_s)
 	live = nat_path_live(peer->path, now_us);
 	if (live)
 		peer->remote_type = endpoint_type(peer);
-	if (live && (peer->state == NAT_PEER_WAITING || peer->state == NAT_PEER_FAILED ||
-		     checks_are_moot(peer))) {
+	if (live && doubt_is_over(peer))
+		nat_peer_keep_present(peer, "bytes come in again");
+	if (live && peer->failure != NAT_FAILURE_SILENCE &&
+	    (peer->state == NAT_PEER_WAITING || peer->state == NAT_PEER_FAILED ||
+	     checks_are_moot(peer))) {
 		if (nat_path_phase(peer->path) == NAT_PATH_IDLE && peer->managed)
 			nat_path_adopt(peer->path, now_us);
 		nat_peer_set_state(peer, NAT_PEER_CONNECTED, "a handshake is live");

@@ -400,6 +400,8 @@ nat_peer_start_checks(NatPeer *peer)
 
 	if (!take_search_turn(peer))
 		return;
+	/* Another search of our own would only void the one that begins here. */
+	nat_peer_stop_timer(&peer->retry);
 	nat_peer_make_search(peer);
 	if (peer->search == NULL)
 		return;

@@ -80,6 +80,8 @@ void nat_peer_make_search(NatPeer *peer);
 void nat_peer_end_search(NatPeer *peer);
 void nat_peer_start_checks(NatPeer *peer);
 void nat_peer_add_late_candidates(NatPeer *peer);
+/* Checks run, from just the addresses and the port that they would be run from now. */
+gboolean nat_peer_search_fits(NatPeer *peer);
 /* A search of our own: because there is no live tunnel, or the one there is went silent. */
 void nat_peer_begin_search(NatPeer *peer);
 /* Until the peer reports proof too, or a few times. */

@@ -391,10 +391,52 @@ take_search_turn(NatPeer *peer)
 	return FALSE;
 }
 
+/* Our own addresses, as the interface offers them now. */
+static void
+add_own_addresses(NatPeer *peer, GArray *addresses)
+{
+	g_autoptr(GArray) own = peer->env->candidates(peer->env->user_data);
+
+	for (guint i = 0; i < own->len; i++) {
+		const NatCandidate *cand = &g_array_index(own, NatCandidate, i);
+
+		if (cand->type == NAT_CAND_HOST)
+			add_address(addresses, &cand->endpoint);
+	}
+}
+
+gboolean
+nat_peer_search_fits(NatPeer *peer)
+{
+	g_autoptr(GArray) now = g_array_new(FALSE, FALSE, sizeof(WgEndpoint));
+	guint n;
+
+	if (peer->search == NULL || !nat_search_started(peer->search))
+		return FALSE;
+	add_own_addresses(peer, now);
+	for (guint i = 0; i < peer->offered->len; i++) {
+		WgEndpoint source;
+
+		if (!nat_mux_source_for(peer->env->mux,
+					&g_array_index(peer->offered, NatCandidate, i).endpoint,
+					&source))
+			return FALSE;
+		add_address(now, &source);
+	}
+	n = now->len;
+	for (guint i = 0; i < peer->addresses->len; i++) {
+		const WgEndpoint *addr = &g_array_index(peer->addresses, WgEndpoint, i);
+
+		if (wg_endpoint_port(addr) != nat_mux_port(peer->env->mux))
+			return FALSE;
+		add_address(now, addr);
+	}
+	return n == peer->addresses->len && n == now->len;
+}
+
 void
 nat_peer_start_checks(NatPeer *peer)
 {
-	g_autoptr(GArray) own = peer->env->candidates(peer->env->user_data);
 	g_autoptr(GArray) remote = NULL;
 	guint offered_addresses;
 
@@ -405,12 +447,7 @@ nat_peer_start_checks(NatPeer *peer)
 	nat_peer_make_search(peer);
 	if (peer->search == NULL)
 		return;
-	for (guint i = 0; i < own->len; i++) {
-		const NatCandidate *cand = &g_array_index(own, NatCandidate, i);
-
-		if (cand->type == NAT_CAND_HOST)
-			add_address(peer->addresses, &cand->endpoint);
-	}
+	add_own_addresses(peer, peer->addresses);
 	offered_addresses = peer->addresses->len;
 	remote = usable_candidates(peer, peer->addresses);
 	peer->began_us = g_get_monotonic_time();

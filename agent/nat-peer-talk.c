@@ -226,6 +226,9 @@ nat_peer_network_changed(NatPeer *peer)
 	/* Without its agent nobody joins a search; presence will bring one. */
 	if (!peer->online)
 		return;
+	/* Links and routes come and go that are none of this peer's (containers, say). */
+	if (peer->state == NAT_PEER_CHECKING && nat_peer_search_fits(peer))
+		return;
 	nat_peer_doubt(peer);
 	nat_peer_begin_search(peer);
 }

@@ -3,6 +3,7 @@
  * What fails between two agents, and what becomes of it. Slow: ICE and the back-off have times of
  * their own.
  */
+#include "agent/nat-msg.h"
 #include "tests/unit/two-peers.h"
 
 #define AGENTS(name, func)                                                                         \
@@ -69,6 +70,72 @@ test_proof_fails(Agents *f, gconstpointer data)
 	g_assert_cmpuint(f->a.wg->keepalive, ==, 17);
 }
 
+/* Links and routes that are none of ours come and go (containers, say): checks under way go on. */
+static void
+test_network_noise(Agents *f, gconstpointer data)
+{
+	guint sent;
+
+	if (!f->up)
+		return;
+	agents_cut(f, TRUE);
+	agents_meet(f);
+	g_assert_true(hosts_wait(a_checking, f, 10000));
+	hosts_run(200);
+	sent = f->a.sent;
+	for (int i = 0; i < 20; i++) {
+		nat_peer_network_changed(f->a.peer);
+		hosts_run(20);
+	}
+	g_assert_cmpuint(f->a.sent - sent, <=, 1);
+	agents_cut(f, FALSE);
+	g_assert_true(hosts_wait(both_connected, f, 10000));
+}
+
+/* The session that an agent announced last, as the other end reads it. */
+static guint64
+announced_session(const Agent *agent)
+{
+	g_autoptr(NatSeal) seal =
+		nat_seal_new(&agent->other->private_key, &agent->public_key, NULL);
+	g_autoptr(GBytes) plain = NULL;
+	gconstpointer data;
+	NatMsg msg;
+	gsize len;
+
+	data = g_bytes_get_data(g_ptr_array_index(agent->recording, agent->recording->len - 1),
+				&len);
+	plain = nat_seal_unwrap(seal, data, len, NULL);
+	g_assert_nonnull(plain);
+	data = g_bytes_get_data(plain, &len);
+	g_assert_true(nat_msg_decode(data, len, &msg, NULL));
+	return msg.sid;
+}
+
+/* Failed and waiting to try again, we join the peer's search: our own would only interrupt it. */
+static void
+test_retry_gives_way(Agents *f, gconstpointer data)
+{
+	guint64 session;
+
+	if (!f->up)
+		return;
+	agents_cut(f, TRUE);
+	agents_meet(f);
+	g_assert_true(hosts_wait(a_failed, f, 60000));
+	agent_stop(&f->b);
+	agent_start(&f->b);
+	agent_observe(&f->b);
+	nat_peer_signal_connected(f->b.peer);
+	nat_peer_presence(f->b.peer, TRUE);
+	g_assert_true(hosts_wait(a_checking, f, 2000));
+	hosts_run(200);
+	session = announced_session(&f->a);
+	hosts_run(5500);
+	nat_peer_candidates_changed(f->a.peer);
+	g_assert_cmpuint(announced_session(&f->a), ==, session);
+}
+
 int
 main(int argc, char **argv)
 {
@@ -77,5 +144,7 @@ main(int argc, char **argv)
 	AGENTS("checks-fail-and-begin-again", test_checks_fail_and_begin_again);
 	AGENTS("presence-off", test_presence_off);
 	AGENTS("proof-fails", test_proof_fails);
+	AGENTS("retry-gives-way", test_retry_gives_way);
+	AGENTS("network-noise", test_network_noise);
 	return g_test_run();
 }

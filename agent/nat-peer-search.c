@@ -378,9 +378,13 @@ static gboolean
 take_search_turn(NatPeer *peer)
 {
 	gint64 now = g_get_monotonic_time();
-	gint64 due = MAX(peer->search_due_us, now - SEARCH_BURST * SEARCH_INTERVAL_US) +
-		     SEARCH_INTERVAL_US;
+	gint64 least = now - SEARCH_BURST * SEARCH_INTERVAL_US;
+	gint64 due = least;
 
+	/* 0: never; not the host's start, which may be seconds ago */
+	if (peer->search_due_us != 0)
+		due = MAX(peer->search_due_us, least);
+	due += SEARCH_INTERVAL_US;
 	if (due <= now) {
 		peer->search_due_us = due;
 		return TRUE;

@@ -495,10 +495,13 @@ follow_settings(NatInterface *iface)
 		nat_signal_client_set_fwmark(iface->signal, iface->fwmark);
 		moved = nat_mux_set_fwmark(iface->mux, iface->fwmark, &error);
 	}
-	if (error != NULL)
-		set_problem(iface, error->message);
-	if (moved)
+	if (error != NULL) {
+		/* New sockets may work where changing the old ones did not. */
+		g_warning("%s: %s: starting over", iface->config.name, error->message);
+		stop_serving(iface);
+	} else if (moved) {
 		nat_interface_network_changed(iface);
+	}
 }
 
 static void

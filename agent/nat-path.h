@@ -52,8 +52,7 @@ void nat_path_free(NatPath *path);
 void nat_path_observe(NatPath *path, const WgPeer *wg, gint64 now_us, gint64 real_s);
 /* Writes the endpoint and waits for proof. */
 void nat_path_try(NatPath *path, const WgEndpoint *remote, gint64 now_us);
-/* Makes WireGuard's present endpoint the one to keep (adopted or confirmed, nothing is written
- * but a missing keepalive). */
+/* Makes WireGuard's present endpoint the one to keep (adopted or confirmed); nothing is written. */
 void nat_path_adopt(NatPath *path, gint64 now_us);
 /* Sends a packet on the live session (keepalive 0, then n): WireGuard answers no keepalive, so an end
  * whose tunnel is fine must speak for the other end to have its proof. */

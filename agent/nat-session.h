@@ -20,7 +20,7 @@
 
 #include "agent/nat-msg.h"
 
-#define NAT_SESSION_RETIRED 8
+#define NAT_SESSION_RETIRED 64
 
 typedef struct {
 	guint64 local;	/* our session id, never 0 */

@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 #include "agent/nat-address-list.h"
 
+#include "agent/nat-bounded-stream.h"
+
 struct _NatAddressList {
 	GNetworkAddress parent;
 	GPtrArray *addrs; /* of GSocketAddress */
@@ -92,11 +94,13 @@ GSocketConnectable *
 nat_address_list_new(const char *host, guint16 port, const WgEndpoint *addrs, gsize n)
 {
 	NatAddressList *list =
-	    g_object_new(NAT_TYPE_ADDRESS_LIST, "hostname", host, "port", (guint)port, NULL);
+		g_object_new(NAT_TYPE_ADDRESS_LIST, "hostname", host, "port", (guint)port, NULL);
 
-	for (gsize i = 0; i < n; i++)
-		g_ptr_array_add(list->addrs,
-				g_socket_address_new_from_native((gpointer)&addrs[i],
-								 wg_endpoint_socklen(&addrs[i])));
+	for (gsize i = 0; i < n; i++) {
+		g_autoptr(GSocketAddress) addr = g_socket_address_new_from_native(
+			(gpointer)&addrs[i], wg_endpoint_socklen(&addrs[i]));
+
+		g_ptr_array_add(list->addrs, nat_bounded_address_new(G_INET_SOCKET_ADDRESS(addr)));
+	}
 	return G_SOCKET_CONNECTABLE(list);
 }

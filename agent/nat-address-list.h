@@ -2,7 +2,7 @@
 /*
  * NatAddressList: a GSocketConnectable that names a host (TLS verifies that name) and already knows
  * its addresses: whoever connects to it asks no resolver and no proxy, and GSocketClient races the
- * addresses, 250 ms apart (RFC 8305).
+ * addresses, 250 ms apart (RFC 8305). What it connects is a NatBoundedStream.
  */
 #pragma once
 

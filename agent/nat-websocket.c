@@ -9,6 +9,7 @@
 #include <sys/socket.h>
 
 #include "agent/nat-address-list.h"
+#include "agent/nat-bounded-stream.h"
 #include "agent/nat-log.h"
 
 /*
@@ -28,6 +29,7 @@
 #define PROBE_PING_S 1
 #define PROBE_S 4
 #define TCP_TIMEOUT_MS 14000
+#define PONG_SIZE 256
 #define UNHEARD_MAX (1024 * 1024)
 
 struct NatWebsocket {
@@ -41,7 +43,8 @@ struct NatWebsocket {
 	SoupMessage *msg;
 	GCancellable *cancellable;
 	SoupWebsocketConnection *conn;
-	guint timer; /* open timeout, then the watch */
+	NatBoundedStream *stream; /* below conn, and below TLS */
+	guint timer;		  /* open timeout, then the watch */
 	guint probe;
 	gint64 probe_at;
 	gint64 heard;
@@ -59,6 +62,7 @@ websocket_clear(gpointer data)
 	g_clear_object(&ws->msg);
 	g_clear_object(&ws->session);
 	g_clear_object(&ws->cancellable);
+	g_clear_object(&ws->stream);
 	g_free(ws->name);
 	g_free(ws->protocol);
 }
@@ -141,6 +145,8 @@ on_network_event(SoupMessage *msg, GSocketClientEvent event, GIOStream *stream, 
 
 	if (event == G_SOCKET_CLIENT_CONNECTED)
 		ws->tcp_connected = TRUE;
+	if (event == G_SOCKET_CLIENT_PROXY_NEGOTIATED && NAT_IS_BOUNDED_STREAM(stream))
+		g_set_object(&ws->stream, NAT_BOUNDED_STREAM(stream));
 	if (event != G_SOCKET_CLIENT_CONNECTING || !G_IS_SOCKET_CONNECTION(stream))
 		return;
 	socket = g_socket_connection_get_socket(G_SOCKET_CONNECTION(stream));
@@ -274,6 +280,8 @@ on_message(SoupWebsocketConnection *conn, int type, GBytes *bytes, gpointer user
 	const guint8 *data = g_bytes_get_data(bytes, &len);
 
 	heard(ws);
+	if (ws->stream)
+		nat_bounded_stream_allow(ws->stream, NAT_BOUNDED_STREAM_MAX);
 	enter(ws);
 	if (type == SOUP_WEBSOCKET_DATA_TEXT)
 		ws->funcs.text((const char *)data, len, ws->user_data);
@@ -285,7 +293,13 @@ on_message(SoupWebsocketConnection *conn, int type, GBytes *bytes, gpointer user
 static void
 on_pong(SoupWebsocketConnection *conn, GBytes *bytes, gpointer user_data)
 {
-	heard(user_data);
+	NatWebsocket *ws = user_data;
+
+	/* A pong that was asked for and what TLS adds to it; a flood of them in the midst of a
+	 * message allows nothing. */
+	if (ws->stream && g_get_monotonic_time() - ws->heard > G_USEC_PER_SEC / 2)
+		nat_bounded_stream_allow(ws->stream, PONG_SIZE);
+	heard(ws);
 }
 
 static void
@@ -382,6 +396,8 @@ nat_websocket_new(const char *url, const char *host, guint16 port, const WgEndpo
 {
 	NatWebsocket *ws = g_rc_box_new0(NatWebsocket);
 	g_autoptr(GSocketConnectable) target = nat_address_list_new(host, port, addrs, n);
+	/* never asked, but without one GSocketClient puts nothing over the connection */
+	g_autoptr(GProxyResolver) direct = g_simple_proxy_resolver_new("direct://", NULL);
 	g_autofree char *shown = nat_log_escape(host, -1);
 	char *protocols[] = {(char *)protocol, NULL};
 
@@ -394,7 +410,7 @@ nat_websocket_new(const char *url, const char *host, guint16 port, const WgEndpo
 	ws->cancellable = g_cancellable_new();
 	ws->session =
 		g_object_new(SOUP_TYPE_SESSION, "remote-connectable", target, "proxy-resolver",
-			     NULL, "user-agent", "nat-agent/" NAT_VERSION, NULL);
+			     direct, "user-agent", "nat-agent/" NAT_VERSION, NULL);
 	soup_session_remove_feature_by_type(ws->session, SOUP_TYPE_WEBSOCKET_EXTENSION_MANAGER);
 	ws->msg = soup_message_new(SOUP_METHOD_GET, url);
 	/* A redirect would lead to a host whose addresses are not the given ones. */

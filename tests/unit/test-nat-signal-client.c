@@ -923,6 +923,94 @@ test_hostile(void)
 	liar_stop(&liar);
 }
 
+static void
+on_raw_listening(GObject *object, GAsyncResult *result, gpointer user_data)
+{
+	*(GSocketConnection **)user_data =
+		g_socket_listener_accept_finish(G_SOCKET_LISTENER(object), result, NULL, NULL);
+}
+
+/* Accepts one connection and upgrades it; what follows is up to the caller. */
+static GSocketConnection *
+accept_upgrade(GSocketListener *listener)
+{
+	GSocketConnection *conn = NULL;
+	char request[4096] = "", *key, *accept;
+	gsize len = 0;
+	g_autoptr(GChecksum) sha = g_checksum_new(G_CHECKSUM_SHA1);
+	g_autofree char *reply = NULL;
+	guint8 digest[20];
+	gsize digest_len = sizeof digest;
+	GInputStream *in;
+
+	g_socket_listener_accept_async(listener, NULL, on_raw_listening, &conn);
+	WAIT_FOR(conn);
+	in = g_io_stream_get_input_stream(G_IO_STREAM(conn));
+	while (!strstr(request, "\r\n\r\n")) {
+		gssize n;
+
+		WAIT_FOR(g_pollable_input_stream_is_readable(G_POLLABLE_INPUT_STREAM(in)));
+		n = g_input_stream_read(in, request + len, sizeof request - 1 - len, NULL, NULL);
+		g_assert_cmpint(n, >, 0);
+		len += (gsize)n;
+	}
+	key = strstr(request, "Sec-WebSocket-Key: ");
+	g_assert_nonnull(key);
+	key = g_strndup(key + 19, 24);
+	g_checksum_update(sha, (guint8 *)key, 24);
+	g_checksum_update(sha, (const guint8 *)"258EAFA5-E914-47DA-95CA-C5AB0DC85B11", 36);
+	g_checksum_get_digest(sha, digest, &digest_len);
+	accept = g_base64_encode(digest, digest_len);
+	reply = g_strdup_printf("HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\n"
+				"Connection: Upgrade\r\nSec-WebSocket-Protocol: %s\r\n"
+				"Sec-WebSocket-Accept: %s\r\n\r\n",
+				SIG_WIRE_SUBPROTOCOL, accept);
+	g_free(key);
+	g_free(accept);
+	g_assert_true(g_output_stream_write_all(g_io_stream_get_output_stream(G_IO_STREAM(conn)),
+						reply, strlen(reply), NULL, NULL, NULL));
+	return conn;
+}
+
+#define ENDLESS_MAX (64 * 1024 * 1024)
+
+/* A message in ever more frames, each of them within the bound, pongs in between. */
+static void
+test_endless_message(void)
+{
+	g_autoptr(GSocketListener) listener = g_socket_listener_new();
+	guint16 port = g_socket_listener_add_any_inet_port(listener, NULL, NULL);
+	g_autofree char *url = url_of(port);
+	g_autoptr(Agent) a = agent_new(url);
+	g_autoptr(GSocketConnection) conn = NULL;
+	g_autofree guint8 *frame = g_malloc0(2 + 4 + 16000);
+	gsize sent = 0, done = 2;
+
+	nat_signal_client_start(a->client);
+	conn = accept_upgrade(listener);
+	g_socket_set_blocking(g_socket_connection_get_socket(conn), FALSE);
+	g_assert_cmpint(
+		g_socket_send(g_socket_connection_get_socket(conn), "\x01\x00", 2, NULL, NULL), ==,
+		2);
+	frame[0] = 0x8a; /* pong */
+	frame[3] = 0x7e; /* continued, 16000 bytes */
+	frame[4] = 16000 >> 8;
+	frame[5] = 16000 & 0xff;
+	for (done = 0; a->state != NAT_SIGNAL_WAITING && sent < ENDLESS_MAX;) {
+		gssize n = g_socket_send(g_socket_connection_get_socket(conn), (char *)frame + done,
+					 2 + 4 + 16000 - done, NULL, NULL);
+
+		if (n > 0) {
+			sent += (gsize)n;
+			done = (done + (gsize)n) % (2 + 4 + 16000);
+		}
+		g_main_context_iteration(NULL, FALSE);
+	}
+	g_assert_cmpuint(sent, <, ENDLESS_MAX);
+	WAIT_FOR(a->state == NAT_SIGNAL_WAITING);
+	g_assert_nonnull(strstr(a->reason, "a message without end"));
+}
+
 /* One that greets, and at once says that it is about to end, is not met in a loop. */
 static void
 test_ever_draining(void)
@@ -1056,6 +1144,7 @@ main(int argc, char **argv)
 	g_test_add_func("/signal-client/other-protocol", test_other_protocol);
 	g_test_add_func("/signal-client/other-version", test_other_version);
 	g_test_add_func("/signal-client/hostile", test_hostile);
+	g_test_add_func("/signal-client/endless-message", test_endless_message);
 	g_test_add_func("/signal-client/ever-draining", test_ever_draining);
 	g_test_add_func("/signal-client/interest-behind-messages", test_interest_behind_messages);
 	g_test_add_func("/signal-client/escaped-refusal", test_escaped_refusal);

@@ -157,7 +157,7 @@ nat_address_store_put(NatAddressStore *store, const char *host, const GArray *ad
 		char buf[WG_ENDPOINT_STRLEN];
 
 		g_ptr_array_add(texts, g_strdup(wg_endpoint_format_address(
-					   &g_array_index(addrs, WgEndpoint, i), buf)));
+					       &g_array_index(addrs, WgEndpoint, i), buf)));
 	}
 	make_room(file, host);
 	g_key_file_set_string_list(file, GROUP, host, (const char *const *)texts->pdata,

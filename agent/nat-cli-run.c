@@ -65,7 +65,7 @@ start(Run *run, GError **error)
 		return FALSE;
 	run->service = (NatService){daemon_status, run};
 	run->control =
-	    nat_control_new(run->config->control_path, nat_service_call, &run->service, error);
+		nat_control_new(run->config->control_path, nat_service_call, &run->service, error);
 	if (!run->control)
 		return FALSE;
 	/* no call is answered before the main loop runs, when the daemon is there */

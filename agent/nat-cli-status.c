@@ -56,7 +56,7 @@ static JsonNode *
 fetch(const View *view, GError **error)
 {
 	g_autoptr(JsonNode) reply =
-	    nat_control_call(view->control, NAT_SERVICE_STATUS, NULL, TIMEOUT_MS, error);
+		nat_control_call(view->control, NAT_SERVICE_STATUS, NULL, TIMEOUT_MS, error);
 	JsonObject *status = NULL;
 
 	if (!reply || !nat_json_get_object(json_node_get_object(reply), "status", &status, error))
@@ -193,11 +193,11 @@ int
 nat_cli_status(const NatCli *cli)
 {
 	View view = {
-	    .cli = cli,
-	    .control = cli->control ? cli->control : nat_config_default_control(),
-	    .interface = cli->interfaces ? cli->interfaces[0] : NULL,
-	    .tty = isatty(STDOUT_FILENO),
-	    .colour = wants_colour(),
+		.cli = cli,
+		.control = cli->control ? cli->control : nat_config_default_control(),
+		.interface = cli->interfaces ? cli->interfaces[0] : NULL,
+		.tty = isatty(STDOUT_FILENO),
+		.colour = wants_colour(),
 	};
 
 	/* the exit status is the peers', also when the reader went away */

@@ -159,20 +159,22 @@ static gboolean
 parse_run(const char *const *argv, NatCli *cli, Flags *flags, GError **error)
 {
 	const GOptionEntry entries[] = {
-	    {"config", 'c', 0, G_OPTION_ARG_FILENAME_ARRAY, &flags->file, "Read this file", "FILE"},
-	    {"interface", 0, 0, G_OPTION_ARG_FILENAME_ARRAY, &flags->interfaces,
-	     "WireGuard interface to serve; may be repeated", "IF"},
-	    {"signal", 0, 0, G_OPTION_ARG_FILENAME_ARRAY, &flags->signal_url,
-	     "Signaling server, wss://HOST[:PORT] or ws://...", "URL"},
-	    {"stun", 0, 0, G_OPTION_ARG_FILENAME_ARRAY, &flags->stun,
-	     "Further STUN server; may be repeated", "HOST[:PORT]"},
-	    {"turn", 0, G_OPTION_FLAG_HIDDEN, G_OPTION_ARG_FILENAME_ARRAY, &flags->turn, "", "URI"},
-	    {"control", 0, 0, G_OPTION_ARG_FILENAME_ARRAY, &flags->control,
-	     "Control socket, default " NAT_CONFIG_DEFAULT_CONTROL, "PATH"},
-	    {"help", 'h', 0, G_OPTION_ARG_NONE, &flags->help, "Show this", NULL},
-	    {G_OPTION_REMAINING, 0, G_OPTION_FLAG_HIDDEN, G_OPTION_ARG_FILENAME_ARRAY, &flags->rest,
-	     NULL, NULL},
-	    {NULL},
+		{"config", 'c', 0, G_OPTION_ARG_FILENAME_ARRAY, &flags->file, "Read this file",
+		 "FILE"},
+		{"interface", 0, 0, G_OPTION_ARG_FILENAME_ARRAY, &flags->interfaces,
+		 "WireGuard interface to serve; may be repeated", "IF"},
+		{"signal", 0, 0, G_OPTION_ARG_FILENAME_ARRAY, &flags->signal_url,
+		 "Signaling server, wss://HOST[:PORT] or ws://...", "URL"},
+		{"stun", 0, 0, G_OPTION_ARG_FILENAME_ARRAY, &flags->stun,
+		 "Further STUN server; may be repeated", "HOST[:PORT]"},
+		{"turn", 0, G_OPTION_FLAG_HIDDEN, G_OPTION_ARG_FILENAME_ARRAY, &flags->turn, "",
+		 "URI"},
+		{"control", 0, 0, G_OPTION_ARG_FILENAME_ARRAY, &flags->control,
+		 "Control socket, default " NAT_CONFIG_DEFAULT_CONTROL, "PATH"},
+		{"help", 'h', 0, G_OPTION_ARG_NONE, &flags->help, "Show this", NULL},
+		{G_OPTION_REMAINING, 0, G_OPTION_FLAG_HIDDEN, G_OPTION_ARG_FILENAME_ARRAY,
+		 &flags->rest, NULL, NULL},
+		{NULL},
 	};
 	g_autoptr(GOptionContext) context = g_option_context_new("- serve WireGuard interfaces");
 
@@ -191,24 +193,25 @@ static gboolean
 parse_status(const char *const *argv, NatCli *cli, Flags *flags, GError **error)
 {
 	const GOptionEntry entries[] = {
-	    {"json", 0, 0, G_OPTION_ARG_NONE, &flags->json, "Print JSON", NULL},
-	    {"watch", 0, 0, G_OPTION_ARG_NONE, &flags->watch, "Show it anew every second", NULL},
-	    {"interface", 0, 0, G_OPTION_ARG_FILENAME_ARRAY, &flags->interfaces,
-	     "Only this interface", "IF"},
-	    {"control", 0, 0, G_OPTION_ARG_FILENAME_ARRAY, &flags->control,
-	     "Control socket, default " NAT_CONFIG_DEFAULT_CONTROL, "PATH"},
-	    {"help", 'h', 0, G_OPTION_ARG_NONE, &flags->help, "Show this", NULL},
-	    {G_OPTION_REMAINING, 0, G_OPTION_FLAG_HIDDEN, G_OPTION_ARG_FILENAME_ARRAY, &flags->rest,
-	     NULL, NULL},
-	    {NULL},
+		{"json", 0, 0, G_OPTION_ARG_NONE, &flags->json, "Print JSON", NULL},
+		{"watch", 0, 0, G_OPTION_ARG_NONE, &flags->watch, "Show it anew every second",
+		 NULL},
+		{"interface", 0, 0, G_OPTION_ARG_FILENAME_ARRAY, &flags->interfaces,
+		 "Only this interface", "IF"},
+		{"control", 0, 0, G_OPTION_ARG_FILENAME_ARRAY, &flags->control,
+		 "Control socket, default " NAT_CONFIG_DEFAULT_CONTROL, "PATH"},
+		{"help", 'h', 0, G_OPTION_ARG_NONE, &flags->help, "Show this", NULL},
+		{G_OPTION_REMAINING, 0, G_OPTION_FLAG_HIDDEN, G_OPTION_ARG_FILENAME_ARRAY,
+		 &flags->rest, NULL, NULL},
+		{NULL},
 	};
 	g_autoptr(GOptionContext) context =
-	    g_option_context_new("[PEER] - show what an agent knows");
+		g_option_context_new("[PEER] - show what an agent knows");
 
 	g_option_context_set_description(
-	    context,
-	    "PEER is a name, a public key, or how the key begins.\n"
-	    "Exit status: 0 every peer connected, 1 some peer not, 2 usage, 3 no agent.\n");
+		context,
+		"PEER is a name, a public key, or how the key begins.\n"
+		"Exit status: 0 every peer connected, 1 some peer not, 2 usage, 3 no agent.\n");
 	if (!parse_flags(context, entries, argv, "status", error))
 		return FALSE;
 	if (flags->help) {

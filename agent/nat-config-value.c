@@ -52,9 +52,9 @@ nat_config_check_url(const char *url, GError **error)
 	const char *host;
 
 	if (!strstr(url, "://")) {
-		g_autofree char *hint =
-		    g_strdup_printf("has no scheme: write wss://%s (or ws:// on a trusted network)",
-				    *url && is_graph(url) ? url : "HOST");
+		g_autofree char *hint = g_strdup_printf(
+			"has no scheme: write wss://%s (or ws:// on a trusted network)",
+			*url && is_graph(url) ? url : "HOST");
 
 		return bad(error, url, hint);
 	}

@@ -340,9 +340,9 @@ nat_config_parse(const char *text, gsize len, const char *name, const char *cons
 {
 	g_autoptr(NatKeyFile) file = nat_key_file_new(text, len, name, known, error);
 	Sources from = {
-	    .file = file,
-	    .signal_url = signal_url,
-	    .stun = stun && stun[0] ? stun : NULL,
+		.file = file,
+		.signal_url = signal_url,
+		.stun = stun && stun[0] ? stun : NULL,
 	};
 
 	return file ? build(&from, interfaces, control, error) : NULL;

@@ -2,8 +2,8 @@
 /*
  * NatConfig: what the user asked for, from the command line and a GKeyFile ([agent],
  * [interface wg0], [peer NAME]; docs/nat-agent.conf.example). Pure but for reading the file and the
- * environment. Unknown keys, groups and malformed values are errors that name file, line or key, and
- * the remedy. Command line wins over environment over file over default.
+ * environment. Unknown keys, groups and malformed values are errors that name file, line or key,
+ * and the remedy. Command line wins over environment over file over default.
  */
 #pragma once
 
@@ -22,8 +22,8 @@ typedef struct {
 } NatConfigPeer;
 
 typedef struct {
-	char *control_path;    /* default /run/nat-agent/control.sock, NAT_AGENT_CONTROL, --control */
-	char *state_dir;       /* default $STATE_DIRECTORY, else /var/lib/nat-agent */
+	char *control_path; /* default /run/nat-agent/control.sock, NAT_AGENT_CONTROL, --control */
+	char *state_dir;    /* default $STATE_DIRECTORY, else /var/lib/nat-agent */
 	GPtrArray *interfaces; /* of NatConfigInterface, at least one, each name once */
 	GPtrArray *peers;      /* of NatConfigPeer */
 } NatConfig;
@@ -32,9 +32,9 @@ typedef struct {
 #define NAT_CONFIG_DEFAULT_STATE_DIR "/var/lib/nat-agent"
 #define NAT_CONFIG_STUN_PORT 3478
 
-/* Command-line values win over the file's; any of them may be NULL. Where interfaces are given, they
- * are the only ones; their [interface] groups still count. signal_url and stun given on the command
- * line serve every interface. */
+/* Command-line values win over the file's; any of them may be NULL. Where interfaces are given,
+ * they are the only ones; their [interface] groups still count. signal_url and stun given on the
+ * command line serve every interface. */
 NatConfig *nat_config_load(const char *file, const char *const *interfaces, const char *signal_url,
 			   const char *const *stun, const char *control, GError **error);
 /* The same from the text of a file; for tests and the fuzzer. `name` is used in messages. */
@@ -50,8 +50,8 @@ const char *nat_config_peer_name(const NatConfig *config, const WgKey *key);
 gboolean nat_config_check_interface(const char *name, GError **error);
 gboolean nat_config_check_url(const char *url, GError **error);
 gboolean nat_config_check_control(const char *path, GError **error);
-/* "HOST", "HOST:PORT", "[v6]:PORT", "[v6]" or "v6"; *port is 3478 where none is given. host: without
- * brackets (transfer full); may be NULL, port too. */
+/* "HOST", "HOST:PORT", "[v6]:PORT", "[v6]" or "v6"; *port is 3478 where none is given. host:
+ * without brackets (transfer full); may be NULL, port too. */
 gboolean nat_config_split_stun(const char *text, char **host, guint16 *port, GError **error);
 /* The control socket where no flag names one: NAT_AGENT_CONTROL or the default. */
 const char *nat_config_default_control(void);

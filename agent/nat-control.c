@@ -281,17 +281,17 @@ remove_stale(const struct sockaddr_un *sun, GError **error)
 		return errno == ENOENT ? TRUE : fail(error, "look at", path);
 	if (!S_ISSOCK(st.st_mode)) {
 		g_set_error(
-		    error, G_IO_ERROR, G_IO_ERROR_EXISTS,
-		    "%s is not a socket: remove it, or name another place with --control PATH",
-		    path);
+			error, G_IO_ERROR, G_IO_ERROR_EXISTS,
+			"%s is not a socket: remove it, or name another place with --control PATH",
+			path);
 		return FALSE;
 	}
 	if (is_alive(sun)) {
-		g_set_error(
-		    error, G_IO_ERROR, G_IO_ERROR_ADDRESS_IN_USE,
-		    "another agent answers at %s: stop it, or give this one its own socket with "
-		    "--control PATH",
-		    path);
+		g_set_error(error, G_IO_ERROR, G_IO_ERROR_ADDRESS_IN_USE,
+			    "another agent answers at %s: stop it, or give this one its own socket "
+			    "with "
+			    "--control PATH",
+			    path);
 		return FALSE;
 	}
 	return g_unlink(path) == 0 || errno == ENOENT ? TRUE

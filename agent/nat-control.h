@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * NatControl: the daemon's control socket: Varlink framing (one JSON object ended by NUL each way)
- * on a unix stream socket. Host thread only, non-blocking, bounded (64 kB a request, 64 clients; the
- * longest idle one gives way to a new one).
+ * on a unix stream socket. Host thread only, non-blocking, bounded (64 kB a request, 64 clients;
+ * the longest idle one gives way to a new one).
  */
 #pragma once
 
@@ -16,8 +16,8 @@
 
 typedef struct NatControl NatControl;
 
-/* Creates the socket's directory (0755) when missing, the socket 0660. A stale socket is replaced, a
- * living one is an error that names it and the remedy (--control). func must not free the
+/* Creates the socket's directory (0755) when missing, the socket 0660. A stale socket is replaced,
+ * a living one is an error that names it and the remedy (--control). func must not free the
  * control. */
 NatControl *nat_control_new(const char *path, NatControlFunc func, gpointer user_data,
 			    GError **error);

@@ -84,16 +84,16 @@ nat_daemon_new(const NatConfig *config, GError **error)
 	if (!open_shared(daemon, error))
 		return NULL;
 	env = (NatInterfaceEnv){
-	    .ns = daemon->ns,
-	    .tun = daemon->tun,
-	    .fib = daemon->fib,
-	    .config = config,
-	    .use_addresses = use_addresses,
-	    .user_data = daemon,
+		.ns = daemon->ns,
+		.tun = daemon->tun,
+		.fib = daemon->fib,
+		.config = config,
+		.use_addresses = use_addresses,
+		.user_data = daemon,
 	};
 	for (guint i = 0; i < config->interfaces->len; i++) {
 		NatInterface *iface =
-		    nat_interface_new(&env, g_ptr_array_index(config->interfaces, i), error);
+			nat_interface_new(&env, g_ptr_array_index(config->interfaces, i), error);
 
 		if (iface == NULL)
 			return NULL;

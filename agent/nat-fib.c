@@ -103,9 +103,10 @@ static gboolean
 is_tunnel(const Link *link)
 {
 	static const char *const KINDS[] = {
-	    "wireguard", "amneziawg", "ipip",	   "sit",      "gre",  "gretap", "erspan", "ip6tnl",
-	    "ip6gre",	 "ip6gretap", "ip6erspan", "vti",      "vti6", "xfrm",	 "vxlan",  "geneve",
-	    "gtp",	 "bareudp",   "ovpn",	   "ovpn-dco", "l2tp", NULL};
+		"wireguard", "amneziawg", "ipip",   "sit",	 "gre",	      "gretap",
+		"erspan",    "ip6tnl",	  "ip6gre", "ip6gretap", "ip6erspan", "vti",
+		"vti6",	     "xfrm",	  "vxlan",  "geneve",	 "gtp",	      "bareudp",
+		"ovpn",	     "ovpn-dco",  "l2tp",   NULL};
 
 	if (g_strv_contains(KINDS, link->kind))
 		return TRUE;

@@ -3,8 +3,8 @@
  * NatIce: one NiceAgent with one stream and one component, in the ICE thread; the only file that
  * meets libnice's agent. It lives while a search runs (DESIGN §2).
  *
- * All functions are called from the host thread, all callbacks come in the host thread's default main
- * context, none after nat_ice_free() returned.
+ * All functions are called from the host thread, all callbacks come in the host thread's default
+ * main context, none after nat_ice_free() returned.
  */
 #pragma once
 
@@ -15,7 +15,7 @@ typedef struct NatIce NatIce;
 
 typedef struct {
 	guint16 port; /* Q: every local candidate's private port */
-	guint ta_ms; /* RFC 8445 §14.2: between two checks of this search, at least 5 */
+	guint ta_ms;  /* RFC 8445 §14.2: between two checks of this search, at least 5 */
 	gboolean controlling;
 	const char *local_ufrag, *local_pwd;
 	const char *remote_ufrag, *remote_pwd;
@@ -26,10 +26,11 @@ typedef struct {
 typedef struct {
 	/* The sockets are bound: packets delivered from now on reach libnice. */
 	void (*ready)(gpointer user_data);
-	/* A pair was selected, or a better one after it. local: the address of the host candidate the
-	 * pair is based on (port Q); remote: where to send. */
+	/* A pair was selected, or a better one after it. local: the address of the host candidate
+	 * the pair is based on (port Q); remote: where to send. */
 	void (*selected)(const WgEndpoint *local, const NatCandidate *remote, gpointer user_data);
-	/* Every pair failed, or consent was lost (RFC 7675). Not final: more candidates may come. */
+	/* Every pair failed, or consent was lost (RFC 7675). Not final: more candidates may come.
+	 */
 	void (*failed)(gpointer user_data);
 } NatIceFuncs;
 

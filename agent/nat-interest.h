@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * NatInterest: the peers an agent wants to meet, and what of it the server has yet to be told. Pure.
+ * NatInterest: the peers an agent wants to meet, and what of it the server has yet to be told.
+ * Pure.
  */
 #pragma once
 

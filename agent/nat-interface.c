@@ -550,8 +550,7 @@ on_poll(gpointer user_data)
 	}
 	iface->poll_cost_us = g_get_monotonic_time() - began;
 	/* a device that cannot be read brings no proof, however often it is asked */
-	if (iface->serving && iface->problem == NULL &&
-	    any_urgent(iface, g_get_monotonic_time()))
+	if (iface->serving && iface->problem == NULL && any_urgent(iface, g_get_monotonic_time()))
 		hurry(iface);
 	else
 		schedule_poll(iface, POLL_MS);

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * JSON as the agent reads and writes it, on top of json-glib: text is checked for nesting before the
- * parser (json-glib 1.6 recurses without a limit), members are read with their types checked, and
- * numbers are printed as short as they can be. Pure; any thread.
+ * JSON as the agent reads and writes it, on top of json-glib: text is checked for nesting before
+ * the parser (json-glib 1.6 recurses without a limit), members are read with their types checked,
+ * and numbers are printed as short as they can be. Pure; any thread.
  */
 #pragma once
 
@@ -10,8 +10,8 @@
 
 #define NAT_JSON_MAX_DEPTH 32
 
-/* An object and nothing else, strict about what stands outside strings (no comments). The caller caps
- * len. G_IO_ERROR_INVALID_DATA. */
+/* An object and nothing else, strict about what stands outside strings (no comments). The caller
+ * caps len. G_IO_ERROR_INVALID_DATA. */
 JsonNode *nat_json_parse(const char *text, gsize len, GError **error);
 /* pretty: two spaces an indent and a line a member; else one line. No newline at the end. */
 char *nat_json_print(JsonNode *node, gboolean pretty);

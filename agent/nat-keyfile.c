@@ -19,7 +19,7 @@ typedef struct {
 } Scan;
 
 static gboolean G_GNUC_PRINTF(3, 4)
-    refuse(const Scan *scan, GError **error, const char *format, ...)
+	refuse(const Scan *scan, GError **error, const char *format, ...)
 {
 	g_autofree char *text = NULL, *plain = NULL;
 	va_list args;

@@ -11,7 +11,8 @@
 
 typedef struct NatKeyFile NatKeyFile;
 
-/* Whether a group, or (key not NULL) a key of it, is known; NULL says yes, else what to write instead
+/* Whether a group, or (key not NULL) a key of it, is known; NULL says yes, else what to write
+ * instead
  * ("the groups are [agent], …"). */
 typedef const char *(*NatKeyFileCheck)(const char *group, const char *key);
 

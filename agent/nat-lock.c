@@ -65,11 +65,11 @@ set_busy(GError **error, int fd, const char *ifname)
 	if (pread(fd, text, sizeof text - 1, 0) > 0)
 		pid = g_ascii_strtoull(text, NULL, 10);
 	who = pid ? g_strdup_printf(" (pid %" G_GUINT64_FORMAT ")", pid) : g_strdup("");
-	g_set_error(
-	    error, G_IO_ERROR, G_IO_ERROR_BUSY,
-	    "another nat-agent%s serves %s in this network namespace: stop it, or choose another "
-	    "--interface",
-	    who, ifname);
+	g_set_error(error, G_IO_ERROR, G_IO_ERROR_BUSY,
+		    "another nat-agent%s serves %s in this network namespace: stop it, or choose "
+		    "another "
+		    "--interface",
+		    who, ifname);
 }
 
 static gboolean

@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * NatLock: one agent per interface and network namespace. A flock on a file in a directory that only
- * root can write to: the kernel releases it whatever way the process ends, so there is nothing to
- * clean after kill -9. Two agents with different /run directories (mount namespaces) but the same
- * network namespace do not see each other's lock.
+ * NatLock: one agent per interface and network namespace. A flock on a file in a directory that
+ * only root can write to: the kernel releases it whatever way the process ends, so there is nothing
+ * to clean after kill -9. Two agents with different /run directories (mount namespaces) but the
+ * same network namespace do not see each other's lock.
  */
 #pragma once
 

@@ -140,10 +140,10 @@ nat_log_peer(GLogLevelFlags level, const char *interface, const WgKey *peer, con
 	message = g_strdup_printf("%s%s%s: %s", interface, peer ? " " : "", key, text);
 
 	const GLogField fields[] = {
-	    {"MESSAGE", message, -1},
-	    {"PRIORITY", priority(level), -1},
-	    {"NAT_INTERFACE", interface, -1},
-	    {"NAT_PEER", key, -1},
+		{"MESSAGE", message, -1},
+		{"PRIORITY", priority(level), -1},
+		{"NAT_INTERFACE", interface, -1},
+		{"NAT_PEER", key, -1},
 	};
 	if (peer)
 		n++;

@@ -26,7 +26,7 @@ typedef enum {
 } Field;
 
 static const char *const FIELD_NAMES[] = {
-    NULL, "sid", "echo", "seq", "flags", "ufrag", "pwd", "mapping", "candidate",
+	NULL, "sid", "echo", "seq", "flags", "ufrag", "pwd", "mapping", "candidate",
 };
 
 static void

@@ -14,11 +14,11 @@
 #define NAT_MSG_PWD_MAX 128
 
 typedef enum {
-	NAT_MSG_PROVEN = 1 << 0, /* the sender's WireGuard has proven the path of this session */
+	NAT_MSG_PROVEN = 1 << 0,   /* the sender's WireGuard has proven the path of this session */
 	NAT_MSG_GATHERED = 1 << 1, /* no more candidates will follow unless the network changes */
-	NAT_MSG_BYE = 1 << 2, /* the sender's agent is ending in good order */
-	NAT_MSG_CHECKING = 1 << 3, /* the sender runs checks for this session: join it. Without it the
-				    * sender's tunnel is up and only watched */
+	NAT_MSG_BYE = 1 << 2,	   /* the sender's agent is ending in good order */
+	NAT_MSG_CHECKING = 1 << 3, /* the sender runs checks for this session: join it. Without it
+				    * the sender's tunnel is up and only watched */
 } NatMsgFlags;
 
 typedef struct {
@@ -30,7 +30,8 @@ typedef struct {
 	char pwd[NAT_MSG_PWD_MAX + 1];	   /* ICE characters only, 22..128 */
 	NatMapping mapping;
 	guint n_candidates;
-	NatCandidate candidates[NAT_MSG_MAX_CANDIDATES]; /* in the sender's order; HOST..RELAY only */
+	NatCandidate
+		candidates[NAT_MSG_MAX_CANDIDATES]; /* in the sender's order; HOST..RELAY only */
 } NatMsg;
 
 GBytes *nat_msg_encode(const NatMsg *msg);

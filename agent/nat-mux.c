@@ -53,17 +53,17 @@ struct NatMux {
 };
 
 static const char *const COUNTER_NAMES[NAT_MUX_N_COUNTERS] = {
-    [NAT_MUX_IN] = "stun_in",
-    [NAT_MUX_OUT] = "stun_out",
-    [NAT_MUX_IN_BYTES] = "stun_in_bytes",
-    [NAT_MUX_OUT_BYTES] = "stun_out_bytes",
-    [NAT_MUX_DROP_MALFORMED] = "drop_malformed",
-    [NAT_MUX_DROP_STRANGER] = "drop_stranger",
-    [NAT_MUX_DROP_UNASKED] = "drop_unasked_response",
-    [NAT_MUX_DROP_SOURCE] = "drop_wrong_source",
-    [NAT_MUX_DROP_DESTINATION] = "drop_refused_destination",
-    [NAT_MUX_DROP_RATE] = "drop_rate",
-    [NAT_MUX_DROP_SEND] = "drop_send",
+	[NAT_MUX_IN] = "stun_in",
+	[NAT_MUX_OUT] = "stun_out",
+	[NAT_MUX_IN_BYTES] = "stun_in_bytes",
+	[NAT_MUX_OUT_BYTES] = "stun_out_bytes",
+	[NAT_MUX_DROP_MALFORMED] = "drop_malformed",
+	[NAT_MUX_DROP_STRANGER] = "drop_stranger",
+	[NAT_MUX_DROP_UNASKED] = "drop_unasked_response",
+	[NAT_MUX_DROP_SOURCE] = "drop_wrong_source",
+	[NAT_MUX_DROP_DESTINATION] = "drop_refused_destination",
+	[NAT_MUX_DROP_RATE] = "drop_rate",
+	[NAT_MUX_DROP_SEND] = "drop_send",
 };
 
 static guint

@@ -6,9 +6,9 @@
  * the path probers. A client may own a ufrag: requests whose USERNAME starts with it are its own.
  * Responses go to whoever sent the transaction. Everything else is dropped and counted.
  *
- * The mux enforces, for every packet of every client, the rule of DESIGN §2: a packet to (or from) R
- * carries the address that the FIB, asked with WireGuard's fwmark and no source, answers for R; R is
- * no address of ours, no tunnel leads to it; and what goes out per destination is capped.
+ * The mux enforces, for every packet of every client, the rule of DESIGN §2: a packet to (or from)
+ * R carries the address that the FIB, asked with WireGuard's fwmark and no source, answers for R; R
+ * is no address of ours, no tunnel leads to it; and what goes out per destination is capped.
  *
  * Host thread only. Callbacks come from the main loop; a client may be freed inside them.
  */
@@ -30,17 +30,17 @@ typedef struct {
 
 /* Why packets were dropped, and what passed; nat_mux_counter_name() for status. */
 typedef enum {
-	NAT_MUX_IN,		   /* STUN packets received on P */
-	NAT_MUX_OUT,		   /* STUN packets sent from P */
-	NAT_MUX_IN_BYTES,	   /* their payloads: all that ever crosses the agent, to be held against */
-	NAT_MUX_OUT_BYTES,	   /* WireGuard's own counters */
-	NAT_MUX_DROP_MALFORMED,	   /* not STUN after all */
-	NAT_MUX_DROP_STRANGER,	   /* a request for no ufrag of ours */
-	NAT_MUX_DROP_UNASKED,	   /* a response to no transaction of ours, or from elsewhere */
-	NAT_MUX_DROP_SOURCE,	   /* WireGuard's packets would carry another source address */
-	NAT_MUX_DROP_DESTINATION,  /* refused: bogus, ours, through a tunnel, no route */
-	NAT_MUX_DROP_RATE,	   /* the cap per destination */
-	NAT_MUX_DROP_SEND,	   /* the kernel refused */
+	NAT_MUX_IN,	   /* STUN packets received on P */
+	NAT_MUX_OUT,	   /* STUN packets sent from P */
+	NAT_MUX_IN_BYTES,  /* their payloads: all that ever crosses the agent, to be held against */
+	NAT_MUX_OUT_BYTES, /* WireGuard's own counters */
+	NAT_MUX_DROP_MALFORMED,	  /* not STUN after all */
+	NAT_MUX_DROP_STRANGER,	  /* a request for no ufrag of ours */
+	NAT_MUX_DROP_UNASKED,	  /* a response to no transaction of ours, or from elsewhere */
+	NAT_MUX_DROP_SOURCE,	  /* WireGuard's packets would carry another source address */
+	NAT_MUX_DROP_DESTINATION, /* refused: bogus, ours, through a tunnel, no route */
+	NAT_MUX_DROP_RATE,	  /* the cap per destination */
+	NAT_MUX_DROP_SEND,	  /* the kernel refused */
 	NAT_MUX_N_COUNTERS,
 } NatMuxCounter;
 
@@ -59,6 +59,6 @@ void nat_mux_client_free(NatMuxClient *client);
 /* Sends STUN from src's address and port P. FALSE when it was dropped (and counted). */
 gboolean nat_mux_client_send(NatMuxClient *client, const WgEndpoint *src, const WgEndpoint *dst,
 			     const guint8 *payload, gsize len);
-/* The address that WireGuard's packets to dst will carry (port set to P). FALSE when dst is refused:
- * bogus, one of our own, routed into a tunnel, or unreachable. */
+/* The address that WireGuard's packets to dst will carry (port set to P). FALSE when dst is
+ * refused: bogus, one of our own, routed into a tunnel, or unreachable. */
 gboolean nat_mux_source_for(NatMux *mux, const WgEndpoint *dst, WgEndpoint *source);

@@ -30,7 +30,7 @@ struct NatNetmon {
 	gpointer user_data;
 	GHashTable *links; /* ifindex → flags that matter, with SEEN */
 	GHashTable
-	    *addresses; /* GBytes: index, family and address → flags that matter, with SEEN */
+		*addresses; /* GBytes: index, family and address → flags that matter, with SEEN */
 };
 
 #define SEEN (1u << 31)
@@ -92,8 +92,8 @@ address_changed(NatNetmon *mon, const struct nlmsghdr *nlh)
 	if (!addr)
 		return FALSE;
 	flags = tb[IFA_FLAGS] && mnl_attr_validate(tb[IFA_FLAGS], MNL_TYPE_U32) >= 0
-		    ? mnl_attr_get_u32(tb[IFA_FLAGS])
-		    : ifa->ifa_flags;
+			? mnl_attr_get_u32(tb[IFA_FLAGS])
+			: ifa->ifa_flags;
 	key = address_key(ifa, addr);
 	if (nlh->nlmsg_type == RTM_NEWADDR)
 		return remember(mon->addresses, g_steal_pointer(&key), flags & ADDRESS_FLAGS);
@@ -191,8 +191,8 @@ static gboolean
 join_groups(struct mnl_socket *socket)
 {
 	static const int GROUPS[] = {
-	    RTNLGRP_LINK,	RTNLGRP_IPV4_IFADDR, RTNLGRP_IPV6_IFADDR, RTNLGRP_IPV4_ROUTE,
-	    RTNLGRP_IPV6_ROUTE, RTNLGRP_IPV4_RULE,   RTNLGRP_IPV6_RULE,
+		RTNLGRP_LINK,	    RTNLGRP_IPV4_IFADDR, RTNLGRP_IPV6_IFADDR, RTNLGRP_IPV4_ROUTE,
+		RTNLGRP_IPV6_ROUTE, RTNLGRP_IPV4_RULE,	 RTNLGRP_IPV6_RULE,
 	};
 
 	for (gsize i = 0; i < G_N_ELEMENTS(GROUPS); i++) {
@@ -213,8 +213,8 @@ nat_netmon_new(guint debounce_ms, NatNetmonFunc func, gpointer user_data, GError
 	mon->func = func;
 	mon->user_data = user_data;
 	mon->links = g_hash_table_new(NULL, NULL);
-	mon->addresses =
-	    g_hash_table_new_full(g_bytes_hash, g_bytes_equal, (GDestroyNotify)g_bytes_unref, NULL);
+	mon->addresses = g_hash_table_new_full(g_bytes_hash, g_bytes_equal,
+					       (GDestroyNotify)g_bytes_unref, NULL);
 	mon->socket = mnl_socket_open2(NETLINK_ROUTE, SOCK_CLOEXEC | SOCK_NONBLOCK);
 	if (!mon->socket || mnl_socket_bind(mon->socket, 0, MNL_SOCKET_AUTOPID) < 0 ||
 	    !join_groups(mon->socket)) {

@@ -69,8 +69,8 @@ nat_originals_keep(NatOriginals *originals, const WgPeer *peer)
 		return;
 	g_key_file_set_string(originals->file, key, "endpoint",
 			      wg_endpoint_is_set(&peer->endpoint)
-				  ? wg_endpoint_format(&peer->endpoint, endpoint)
-				  : "");
+				      ? wg_endpoint_format(&peer->endpoint, endpoint)
+				      : "");
 	g_key_file_set_integer(originals->file, key, "keepalive", peer->keepalive);
 	save(originals);
 }

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * NatOriginals: what the user had set for a peer before we first touched it (endpoint, keepalive), kept
- * in the state directory, one file per interface key, so that it can be put back when we fail,
+ * NatOriginals: what the user had set for a peer before we first touched it (endpoint, keepalive),
+ * kept in the state directory, one file per interface key, so that it can be put back when we fail,
  * also after kill -9. Host thread only.
  */
 #pragma once

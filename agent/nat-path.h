@@ -6,21 +6,21 @@
  * completes or authenticated bytes arrive on it (DESIGN §3). How it is written depends on what
  * WireGuard did lately:
  *
- *   a session is live              endpoint, keepalive 0 then n in one message: a packet leaves at once
- *   no session, slot free          endpoint and keepalive in one message: an initiation leaves at once
- *   no session, slot burned        the peer is replaced in one transaction (WireGuard sends at most
- *                                  one initiation per 5 s and peer)
+ *   a session is live              endpoint, keepalive 0 then n in one message: a packet leaves at
+ * once no session, slot free          endpoint and keepalive in one message: an initiation leaves
+ * at once no session, slot burned        the peer is replaced in one transaction (WireGuard sends
+ * at most one initiation per 5 s and peer)
  *
- * Only one end initiates at first, the controlling one: when two initiations cross, each end answers
- * the other's and so forgets its own, both responses are void, and WireGuard tries again after 5 s (seen
- * with wireguard-go; the kernel keeps one handshake state per peer too). The other end writes the
- * endpoint alone and initiates only when nothing came.
+ * Only one end initiates at first, the controlling one: when two initiations cross, each end
+ * answers the other's and so forgets its own, both responses are void, and WireGuard tries again
+ * after 5 s (seen with wireguard-go; the kernel keeps one handshake state per peer too). The other
+ * end writes the endpoint alone and initiates only when nothing came.
  *
  *   IDLE ──try──▶ PROVING ──handshake or bytes──▶ PROVEN ──session dies──▶ IDLE
  *                    └──no proof in 8 s──▶ IDLE (rolled back)
  *
- * All of it is driven by snapshots of the device (nat_path_observe) with the time as an argument; the
- * only effect is the `write` function. Proven by tests/vm/wg-table. One thread.
+ * All of it is driven by snapshots of the device (nat_path_observe) with the time as an argument;
+ * the only effect is the `write` function. Proven by tests/vm/wg-table. One thread.
  */
 #pragma once
 
@@ -54,8 +54,8 @@ void nat_path_observe(NatPath *path, const WgPeer *wg, gint64 now_us, gint64 rea
 void nat_path_try(NatPath *path, const WgEndpoint *remote, gint64 now_us);
 /* Makes WireGuard's present endpoint the one to keep (adopted or confirmed); nothing is written. */
 void nat_path_adopt(NatPath *path, gint64 now_us);
-/* Sends a packet on the live session (keepalive 0, then n): WireGuard answers no keepalive, so an end
- * whose tunnel is fine must speak for the other end to have its proof. */
+/* Sends a packet on the live session (keepalive 0, then n): WireGuard answers no keepalive, so an
+ * end whose tunnel is fine must speak for the other end to have its proof. */
 void nat_path_poke(NatPath *path);
 /* Forget what was tried; the device is left as it is. */
 void nat_path_reset(NatPath *path);

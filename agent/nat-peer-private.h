@@ -12,9 +12,9 @@
  *
  * Timers: `release` ends the NiceAgent some time after both sides are proven; `retry` starts a new
  * search after a failure; `give_up` waits for late answers after libnice's FAILED; `decide` waits
- * for the prober's word on the present endpoint before a live tunnel is moved; `poke` gives the peer
- * the bytes that prove the path to it; `resend` spaces snapshots; `unheard` repeats the one that no
- * echo of the peer has answered.
+ * for the prober's word on the present endpoint before a live tunnel is moved; `poke` gives the
+ * peer the bytes that prove the path to it; `resend` spaces snapshots; `unheard` repeats the one
+ * that no echo of the peer has answered.
  */
 #pragma once
 
@@ -53,7 +53,7 @@ struct NatPeer {
 	WgEndpoint selected_local;
 	NatCandidate selected;	 /* what ICE proposed last */
 	NatCandType remote_type; /* of the present endpoint */
-	gint64 search_due_us; /* see take_search_turn() */
+	gint64 search_due_us;	 /* see take_search_turn() */
 	gint64 began_us;	 /* the search */
 	gint64 connect_ms;	 /* negative: unknown */
 	NatFailure failure;
@@ -88,8 +88,8 @@ void nat_peer_begin_search(NatPeer *peer);
 void nat_peer_start_poking(NatPeer *peer);
 void nat_peer_plan_release(NatPeer *peer);
 void nat_peer_fail(NatPeer *peer, NatFailure failure);
-/* The present path went silent, or the network under it changed: WireGuard calls the session live for
- * up to 180 s all the same. */
+/* The present path went silent, or the network under it changed: WireGuard calls the session live
+ * for up to 180 s all the same. */
 void nat_peer_doubt(NatPeer *peer);
 /* The present path works after all. */
 void nat_peer_keep_present(NatPeer *peer, const char *reason);

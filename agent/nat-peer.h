@@ -10,8 +10,8 @@
  *        │ peer's agent gone              │  └──silence───────┘
  *        └───────────────◀────────────────┴──no pair──▶ FAILED ──(back-off)──▶ CHECKING
  *
- * A peer whose tunnel is up without an agent (a handshake is live) is CONNECTED too, and nothing of it
- * is touched. A peer is *managed* from its agent's first valid message on.
+ * A peer whose tunnel is up without an agent (a handshake is live) is CONNECTED too, and nothing of
+ * it is touched. A peer is *managed* from its agent's first valid message on.
  */
 #pragma once
 

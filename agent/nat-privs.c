@@ -12,9 +12,9 @@ static const struct {
 	const char *name;
 	const char *use;
 } NEEDED[] = {
-    {CAP_NET_ADMIN, "CAP_NET_ADMIN", "WireGuard and the TUN device"},
-    {CAP_NET_RAW, "CAP_NET_RAW", "STUN on WireGuard's port"},
-    {CAP_SYS_ADMIN, "CAP_SYS_ADMIN", "a network namespace of its own"},
+	{CAP_NET_ADMIN, "CAP_NET_ADMIN", "WireGuard and the TUN device"},
+	{CAP_NET_RAW, "CAP_NET_RAW", "STUN on WireGuard's port"},
+	{CAP_SYS_ADMIN, "CAP_SYS_ADMIN", "a network namespace of its own"},
 };
 
 gboolean

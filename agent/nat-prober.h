@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * NatProber: keeps a proven path under watch: authenticated STUN Binding requests on WireGuard's port
- * under a ufrag of its own per pair (never shown to libnice, never with USE-CANDIDATE), answered
- * by the peer's prober through its mux. Measures the round trip, notices a dead path, and
+ * NatProber: keeps a proven path under watch: authenticated STUN Binding requests on WireGuard's
+ * port under a ufrag of its own per pair (never shown to libnice, never with USE-CANDIDATE),
+ * answered by the peer's prober through its mux. Measures the round trip, notices a dead path, and
  * tells the mapping that the peer sees of us. Costs a few hundred bytes and no fd.
  * Host thread only.
  */
@@ -16,8 +16,8 @@ typedef struct NatProber NatProber;
 typedef struct {
 	/* A round trip was measured (also the first after `lost`). */
 	void (*measured)(double rtt_ms, gpointer user_data);
-	/* `NAT_PROBER_MISSES` requests in a row went unanswered: the path is dead, or the peer's agent
-	 * is. Called once until an answer comes. */
+	/* `NAT_PROBER_MISSES` requests in a row went unanswered: the path is dead, or the peer's
+	 * agent is. Called once until an answer comes. */
 	void (*lost)(gpointer user_data);
 } NatProberFuncs;
 

@@ -9,6 +9,6 @@
 
 /* Pure: whether the text of /proc/net/udp or udp6 shows a socket bound to port. */
 gboolean nat_procnet_has_port(const char *text, guint16 port);
-/* One line when the device cannot be served now, else NULL (transfer full). `fatal`: waiting will not
- * heal it. Reads /proc; any thread of the host namespace. */
+/* One line when the device cannot be served now, else NULL (transfer full). `fatal`: waiting will
+ * not heal it. Reads /proc; any thread of the host namespace. */
 char *nat_procnet_problem(const WgDevice *dev, gboolean *fatal);

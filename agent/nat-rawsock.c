@@ -66,19 +66,19 @@ static gboolean
 attach_stun(int fd, int family, guint16 port)
 {
 	const struct sock_filter code[] = {
-	    family == AF_INET ? (struct sock_filter)BPF_STMT(BPF_LDX | BPF_B | BPF_MSH, 0)
-			      : (struct sock_filter)BPF_STMT(BPF_LDX | BPF_IMM, 0),
-	    BPF_STMT(BPF_LD | BPF_H | BPF_IND, 2),
-	    BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, port, 0, 8),
-	    BPF_STMT(BPF_LD | BPF_W | BPF_IND, 12),
-	    BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, NAT_STUN_MAGIC, 0, 6),
-	    BPF_STMT(BPF_LD | BPF_H | BPF_IND, 8),
-	    BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, 0x0001, 3, 0), /* request */
-	    BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, 0x0101, 2, 0), /* success */
-	    BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, 0x0111, 1, 0), /* error */
-	    BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, 0x0011, 0, 1), /* indication */
-	    BPF_STMT(BPF_RET | BPF_K, 0xffff),
-	    BPF_STMT(BPF_RET | BPF_K, 0),
+		family == AF_INET ? (struct sock_filter)BPF_STMT(BPF_LDX | BPF_B | BPF_MSH, 0)
+				  : (struct sock_filter)BPF_STMT(BPF_LDX | BPF_IMM, 0),
+		BPF_STMT(BPF_LD | BPF_H | BPF_IND, 2),
+		BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, port, 0, 8),
+		BPF_STMT(BPF_LD | BPF_W | BPF_IND, 12),
+		BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, NAT_STUN_MAGIC, 0, 6),
+		BPF_STMT(BPF_LD | BPF_H | BPF_IND, 8),
+		BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, 0x0001, 3, 0), /* request */
+		BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, 0x0101, 2, 0), /* success */
+		BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, 0x0111, 1, 0), /* error */
+		BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, 0x0011, 0, 1), /* indication */
+		BPF_STMT(BPF_RET | BPF_K, 0xffff),
+		BPF_STMT(BPF_RET | BPF_K, 0),
 	};
 
 	return attach(fd, code, G_N_ELEMENTS(code));

@@ -2,7 +2,8 @@
 /*
  * NatResolve: names to addresses, with the last good addresses of every name kept in the state
  * directory. With a full tunnel the resolver may be reachable only through the tunnel that has yet
- * to come up (DESIGN §2): what is stored then serves at once, and is renewed when a lookup succeeds.
+ * to come up (DESIGN §2): what is stored then serves at once, and is renewed when a lookup
+ * succeeds.
  *
  * Host thread only: GResolver's workers live in the namespace of the thread that starts them.
  */
@@ -37,8 +38,8 @@ void nat_lookup_free(NatLookup *lookup); /* cancels: func is not called any more
 /* Whether func may still be called, with a lookup's own answer. */
 gboolean nat_lookup_is_running(NatLookup *lookup);
 
-/* "name", "name:port", "192.0.2.1:port", "2001:db8::1", "[2001:db8::1]:port" → host without brackets
- * (transfer full) and port, default_port when there is none. */
+/* "name", "name:port", "192.0.2.1:port", "2001:db8::1", "[2001:db8::1]:port" → host without
+ * brackets (transfer full) and port, default_port when there is none. */
 gboolean nat_resolve_split(const char *text, guint16 default_port, char **host, guint16 *port,
 			   GError **error);
 

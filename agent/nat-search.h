@@ -3,9 +3,9 @@
  * NatSearch: connectivity checks towards one peer, as the host thread sees them: libnice in its
  * namespace (nat-ice) joined to WireGuard's port (nat-mux) by a private port of the TUN.
  *
- * It exists from the moment our credentials are published, so that the peer's first checks, which may
- * overtake its candidates, are held for libnice; the NiceAgent is made when the peer's credentials
- * are known (nat_search_start). Host thread only.
+ * It exists from the moment our credentials are published, so that the peer's first checks, which
+ * may overtake its candidates, are held for libnice; the NiceAgent is made when the peer's
+ * credentials are known (nat_search_start). Host thread only.
  */
 #pragma once
 

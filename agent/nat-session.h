@@ -2,11 +2,11 @@
 /*
  * NatSession: which of a peer's messages count, without clocks (DESIGN §4).
  *
- * Each side names its session by a random id, echoes the last id it saw of the other, and numbers its
- * messages. A session id is ours until we start a new search by ourselves; answering the other's
- * restart keeps it. First contact is acted on at once; while a session is live, another one of
- * the peer replaces it only after the peer echoed our current id. So a replayed or delayed message
- * does nothing but, at most, cost one bounded answer, and restarts cannot loop:
+ * Each side names its session by a random id, echoes the last id it saw of the other, and numbers
+ * its messages. A session id is ours until we start a new search by ourselves; answering the
+ * other's restart keeps it. First contact is acted on at once; while a session is live, another one
+ * of the peer replaces it only after the peer echoed our current id. So a replayed or delayed
+ * message does nothing but, at most, cost one bounded answer, and restarts cannot loop:
  *
  *   verdict    what it means                              what the caller does
  *   DROP       replayed, out of order, or retired          count it
@@ -27,7 +27,7 @@ typedef struct {
 	guint32 seq;	/* of the last message we sent */
 	guint64 remote; /* the session we follow, 0: none */
 	guint32 remote_seq;
-	guint64 seen;	/* last session id seen of the peer, what we echo; 0: none */
+	guint64 seen; /* last session id seen of the peer, what we echo; 0: none */
 	guint64 retired[NAT_SESSION_RETIRED]; /* sessions followed before, newest first */
 } NatSession;
 

@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * NatSignalClient: one agent interface's connection to nat-signald (libsoup-3 WebSocket), with proved
- * login, incremental interest, reconnection with full jitter, and the last good addresses of the
- * server's name. All its sockets carry the fwmark. Host thread only; callbacks run in it, from the
- * main loop, never from inside a call into the client.
+ * NatSignalClient: one agent interface's connection to nat-signald (libsoup-3 WebSocket), with
+ * proved login, incremental interest, reconnection with full jitter, and the last good addresses of
+ * the server's name. All its sockets carry the fwmark. Host thread only; callbacks run in it, from
+ * the main loop, never from inside a call into the client.
  */
 #pragma once
 
@@ -22,9 +22,9 @@ typedef enum {
 typedef struct {
 	/* reason: one clear line, also for status; NULL when connected */
 	void (*state_changed)(NatSignalState state, const char *reason, gpointer user_data);
-	/* Addresses of the URL's host (A and AAAA, port = an announced or guessed STUN port). Called
-	 * as soon as the name is resolved (guess: 3478) and again when hello announces others.
-	 * stun: WgEndpoint array, the complete list each time. */
+	/* Addresses of the URL's host (A and AAAA, port = an announced or guessed STUN port).
+	 * Called as soon as the name is resolved (guess: 3478) and again when hello announces
+	 * others. stun: WgEndpoint array, the complete list each time. */
 	void (*stun_servers)(const WgEndpoint *stun, gsize n, gpointer user_data);
 	/* Presence of a mutually interested peer. All known-online peers are reported offline
 	 * implicitly when the connection is lost (no calls). */
@@ -40,8 +40,8 @@ NatSignalClient *nat_signal_client_new(const char *url, const WgKey *private_key
 				       gpointer user_data, GError **error);
 void nat_signal_client_free(NatSignalClient *client); /* closes at once */
 void nat_signal_client_start(NatSignalClient *client);
-/* Drops a wait and tries now (network changed). A connection stays unless `force`, or the server is not
- * heard of within 4 s; nor does a clone go away by itself. */
+/* Drops a wait and tries now (network changed). A connection stays unless `force`, or the server is
+ * not heard of within 4 s; nor does a clone go away by itself. */
 void nat_signal_client_kick(NatSignalClient *client, gboolean force);
 void nat_signal_client_set_fwmark(NatSignalClient *client, guint32 fwmark);
 /* Interest is remembered and sent incrementally; after a reconnect all of it again. */

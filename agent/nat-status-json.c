@@ -101,8 +101,8 @@ nat_out(const NatStatusInterface *iface)
 
 	for (guint i = 0; i < iface->public_endpoints->len; i++)
 		json_array_add_string_element(
-		    list, wg_endpoint_format(&g_array_index(iface->public_endpoints, WgEndpoint, i),
-					     buf));
+			list, wg_endpoint_format(
+				      &g_array_index(iface->public_endpoints, WgEndpoint, i), buf));
 	json_object_set_string_member(obj, "mapping", nat_mapping_to_string(iface->mapping));
 	json_object_set_array_member(obj, "public", list);
 	return obj;
@@ -148,7 +148,8 @@ interface_out(const NatStatusInterface *iface)
 
 	for (guint i = 0; i < iface->candidates->len; i++)
 		json_array_add_object_element(
-		    candidates, candidate_out(&g_array_index(iface->candidates, NatCandidate, i)));
+			candidates,
+			candidate_out(&g_array_index(iface->candidates, NatCandidate, i)));
 	for (guint i = 0; i < iface->peers->len; i++)
 		json_array_add_object_element(peers, peer_out(g_ptr_array_index(iface->peers, i)));
 	json_object_set_string_member(obj, "name", iface->name);
@@ -175,7 +176,7 @@ nat_status_to_json(const NatStatus *status)
 
 	for (guint i = 0; i < status->interfaces->len; i++)
 		json_array_add_object_element(
-		    interfaces, interface_out(g_ptr_array_index(status->interfaces, i)));
+			interfaces, interface_out(g_ptr_array_index(status->interfaces, i)));
 	json_object_set_string_member(obj, "version", status->version);
 	json_object_set_array_member(obj, "interfaces", interfaces);
 	return nat_json_node_take(obj);

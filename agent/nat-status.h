@@ -14,9 +14,9 @@ typedef struct {
 	WgKey public_key;
 	char *name; /* may be NULL */
 	NatPeerState state;
-	gboolean managed;  /* its agent has announced itself */
-	gboolean has_path; /* only while connected */
-	gboolean relay;	   /* path.kind: relay, else direct */
+	gboolean managed;	    /* its agent has announced itself */
+	gboolean has_path;	    /* only while connected */
+	gboolean relay;		    /* path.kind: relay, else direct */
 	NatCandidate local, remote; /* endpoint unset: absent */
 	double rtt_ms;
 	WgEndpoint endpoint; /* as the device has it */
@@ -37,7 +37,8 @@ typedef struct {
 	GArray *public_endpoints; /* of WgEndpoint */
 	GArray *candidates;	  /* of NatCandidate */
 	GPtrArray *peers;	  /* of NatStatusPeer */
-	GHashTable *counters; /* char* → guint64*: drops by cause, packets through the mux; may be NULL */
+	GHashTable *counters; /* char* → guint64*: drops by cause, packets through the mux; may be
+				 NULL */
 } NatStatusInterface;
 
 typedef struct {
@@ -59,8 +60,8 @@ char *nat_status_to_text(const NatStatus *status, const char *interface, const c
 			 gboolean colour, guint width);
 /* 0 every peer connected, 1 some peer not, or an interface has a problem (DESIGN §7). */
 int nat_status_exit_code(const NatStatus *status);
-/* Drops what is not asked for; either may be NULL. G_IO_ERROR_NOT_FOUND when nothing is left, or when
- * `peer` fits several keys. */
+/* Drops what is not asked for; either may be NULL. G_IO_ERROR_NOT_FOUND when nothing is left, or
+ * when `peer` fits several keys. */
 gboolean nat_status_filter(NatStatus *status, const char *interface, const char *peer,
 			   GError **error);
 /* Whether `peer` (NULL: any) is this peer's name, key or the beginning of its key. */

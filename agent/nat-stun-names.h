@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * NatStunNames: the STUN servers that the user named (--stun), resolved, and their addresses kept for
- * the day the resolver is out of reach. Host thread only.
+ * NatStunNames: the STUN servers that the user named (--stun), resolved, and their addresses kept
+ * for the day the resolver is out of reach. Host thread only.
  */
 #pragma once
 

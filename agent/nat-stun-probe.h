@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * NatStunProbe: what mapping the NAT gives WireGuard's port P: Binding requests from P to every STUN
- * server, once per local address (not per peer). The answers are the srflx candidates; two or more
- * servers tell the mapping behaviour (RFC 4787 §4.1, the way of RFC 5780 §4.3).
- * Host thread only.
+ * NatStunProbe: what mapping the NAT gives WireGuard's port P: Binding requests from P to every
+ * STUN server, once per local address (not per peer). The answers are the srflx candidates; two or
+ * more servers tell the mapping behaviour (RFC 4787 §4.1, the way of RFC 5780 §4.3). Host thread
+ * only.
  */
 #pragma once
 
@@ -19,12 +19,14 @@ NatStunProbe *nat_stun_probe_new(NatMux *mux, NatStunProbeFunc changed, gpointer
 void nat_stun_probe_free(NatStunProbe *probe);
 /* The complete list each time; a changed list is probed at once. */
 void nat_stun_probe_set_servers(NatStunProbe *probe, const WgEndpoint *servers, gsize n);
-/* Probes all servers afresh. What is known stays until the answer, unless another local address or port
- * leads to the server now. Does nothing while a probe younger than a second runs, unless `force`. */
+/* Probes all servers afresh. What is known stays until the answer, unless another local address or
+ * port leads to the server now. Does nothing while a probe younger than a second runs, unless
+ * `force`. */
 void nat_stun_probe_run(NatStunProbe *probe, gboolean force);
 /* While on, the mapping is refreshed each 20 s, so that it is true the moment a peer comes. */
 void nat_stun_probe_set_keep(NatStunProbe *probe, gboolean keep);
-/* Mapped addresses that differ from the local one: SRFLX candidates. (transfer full, NatCandidate) */
+/* Mapped addresses that differ from the local one: SRFLX candidates. (transfer full, NatCandidate)
+ */
 GArray *nat_stun_probe_candidates(NatStunProbe *probe);
 /* Public endpoints, also where there is no NAT. (transfer full, WgEndpoint) */
 GArray *nat_stun_probe_public(NatStunProbe *probe);

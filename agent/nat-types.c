@@ -7,9 +7,8 @@ typedef struct {
 } Name;
 
 static const Name CAND_TYPES[] = {
-	{NAT_CAND_HOST, "host"},	     {NAT_CAND_SRFLX, "srflx"},
-	{NAT_CAND_PRFLX, "prflx"},	     {NAT_CAND_RELAY, "relay"},
-	{NAT_CAND_CONFIGURED, "configured"}, {NAT_CAND_ROAMED, "roamed"},
+	{NAT_CAND_HOST, "host"},   {NAT_CAND_SRFLX, "srflx"},		{NAT_CAND_PRFLX, "prflx"},
+	{NAT_CAND_RELAY, "relay"}, {NAT_CAND_CONFIGURED, "configured"}, {NAT_CAND_ROAMED, "roamed"},
 };
 
 static const Name MAPPINGS[] = {

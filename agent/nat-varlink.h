@@ -11,14 +11,14 @@
 #define NAT_VARLINK_METHOD_NOT_FOUND "org.varlink.service.MethodNotFound"
 #define NAT_VARLINK_METHOD_NOT_IMPLEMENTED "org.varlink.service.MethodNotImplemented"
 
-/* Answers a method: the "parameters" object of the reply (transfer full), or NULL with *varlink_error
- * set to an error name ("org.varlink.service.MethodNotFound", …; static string). `parameters` is
- * never NULL. */
+/* Answers a method: the "parameters" object of the reply (transfer full), or NULL with
+ * *varlink_error set to an error name ("org.varlink.service.MethodNotFound", …; static string).
+ * `parameters` is never NULL. */
 typedef JsonNode *(*NatControlFunc)(const char *method, JsonObject *parameters,
 				    const char **varlink_error, gpointer user_data);
 
-/* Server side: the reply to one call, NULL when it wants none ("oneway"). *garbage: it was no call at
- * all, what follows on the same connection cannot be trusted. */
+/* Server side: the reply to one call, NULL when it wants none ("oneway"). *garbage: it was no call
+ * at all, what follows on the same connection cannot be trusted. */
 char *nat_varlink_answer(const char *text, gsize len, NatControlFunc func, gpointer user_data,
 			 gboolean *garbage);
 /* An error reply without parameters. */

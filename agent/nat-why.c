@@ -37,10 +37,10 @@ connected(const NatWhy *why)
 {
 	if (!why->managed)
 		return g_strdup(why->remote == NAT_CAND_CONFIGURED
-				    ? "direct: the configured endpoint answers; no agent has "
-				      "announced itself there, so it is left alone"
-				    : "direct: the peer reached us by itself; no agent has "
-				      "announced itself there, so it is left alone");
+					? "direct: the configured endpoint answers; no agent has "
+					  "announced itself there, so it is left alone"
+					: "direct: the peer reached us by itself; no agent has "
+					  "announced itself there, so it is left alone");
 	if (why->remote == NAT_CAND_HOST && why->local_mapping != NAT_MAPPING_NONE &&
 	    why->remote_mapping != NAT_MAPPING_NONE)
 		return g_strdup("direct: both hosts reach each other's own addresses");
@@ -70,10 +70,10 @@ checks_failed(const NatWhy *why)
 				"family in common, or only routes through tunnels");
 	if (is_hard(why->local_mapping) || is_hard(why->remote_mapping))
 		return g_strdup_printf(
-		    "no direct path: %s here, %s at the peer: forward UDP %u on either router, "
-		    "or use IPv6",
-		    mapping_words(why->local_mapping), mapping_words(why->remote_mapping),
-		    why->port);
+			"no direct path: %s here, %s at the peer: forward UDP %u on either router, "
+			"or use IPv6",
+			mapping_words(why->local_mapping), mapping_words(why->remote_mapping),
+			why->port);
 	return g_strdup_printf("no direct path: no check was answered (%s here, %s at the peer): a "
 			       "firewall may drop UDP %u",
 			       mapping_words(why->local_mapping),

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * NatWhy: the one sentence that tells a user why a peer is in its state, and the remedy. Pure: facts
- * in, sentence out; no facts are guessed.
+ * NatWhy: the one sentence that tells a user why a peer is in its state, and the remedy. Pure:
+ * facts in, sentence out; no facts are guessed.
  */
 #pragma once
 

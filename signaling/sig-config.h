@@ -14,18 +14,18 @@ typedef struct {
 	guint unauthenticated;		   /* connections in total */
 	guint unauthenticated_per_address; /* and from one IPv4 address or IPv6 /64 */
 	guint connections;		   /* in total */
-	guint rate, burst;		   /* frames of a key: a second, at once; rate 0: no limit */
-	guint ping;			   /* s without a sign of life, then a ping */
-	guint pong;			   /* s for its answer, then closed */
-	guint drain;			   /* s at most over which clients come back */
-	guint stun_rate, stun_burst;	   /* STUN requests of an address: a second, at once */
+	guint rate, burst;	     /* frames of a key: a second, at once; rate 0: no limit */
+	guint ping;		     /* s without a sign of life, then a ping */
+	guint pong;		     /* s for its answer, then closed */
+	guint drain;		     /* s at most over which clients come back */
+	guint stun_rate, stun_burst; /* STUN requests of an address: a second, at once */
 } SigLimits;
 
 typedef struct {
-	GArray *listen;	      /* of WgEndpoint */
+	GArray *listen;	       /* of WgEndpoint */
 	gboolean listen_asked; /* else the default, where a family may be missing */
-	GArray *stun;	      /* of WgEndpoint; PORT + 1 is tried too */
-	gboolean stun_asked;  /* else the default, where a taken port is no error */
+	GArray *stun;	       /* of WgEndpoint; PORT + 1 is tried too */
+	gboolean stun_asked;   /* else the default, where a taken port is no error */
 	GStrv names;
 	SigLimits limits;
 } SigConfig;

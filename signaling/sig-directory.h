@@ -24,8 +24,9 @@ typedef struct {
 SigDirectory *sig_directory_new(guint max_interest);
 void sig_directory_free(SigDirectory *directory);
 
-/* conn (not NULL) is now the connection of key, with no interest. When another connection was, it is
- * returned: it has left (its `changes` are appended) and its member pointer is no longer its own. */
+/* conn (not NULL) is now the connection of key, with no interest. When another connection was, it
+ * is returned: it has left (its `changes` are appended) and its member pointer is no longer its
+ * own. */
 gpointer sig_directory_join(SigDirectory *directory, const WgKey *key, gpointer conn,
 			    SigMember **member, GArray *changes);
 /* The connection of member is gone; member may be freed. */

@@ -15,6 +15,6 @@
 gsize sig_stun_answer(const guint8 *request, gsize len, const WgEndpoint *from, guint8 *out,
 		      gsize size);
 
-/* Reads what waits at a socket of sig_socket_udp() and answers within the limit of each source, from
- * the address that was asked. */
+/* Reads what waits at a socket of sig_socket_udp() and answers within the limit of each source,
+ * from the address that was asked. */
 void sig_stun_serve(int fd, SigRateLimit *limit, gint64 now);

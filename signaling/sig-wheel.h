@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * SigWheel: one timer for all connections, in ticks of a second: setting and cancelling cost the same
- * with 20,000 as with one (libwebsockets keeps its timers in one sorted list and walks it). Pure: the
- * server calls sig_wheel_tick() once a second.
+ * SigWheel: one timer for all connections, in ticks of a second: setting and cancelling cost the
+ * same with 20,000 as with one (libwebsockets keeps its timers in one sorted list and walks it).
+ * Pure: the server calls sig_wheel_tick() once a second.
  */
 #pragma once
 

@@ -32,17 +32,17 @@
 /* Close codes (RFC 6455 §7.4: 4000–4999 are the application's), each preceded by an error frame. */
 typedef enum {
 	SIG_CLOSE_NONE = 0,
-	SIG_CLOSE_RESTART = 1012,	   /* the server ends; preceded by drain instead of error */
-	SIG_CLOSE_TOO_BIG = 1009,	   /* a message above SIG_WIRE_MAX */
-	SIG_CLOSE_OVERLOAD = 1013,	   /* the client reads too slowly, or the server is full */
-	SIG_CLOSE_BAD_FRAME = 4000,	   /* malformed or out of place */
-	SIG_CLOSE_LOGIN_REFUSED = 4001,	   /* the MAC does not verify */
-	SIG_CLOSE_WRONG_AUTHORITY = 4002,  /* not a name of this server */
-	SIG_CLOSE_LOGIN_TIMEOUT = 4003,	   /* no login in time */
-	SIG_CLOSE_DUPLICATE_KEY = 4004,	   /* a newer connection logged in with the same key */
-	SIG_CLOSE_RATE_LIMITED = 4005,	   /* too many frames for this key */
-	SIG_CLOSE_INTEREST_LIMIT = 4006,   /* more keys of interest than the server allows */
-	SIG_CLOSE_WRONG_VERSION = 4007,	   /* the login's version is unknown */
+	SIG_CLOSE_RESTART = 1012,	  /* the server ends; preceded by drain instead of error */
+	SIG_CLOSE_TOO_BIG = 1009,	  /* a message above SIG_WIRE_MAX */
+	SIG_CLOSE_OVERLOAD = 1013,	  /* the client reads too slowly, or the server is full */
+	SIG_CLOSE_BAD_FRAME = 4000,	  /* malformed or out of place */
+	SIG_CLOSE_LOGIN_REFUSED = 4001,	  /* the MAC does not verify */
+	SIG_CLOSE_WRONG_AUTHORITY = 4002, /* not a name of this server */
+	SIG_CLOSE_LOGIN_TIMEOUT = 4003,	  /* no login in time */
+	SIG_CLOSE_DUPLICATE_KEY = 4004,	  /* a newer connection logged in with the same key */
+	SIG_CLOSE_RATE_LIMITED = 4005,	  /* too many frames for this key */
+	SIG_CLOSE_INTEREST_LIMIT = 4006,  /* more keys of interest than the server allows */
+	SIG_CLOSE_WRONG_VERSION = 4007,	  /* the login's version is unknown */
 } SigClose;
 
 /* The "code" of the error frame that goes with it: "bad-frame", "duplicate-key", … Static. */

@@ -93,8 +93,8 @@ receive(struct mnl_socket *nl, Walk *walk)
 		else if (n < 0)
 			return FALSE;
 		else
-			result =
-			    mnl_cb_run(buf, n, SEQUENCE, mnl_socket_get_portid(nl), on_link, walk);
+			result = mnl_cb_run(buf, n, SEQUENCE, mnl_socket_get_portid(nl), on_link,
+					    walk);
 	} while (result > MNL_CB_STOP);
 	return result == MNL_CB_STOP;
 }

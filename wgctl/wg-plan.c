@@ -148,9 +148,9 @@ add_rearm(WgPlan *plan, const WgPeer *old, const WgPeerChange *change)
 {
 	WgPlanEntry entry = entry_of_change(change);
 	WgPlanEntry arm = {
-	    .public_key = change->public_key,
-	    .flags = WG_ENTRY_KEEPALIVE | WG_ENTRY_UPDATE_ONLY,
-	    .keepalive = rearm_keepalive(old, change),
+		.public_key = change->public_key,
+		.flags = WG_ENTRY_KEEPALIVE | WG_ENTRY_UPDATE_ONLY,
+		.keepalive = rearm_keepalive(old, change),
 	};
 
 	entry.flags |= WG_ENTRY_KEEPALIVE | WG_ENTRY_JOIN_NEXT;

@@ -188,22 +188,22 @@ apply_allowed_ips(Request *request, const char *value, GError **error)
 }
 
 static const Setting device_settings[] = {
-    {"private-key", TRUE, apply_private_key},
-    {"listen-port", TRUE, apply_listen_port},
-    {"fwmark", TRUE, apply_fwmark},
-    {0},
+	{"private-key", TRUE, apply_private_key},
+	{"listen-port", TRUE, apply_listen_port},
+	{"fwmark", TRUE, apply_fwmark},
+	{0},
 };
 
 static const Setting peer_settings[] = {
-    {"endpoint", TRUE, apply_endpoint},
-    {"keepalive", TRUE, apply_keepalive},
-    {"rearm", FALSE, apply_rearm},
-    {"replace", FALSE, apply_replace},
-    {"remove", FALSE, apply_remove},
-    {"create", FALSE, apply_create},
-    {"allowed-ips", TRUE, apply_allowed_ips},
-    {"preshared-key", TRUE, apply_preshared_key},
-    {0},
+	{"endpoint", TRUE, apply_endpoint},
+	{"keepalive", TRUE, apply_keepalive},
+	{"rearm", FALSE, apply_rearm},
+	{"replace", FALSE, apply_replace},
+	{"remove", FALSE, apply_remove},
+	{"create", FALSE, apply_create},
+	{"allowed-ips", TRUE, apply_allowed_ips},
+	{"preshared-key", TRUE, apply_preshared_key},
+	{0},
 };
 
 static const Setting *

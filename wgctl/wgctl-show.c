@@ -35,7 +35,7 @@ format_allowed_ips(const WgPeer *peer, const char *separator)
 
 	for (guint i = 0; i < peer->allowed_ips->len; i++) {
 		g_autofree char *ip =
-		    wg_allowed_ip_format(&g_array_index(peer->allowed_ips, WgAllowedIp, i));
+			wg_allowed_ip_format(&g_array_index(peer->allowed_ips, WgAllowedIp, i));
 
 		g_string_append_printf(out, "%s%s", i ? separator : "", ip);
 	}

@@ -7,18 +7,18 @@
 #include <string.h>
 
 static const char usage[] =
-    "usage: wgctl list\n"
-    "       wgctl show IF [dump]\n"
-    "       wgctl set IF [private-key FILE] [listen-port N] [fwmark N]\n"
-    "       wgctl set IF PEER [endpoint ADDRESS:PORT] [keepalive SECONDS] [rearm] [replace]\n"
-    "                         [create] [allowed-ips IP/BITS,...] [preshared-key FILE]\n"
-    "       wgctl set IF PEER remove\n"
-    "       wgctl --version\n"
-    "\n"
-    "rearm    keepalive off and on again: sends a packet at once on a live session\n"
-    "replace  remove the peer and add it again, keeping what is not set otherwise\n"
-    "create   add the peer if it is not there\n"
-    "An empty key FILE clears the key; dump prints what 'wg show IF dump' does.\n";
+	"usage: wgctl list\n"
+	"       wgctl show IF [dump]\n"
+	"       wgctl set IF [private-key FILE] [listen-port N] [fwmark N]\n"
+	"       wgctl set IF PEER [endpoint ADDRESS:PORT] [keepalive SECONDS] [rearm] [replace]\n"
+	"                         [create] [allowed-ips IP/BITS,...] [preshared-key FILE]\n"
+	"       wgctl set IF PEER remove\n"
+	"       wgctl --version\n"
+	"\n"
+	"rearm    keepalive off and on again: sends a packet at once on a live session\n"
+	"replace  remove the peer and add it again, keeping what is not set otherwise\n"
+	"create   add the peer if it is not there\n"
+	"An empty key FILE clears the key; dump prints what 'wg show IF dump' does.\n";
 
 static gboolean
 list(int argc, GError **error)

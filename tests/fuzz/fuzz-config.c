@@ -52,8 +52,8 @@ LLVMFuzzerTestOneInput(const guint8 *data, size_t size)
 			abort();
 	}
 	nat_config_free(config);
-	config =
-	    nat_config_parse((const char *)data, size, "f", NAMED, "ws://a", NULL, "/c", &error);
+	config = nat_config_parse((const char *)data, size, "f", NAMED, "ws://a", NULL, "/c",
+				  &error);
 	check(config != NULL, g_steal_pointer(&error));
 	nat_config_free(config);
 	try_values(text);

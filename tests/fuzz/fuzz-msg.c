@@ -19,7 +19,7 @@ LLVMFuzzerTestOneInput(const guint8 *data, gsize size)
 	g_assert_true(strlen(one.ufrag) >= 4 && strlen(one.pwd) >= 22);
 	bytes = nat_msg_encode(&one);
 	g_assert_true(
-	    nat_msg_decode(g_bytes_get_data(bytes, NULL), g_bytes_get_size(bytes), &two, NULL));
+		nat_msg_decode(g_bytes_get_data(bytes, NULL), g_bytes_get_size(bytes), &two, NULL));
 	again = nat_msg_encode(&two);
 	g_assert_true(g_bytes_equal(bytes, again));
 	return 0;

@@ -20,7 +20,7 @@ rebuild(const NatUdp *udp)
 	static guint8 buf[65536];
 	NatUdp again;
 	gsize len =
-	    nat_packet_build_ip(buf, sizeof buf, &udp->src, &udp->dst, udp->payload, udp->len);
+		nat_packet_build_ip(buf, sizeof buf, &udp->src, &udp->dst, udp->payload, udp->len);
 
 	if (len == 0) {
 		must(udp->len > 65535 - NAT_PACKET_OVERHEAD);

@@ -20,7 +20,7 @@ one_message(const char *text, gsize len)
 	NatService service = {no_status, NULL};
 	gboolean garbage;
 	g_autofree char *reply =
-	    nat_varlink_answer(text, len, nat_service_call, &service, &garbage);
+		nat_varlink_answer(text, len, nat_service_call, &service, &garbage);
 	g_autoptr(JsonNode) good = nat_varlink_parse_reply(text, len, NULL), ours = NULL;
 
 	if (good && !JSON_NODE_HOLDS_OBJECT(good))

@@ -15,9 +15,9 @@ encode_again(const SigFrame *frame)
 	g_auto(SigFrame) again = {0};
 
 	if (frame->type == SIG_FRAME_INTEREST)
-		text =
-		    sig_wire_encode_interest(frame->interest.add.keys, frame->interest.add.n,
-					     frame->interest.remove.keys, frame->interest.remove.n);
+		text = sig_wire_encode_interest(frame->interest.add.keys, frame->interest.add.n,
+						frame->interest.remove.keys,
+						frame->interest.remove.n);
 	else if (frame->type == SIG_FRAME_LOGIN)
 		text = sig_wire_encode_login(&frame->login);
 	else if (frame->type == SIG_FRAME_HELLO)

@@ -54,7 +54,7 @@ agree(NatFib *fib, const char *to, int mark, const char *expected)
 	if (!expected)
 		return prove(!by_lookup && !by_socket, "%s, mark %d: both refuse", to, mark);
 	return prove(by_lookup && by_socket && wg_endpoint_same_address(&route.source, &source) &&
-			 strcmp(wg_endpoint_format_address(&source, text), expected) == 0,
+			     strcmp(wg_endpoint_format_address(&source, text), expected) == 0,
 		     "%s, mark %d: both say %s", to, mark, expected);
 }
 

@@ -21,7 +21,7 @@ typedef struct {
 	NiceAgent *agent;
 	guint stream;
 	GAsyncQueue
-	    *gathered; /* of "ADDRESS:PORT" or "[ADDRESS]:PORT", all candidates in one line */
+		*gathered; /* of "ADDRESS:PORT" or "[ADDRESS]:PORT", all candidates in one line */
 } Run;
 
 static void
@@ -120,7 +120,7 @@ prove_family(NatIceNs *ns, const char *local, const char *own, const char *remot
 {
 	Run run = {.ns = ns, .local = local, .remote = remote};
 	g_autofree char *expected =
-	    g_strdup_printf("%d %s %d;", NICE_CANDIDATE_TYPE_HOST, local, Q);
+		g_strdup_printf("%d %s %d;", NICE_CANDIDATE_TYPE_HOST, local, Q);
 	g_autofree char *line = NULL;
 	gint64 began = g_get_monotonic_time();
 	gboolean ok;

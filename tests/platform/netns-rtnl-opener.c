@@ -50,8 +50,8 @@ add_address(struct mnl_socket *rtnl, const char *text, gboolean addressed)
 		return errno;
 	len = mnl_socket_recvfrom(rtnl, buf, sizeof buf);
 	return mnl_cb_run(buf, (gsize)MAX(len, 0), 0, mnl_socket_get_portid(rtnl), NULL, NULL) < 0
-		   ? errno
-		   : 0;
+		       ? errno
+		       : 0;
 }
 
 static struct mnl_socket *
@@ -154,7 +154,7 @@ main(void)
 	net_run("ip link set lo up"); /* without a routing table everything can be bound */
 	thread = start(&able);
 	ok = prove(add_address(able.rtnl, "192.0.2.1", TRUE) == 0 &&
-		       add_address(able.rtnl, "192.0.2.2", FALSE) == 0,
+			   add_address(able.rtnl, "192.0.2.2", FALSE) == 0,
 		   "opened with CAP_NET_ADMIN there, used with it here: allowed");
 	ok &= prove(bound_there(&able, "192.0.2.1") && !can_bind("192.0.2.1"),
 		    "and it changed the opener's namespace, not the sender's");

@@ -43,6 +43,6 @@ main(void)
 	there = GPOINTER_TO_INT(g_thread_join(g_thread_new("private", private_thread, NULL)));
 	return prove(!there && !worker_sees(),
 		     "a worker started from a private namespace serves the main thread from there")
-		   ? 0
-		   : 1;
+		       ? 0
+		       : 1;
 }

@@ -16,8 +16,8 @@ typedef struct {
 } Case;
 
 static const Case CASES[] = {
-    {"IPv4", "192.0.2.1:51820", "192.0.2.2:40000", AF_INET, 20},
-    {"IPv6", "[2001:db8::1]:51820", "[2001:db8::2]:40000", AF_INET6, 0},
+	{"IPv4", "192.0.2.1:51820", "192.0.2.2:40000", AF_INET, 20},
+	{"IPv6", "[2001:db8::1]:51820", "[2001:db8::2]:40000", AF_INET6, 0},
 };
 
 static int
@@ -43,10 +43,10 @@ static void
 filter(int fd, guint header)
 {
 	struct sock_filter code[] = {
-	    BPF_STMT(BPF_LD | BPF_B | BPF_ABS, header + 8),
-	    BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, 'y', 0, 1),
-	    BPF_STMT(BPF_RET | BPF_K, 0xffff),
-	    BPF_STMT(BPF_RET | BPF_K, 0),
+		BPF_STMT(BPF_LD | BPF_B | BPF_ABS, header + 8),
+		BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, 'y', 0, 1),
+		BPF_STMT(BPF_RET | BPF_K, 0xffff),
+		BPF_STMT(BPF_RET | BPF_K, 0),
 	};
 	struct sock_fprog program = {G_N_ELEMENTS(code), code};
 
@@ -100,7 +100,7 @@ sends(const Case *c, int raw, int peer)
 	g_assert_cmpint(sendto(raw, seg, len, 0, &dst.sa, wg_endpoint_socklen(&dst)), ==,
 			(gssize)len);
 	ok &= prove(net_recv(peer, buf, sizeof buf, 2000, &from) == 2 &&
-			wg_endpoint_equal(&from, &src),
+			    wg_endpoint_equal(&from, &src),
 		    "%s: a raw packet leaves from the port that another socket has", c->name);
 	return ok;
 }
@@ -115,7 +115,7 @@ filters(const Case *c, int raw, int peer)
 	send_to(peer, c->own, "no");
 	send_to(peer, c->own, "yes");
 	ok = prove(net_recv(raw, buf, sizeof buf, 2000, NULL) == (gssize)c->header + 8 + 3 &&
-		       net_recv(raw, buf, sizeof buf, 0, NULL) <= 0,
+			   net_recv(raw, buf, sizeof buf, 0, NULL) <= 0,
 		   "%s: BPF sees the packet from the same byte on", c->name);
 
 	send_to(peer, c->own, "yes"); /* lies in the queue */

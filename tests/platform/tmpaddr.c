@@ -76,9 +76,9 @@ main(void)
 	source = socket_source();
 	ok &= prove(wg_endpoint_is_set(&source) && !wg_endpoint_same_address(&source, &stable),
 		    "a socket uses the temporary address");
-	ok &=
-	    prove(nat_fib_lookup(fib, &dst, 0, &route) && wg_endpoint_equal(&route.source, &source),
-		  "the lookup names the same");
+	ok &= prove(nat_fib_lookup(fib, &dst, 0, &route) &&
+			    wg_endpoint_equal(&route.source, &source),
+		    "the lookup names the same");
 	ok &= prove(lookup_from_stable(wg_endpoint_format_address(&source, text)),
 		    "even from the stable address the lookup names the temporary one");
 	return ok ? 0 : 1;

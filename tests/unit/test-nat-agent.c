@@ -87,7 +87,7 @@ static GSubprocess *
 spawn(const Fixture *f, const char *first, ...)
 {
 	g_autoptr(GSubprocessLauncher) launcher = g_subprocess_launcher_new(
-	    G_SUBPROCESS_FLAGS_STDOUT_PIPE | G_SUBPROCESS_FLAGS_STDERR_PIPE);
+		G_SUBPROCESS_FLAGS_STDOUT_PIPE | G_SUBPROCESS_FLAGS_STDERR_PIPE);
 	g_autoptr(GPtrArray) argv = g_ptr_array_new();
 	g_autoptr(GError) error = NULL;
 	GSubprocess *process;
@@ -255,7 +255,7 @@ json(Fixture *f, gconstpointer unused)
 	node = nat_json_parse(out, strlen(out), NULL);
 	g_assert_nonnull(node);
 	g_assert_true(
-	    nat_json_get_array(json_node_get_object(node), "interfaces", &interfaces, NULL));
+		nat_json_get_array(json_node_get_object(node), "interfaces", &interfaces, NULL));
 	g_assert_cmpuint(json_array_get_length(interfaces), ==, 1);
 	g_assert_cmpint(finish(spawn(f, "status", "--json", "alice", NULL), &one, NULL), ==, 0);
 	filtered = nat_json_parse(one, strlen(one), NULL);

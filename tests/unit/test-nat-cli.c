@@ -30,9 +30,9 @@ refused(const char *const *argv, const char *message)
 static void
 run(void)
 {
-	g_autoptr(NatCli) cli =
-	    parsed(ARGS("run", "-c", "a.conf", "--interface", "wg0", "--interface=wg1", "--signal",
-			"ws://a", "--stun", "b", "--stun", "c:1", "--control", "/x"));
+	g_autoptr(NatCli) cli = parsed(ARGS("run", "-c", "a.conf", "--interface", "wg0",
+					    "--interface=wg1", "--signal", "ws://a", "--stun", "b",
+					    "--stun", "c:1", "--control", "/x"));
 	g_autoptr(NatCli) bare = parsed(ARGS("run"));
 
 	g_assert_cmpint(cli->command, ==, NAT_CLI_RUN);
@@ -50,8 +50,8 @@ run(void)
 static void
 status(void)
 {
-	g_autoptr(NatCli) cli = parsed(
-	    ARGS("status", "--json", "--watch", "--interface", "wg0", "alice", "--control", "/x"));
+	g_autoptr(NatCli) cli = parsed(ARGS("status", "--json", "--watch", "--interface", "wg0",
+					    "alice", "--control", "/x"));
 	g_autoptr(NatCli) bare = parsed(ARGS("status"));
 	g_autoptr(NatCli) dashed = parsed(ARGS("status", "--", "-odd"));
 
@@ -143,9 +143,9 @@ privileges(void)
 	g_assert_true(nat_privs_check_set(all, NULL));
 	g_assert_false(nat_privs_check_set(no_raw, &raw));
 	g_assert_cmpstr(
-	    raw->message, ==,
-	    "not allowed to run without CAP_NET_RAW (STUN on WireGuard's port): run it as "
-	    "root, or with these capabilities");
+		raw->message, ==,
+		"not allowed to run without CAP_NET_RAW (STUN on WireGuard's port): run it as "
+		"root, or with these capabilities");
 	g_assert_false(nat_privs_check_set(0, &none));
 	g_assert_nonnull(strstr(none->message, "CAP_NET_ADMIN"));
 	g_assert_nonnull(strstr(none->message, "CAP_SYS_ADMIN"));

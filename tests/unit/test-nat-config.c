@@ -41,7 +41,7 @@ flags_suffice(void)
 	const char *const interfaces[] = {"wg0", "wg1", NULL}, *const stun[] = {"a.example", NULL};
 	g_autoptr(GError) error = NULL;
 	g_autoptr(NatConfig) config =
-	    nat_config_load(NULL, interfaces, URL, stun, "/tmp/c.sock", &error);
+		nat_config_load(NULL, interfaces, URL, stun, "/tmp/c.sock", &error);
 
 	g_assert_no_error(error);
 	g_assert_cmpuint(config->interfaces->len, ==, 2);
@@ -163,16 +163,15 @@ structure(void)
 static void
 values(void)
 {
-	refused(
-	    "[agent]\nsignal=x.example\n[interface wg0]\n",
-	    "t.conf:2: signal: \"x.example\" has no scheme: write wss://x.example (or ws:// on a "
-	    "trusted network)");
+	refused("[agent]\nsignal=x.example\n[interface wg0]\n",
+		"t.conf:2: signal: \"x.example\" has no scheme: write wss://x.example (or ws:// on "
+		"a "
+		"trusted network)");
 	refused("[interface wg0]\n",
 		"t.conf:1: [interface wg0]: \"wg0\" has no signaling server: give --signal URL, or "
 		"signal=URL in the file");
-	refused(
-	    "[interface wg0]\nstun=a b\n",
-	    "t.conf:2: stun: \"a b\" is not a STUN server: write HOST, HOST:PORT or [IPv6]:PORT");
+	refused("[interface wg0]\nstun=a b\n", "t.conf:2: stun: \"a b\" is not a STUN server: "
+					       "write HOST, HOST:PORT or [IPv6]:PORT");
 	refused("[interface wg/0]\n",
 		"t.conf:1: [interface wg/0]: \"wg/0\" is not an interface name: "
 		"no spaces, no '/', no ':', no control characters");
@@ -182,10 +181,9 @@ values(void)
 	refused("[agent]\nstate_dir=/a\\q\n",
 		"t.conf:2: state_dir: unknown escape: a backslash is written \\\\");
 	refused("[peer a]\n", "t.conf:1: [peer a]: it needs public_key=KEY, as wg show prints it");
-	refused(
-	    "[peer a]\npublic_key=AAAA\n",
-	    "t.conf:2: public_key: not a key: it has 44 characters of base64, as wg show prints "
-	    "it");
+	refused("[peer a]\npublic_key=AAAA\n", "t.conf:2: public_key: not a key: it has 44 "
+					       "characters of base64, as wg show prints "
+					       "it");
 	refused("[peer a]\npublic_key=" KEY_A "\n[peer b]\npublic_key=" KEY_A "\n",
 		"t.conf:4: public_key: this key is already named \"a\": keep one");
 }
@@ -198,9 +196,9 @@ unused_group(void)
 
 	g_assert_null(parse("[interface wg9]\nsignal=http://x\n", "wg0", URL, &error));
 	g_assert_cmpstr(
-	    error->message, ==,
-	    "t.conf:2: signal: \"http://x\" is not a signaling URL: it begins with wss:// "
-	    "or ws://");
+		error->message, ==,
+		"t.conf:2: signal: \"http://x\" is not a signaling URL: it begins with wss:// "
+		"or ws://");
 }
 
 static void
@@ -209,9 +207,9 @@ urls(void)
 	static const char *const GOOD[] = {"ws://a", "wss://a.example:443/x?y=z",
 					   "ws://192.0.2.1:80/", "ws://[2001:db8::1]:8080"};
 	static const char *const BAD[] = {
-	    "",		"a.example",	"a.example:80", "http://a",   "ws://",	  "ws:///path",
-	    "ws://:80", "ws://a:65536", "ws://a:0",	"ws://u:p@a", "ws://a#f", "ws://a b",
-	    "//a",	"ws://[::1",	"ws://a:b",	"WS ://a",    "a\nb",	  "\xff://a",
+		"",	    "a.example",    "a.example:80", "http://a",	  "ws://",    "ws:///path",
+		"ws://:80", "ws://a:65536", "ws://a:0",	    "ws://u:p@a", "ws://a#f", "ws://a b",
+		"//a",	    "ws://[::1",    "ws://a:b",	    "WS ://a",	  "a\nb",     "\xff://a",
 	};
 
 	for (gsize i = 0; i < G_N_ELEMENTS(GOOD); i++) {
@@ -237,13 +235,14 @@ stun(void)
 		const char *text, *host;
 		guint16 port;
 	} GOOD[] = {
-	    {"a.example", "a.example", 3478},	    {"a:1", "a", 1},
-	    {"192.0.2.1:5", "192.0.2.1", 5},	    {"[2001:db8::1]:7", "2001:db8::1", 7},
-	    {"[2001:db8::1]", "2001:db8::1", 3478}, {"2001:db8::1", "2001:db8::1", 3478},
+		{"a.example", "a.example", 3478},	{"a:1", "a", 1},
+		{"192.0.2.1:5", "192.0.2.1", 5},	{"[2001:db8::1]:7", "2001:db8::1", 7},
+		{"[2001:db8::1]", "2001:db8::1", 3478}, {"2001:db8::1", "2001:db8::1", 3478},
 	};
-	static const char *const BAD[] = {
-	    "",	      ":1",  "a:",     "a:0", "a:65536", "a:b",	 "a:1:2", "[a]:1",	  "[::1",
-	    "[::1]1", "a b", "stun:a", "-a",  "[::1]:",	 "a:+1", "a/b",	  "[192.0.2.1]:1"};
+	static const char *const BAD[] = {"",	 ":1",		 "a:",	  "a:0",    "a:65536",
+					  "a:b", "a:1:2",	 "[a]:1", "[::1",   "[::1]1",
+					  "a b", "stun:a",	 "-a",	  "[::1]:", "a:+1",
+					  "a/b", "[192.0.2.1]:1"};
 
 	for (gsize i = 0; i < G_N_ELEMENTS(GOOD); i++) {
 		g_autofree char *host = NULL;
@@ -266,7 +265,7 @@ static void
 interface_names(void)
 {
 	static const char *const BAD[] = {
-	    "", "wg/0", "wg 0", "0123456789abcdef", ".", "..", "--x", "w\x1b[m", "wé", "a:b"};
+		"", "wg/0", "wg 0", "0123456789abcdef", ".", "..", "--x", "w\x1b[m", "wé", "a:b"};
 	const char *const twice[] = {"wg0", "wg0", NULL};
 	g_autoptr(GError) twice_error = NULL;
 
@@ -294,7 +293,7 @@ flags(void)
 	g_assert_true(g_str_has_prefix(url->message, "--signal: \"a.example\" has no scheme: "));
 	g_assert_null(nat_config_load(NULL, interfaces, NULL, NULL, NULL, &none));
 	g_assert_true(
-	    g_str_has_prefix(none->message, "--interface: \"wg0\" has no signaling server: "));
+		g_str_has_prefix(none->message, "--interface: \"wg0\" has no signaling server: "));
 	g_assert_null(nat_config_load(NULL, interfaces, URL, bad_stun, NULL, &server));
 	g_assert_true(g_str_has_prefix(server->message, "--stun: \"b:x\" is not a STUN server: "));
 	g_assert_null(nat_config_load(NULL, interfaces, URL, NULL, long_path, &path));
@@ -333,7 +332,7 @@ read_file(void)
 	binary = nat_config_load(path, NULL, NULL, NULL, NULL, &error);
 	g_assert_null(binary);
 	g_assert_nonnull(
-	    strstr(error->message, "a.conf: not a configuration file: it holds a NUL"));
+		strstr(error->message, "a.conf: not a configuration file: it holds a NUL"));
 	g_clear_error(&error);
 	g_assert_true(g_file_set_contents(path, long_text, -1, NULL));
 	big = nat_config_load(path, NULL, NULL, NULL, NULL, &error);

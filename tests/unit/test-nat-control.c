@@ -235,7 +235,7 @@ static void
 garbage(Fixture *f, gconstpointer unused)
 {
 	static const char *const NO_JSON[] = {
-	    "", "hello", "[]", "{\"method\":", "\xff\xfe", "{} {}"};
+		"", "hello", "[]", "{\"method\":", "\xff\xfe", "{} {}"};
 	int fd = dial(f->path);
 
 	put_call(fd, "{\"method\":7}");
@@ -479,7 +479,7 @@ call_thread(gpointer data)
 	Call *call = data;
 
 	call->reply =
-	    nat_control_call(call->path, call->method, NULL, call->timeout_ms, &call->error);
+		nat_control_call(call->path, call->method, NULL, call->timeout_ms, &call->error);
 	g_atomic_int_set(&call->done, 1);
 	g_main_context_wakeup(NULL);
 	return NULL;
@@ -567,11 +567,11 @@ service(void)
 				       "{\"parameters\":{\"status\":{\"version\":\"" NAT_VERSION
 				       "\",\"interfaces\":[{\"name\":\"wg0\""));
 	g_assert_cmpstr(
-	    info, ==,
-	    "{\"parameters\":{\"vendor\":\"nat-agent\",\"product\":\"nat-agent\",\"version\":"
-	    "\"" NAT_VERSION
-	    "\",\"url\":\"\",\"interfaces\":[\"org.varlink.service\",\"" NAT_SERVICE_INTERFACE
-	    "\"]}}");
+		info, ==,
+		"{\"parameters\":{\"vendor\":\"nat-agent\",\"product\":\"nat-agent\",\"version\":"
+		"\"" NAT_VERSION
+		"\",\"url\":\"\",\"interfaces\":[\"org.varlink.service\",\"" NAT_SERVICE_INTERFACE
+		"\"]}}");
 	g_assert_nonnull(strstr(none, "MethodNotFound"));
 }
 

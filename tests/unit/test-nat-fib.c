@@ -159,14 +159,14 @@ static void
 test_tunnel(void)
 {
 	static const char *const KINDS[] = {
-	    "type wireguard",
-	    "type ipip local 192.0.2.100 remote 192.0.2.9",
-	    "type gre local 192.0.2.100 remote 192.0.2.9",
-	    "type sit local 192.0.2.100 remote 192.0.2.9",
-	    "type vti local 192.0.2.100 remote 192.0.2.9 key 5",
-	    "type ip6tnl local 2001:db8:1::1 remote 2001:db8:1::9",
-	    "type xfrm dev fib1 if_id 5",
-	    "type vxlan id 5 remote 192.0.2.9 dstport 4789 dev fib1",
+		"type wireguard",
+		"type ipip local 192.0.2.100 remote 192.0.2.9",
+		"type gre local 192.0.2.100 remote 192.0.2.9",
+		"type sit local 192.0.2.100 remote 192.0.2.9",
+		"type vti local 192.0.2.100 remote 192.0.2.9 key 5",
+		"type ip6tnl local 2001:db8:1::1 remote 2001:db8:1::9",
+		"type xfrm dev fib1 if_id 5",
+		"type vxlan id 5 remote 192.0.2.9 dstport 4789 dev fib1",
 	};
 	g_autoptr(NatFib) fib = make();
 	int tun, tap;

@@ -267,7 +267,7 @@ drop_capability(guint cap)
 	g_assert_cmpint(syscall(SYS_capget, &header, sets), ==, 0);
 	for (int i = 0; i < 2; i++)
 		sets[i].permitted = sets[i].effective &=
-		    ~(cap / 32 == (guint)i ? 1u << cap % 32 : 0);
+			~(cap / 32 == (guint)i ? 1u << cap % 32 : 0);
 	g_assert_cmpint(syscall(SYS_capset, &header, sets), ==, 0);
 }
 

@@ -10,14 +10,14 @@ escape(void)
 	static const struct {
 		const char *text, *expected;
 	} CASES[] = {
-	    {"plain", "plain"},
-	    {"café 漢字", "café 漢字"},
-	    {"a\nb\tc\x1b[2J\x7f", "a\\x0ab\\x09c\\x1b[2J\\x7f"},
-	    {"\xff\xc3", "\\xff\\xc3"},
-	    {"\xc2\x9b", "\\xc2\\x9b"},		 /* C1: another way to begin an escape sequence */
-	    {"\xe2\x80\xae", "\\xe2\\x80\\xae"}, /* right-to-left override */
-	    {"\\x0a", "\\x0a"},			 /* twice is as good as once */
-	    {"", ""},
+		{"plain", "plain"},
+		{"café 漢字", "café 漢字"},
+		{"a\nb\tc\x1b[2J\x7f", "a\\x0ab\\x09c\\x1b[2J\\x7f"},
+		{"\xff\xc3", "\\xff\\xc3"},
+		{"\xc2\x9b", "\\xc2\\x9b"}, /* C1: another way to begin an escape sequence */
+		{"\xe2\x80\xae", "\\xe2\\x80\\xae"}, /* right-to-left override */
+		{"\\x0a", "\\x0a"},		     /* twice is as good as once */
+		{"", ""},
 	};
 	g_autofree char *nul = nat_log_escape("a\0b", 3);
 

@@ -31,13 +31,13 @@ static NatMsg
 example(void)
 {
 	NatMsg msg = {
-	    .sid = 0x0102030405060708,
-	    .echo = 0x1112131415161718,
-	    .seq = 3,
-	    .flags = NAT_MSG_GATHERED,
-	    .ufrag = "AB01",
-	    .pwd = "abcdefghijklmnopqrstuv",
-	    .mapping = NAT_MAPPING_ENDPOINT_INDEPENDENT,
+		.sid = 0x0102030405060708,
+		.echo = 0x1112131415161718,
+		.seq = 3,
+		.flags = NAT_MSG_GATHERED,
+		.ufrag = "AB01",
+		.pwd = "abcdefghijklmnopqrstuv",
+		.mapping = NAT_MAPPING_ENDPOINT_INDEPENDENT,
 	};
 
 	set_candidate(&msg, NAT_CAND_HOST, "192.168.1.2:51820");
@@ -60,7 +60,7 @@ assert_same(const NatMsg *a, const NatMsg *b)
 	for (guint i = 0; i < a->n_candidates; i++) {
 		g_assert_cmpint(a->candidates[i].type, ==, b->candidates[i].type);
 		g_assert_true(
-		    wg_endpoint_equal(&a->candidates[i].endpoint, &b->candidates[i].endpoint));
+			wg_endpoint_equal(&a->candidates[i].endpoint, &b->candidates[i].endpoint));
 	}
 }
 
@@ -197,13 +197,13 @@ static void
 test_twice(void)
 {
 	static const char *const fields[] = {
-	    "0100080102030405060708",
-	    "0200081112131415161718",
-	    "03000400000003",
-	    "04000400000002",
-	    "05000441423031",
-	    "0600166162636465666768696a6b6c6d6e6f70717273747576",
-	    "07000101",
+		"0100080102030405060708",
+		"0200081112131415161718",
+		"03000400000003",
+		"04000400000002",
+		"05000441423031",
+		"0600166162636465666768696a6b6c6d6e6f70717273747576",
+		"07000101",
 	};
 
 	for (gsize i = 0; i < G_N_ELEMENTS(fields); i++) {
@@ -222,30 +222,30 @@ test_bad_fields(void)
 	static const struct {
 		const char *hex, *says;
 	} cases[] = {
-	    {"01", "sid is missing"},
-	    {"010100080000000000000000", "sid is 0"},
-	    {"0101000701020304050607", "sid has a wrong length"},
-	    {"01030003000000", "seq has a wrong length"},
-	    {"0105000341424d", "ufrag is too short"},
-	    {"010500044142432d", "ufrag has a character"},
-	    {"0105000441420043", "ufrag has a character"},
-	    {"0106000441424344", "pwd is too short"},
-	    {"010700020001", "mapping has a wrong length"},
-	    {"0108000801", "cut off"},
-	    {"01080003010400", "candidate is too short"},
-	    {"0108000800041f90c0000201", "candidate is of a type"},
-	    {"0108000805041f90c0000201", "candidate is of a type"},
-	    {"0108000801051f90c0000201", "address family"},
-	    {"0108000801061f90c0000201", "candidate has a wrong length"},
-	    {"01080009010400010000000000", "candidate has a wrong length"},
-	    {"010800080104"
-	     "0000"
-	     "c0000201",
-	     "port 0"},
-	    {"010800140106"
-	     "1f90"
-	     "00000000000000000000ffffc0000201",
-	     "address"},
+		{"01", "sid is missing"},
+		{"010100080000000000000000", "sid is 0"},
+		{"0101000701020304050607", "sid has a wrong length"},
+		{"01030003000000", "seq has a wrong length"},
+		{"0105000341424d", "ufrag is too short"},
+		{"010500044142432d", "ufrag has a character"},
+		{"0105000441420043", "ufrag has a character"},
+		{"0106000441424344", "pwd is too short"},
+		{"010700020001", "mapping has a wrong length"},
+		{"0108000801", "cut off"},
+		{"01080003010400", "candidate is too short"},
+		{"0108000800041f90c0000201", "candidate is of a type"},
+		{"0108000805041f90c0000201", "candidate is of a type"},
+		{"0108000801051f90c0000201", "address family"},
+		{"0108000801061f90c0000201", "candidate has a wrong length"},
+		{"01080009010400010000000000", "candidate has a wrong length"},
+		{"010800080104"
+		 "0000"
+		 "c0000201",
+		 "port 0"},
+		{"010800140106"
+		 "1f90"
+		 "00000000000000000000ffffc0000201",
+		 "address"},
 	};
 
 	for (gsize i = 0; i < G_N_ELEMENTS(cases); i++) {

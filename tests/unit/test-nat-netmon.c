@@ -81,22 +81,22 @@ static void
 test_kinds(Fixture *f, gconstpointer data)
 {
 	static const char *const COMMANDS[] = {
-	    "ip addr add 192.0.2.1/24 dev nm0",
-	    "ip addr add 2001:db8::1/64 dev nm0 nodad",
-	    "ip addr add 192.0.2.7/32 dev nm0",
-	    "ip route add 203.0.113.0/24 via 192.0.2.2",
-	    "ip route replace 203.0.113.0/24 via 192.0.2.3",
-	    "ip route del 203.0.113.0/24",
-	    "ip -6 route add 2001:db8:9::/48 via 2001:db8::2",
-	    "ip rule add fwmark 7 table 7",
-	    "ip -6 rule add fwmark 7 table 7",
-	    "ip rule del fwmark 7 table 7",
-	    "ip -6 addr change 2001:db8::1/64 dev nm0 preferred_lft 0",
-	    "ip addr del 192.0.2.7/32 dev nm0",
-	    "ip link set nm0 down",
-	    "ip link set nm0 up",
-	    "ip link set nm1 down", /* only the carrier of nm0 goes */
-	    "ip link del nm0",
+		"ip addr add 192.0.2.1/24 dev nm0",
+		"ip addr add 2001:db8::1/64 dev nm0 nodad",
+		"ip addr add 192.0.2.7/32 dev nm0",
+		"ip route add 203.0.113.0/24 via 192.0.2.2",
+		"ip route replace 203.0.113.0/24 via 192.0.2.3",
+		"ip route del 203.0.113.0/24",
+		"ip -6 route add 2001:db8:9::/48 via 2001:db8::2",
+		"ip rule add fwmark 7 table 7",
+		"ip -6 rule add fwmark 7 table 7",
+		"ip rule del fwmark 7 table 7",
+		"ip -6 addr change 2001:db8::1/64 dev nm0 preferred_lft 0",
+		"ip addr del 192.0.2.7/32 dev nm0",
+		"ip link set nm0 down",
+		"ip link set nm0 up",
+		"ip link set nm1 down", /* only the carrier of nm0 goes */
+		"ip link del nm0",
 	};
 
 	if (!f->mon)

@@ -37,7 +37,8 @@ test_silence_and_back(Agents *f, gconstpointer data)
 	g_assert_true(hosts_wait(both_released, f, 20000));
 	agents_cut(f, TRUE);
 	g_assert_true(hosts_wait(a_checking, f, 30000));
-	/* the search ends (a session that WireGuard calls live is no excuse), a second one begins */
+	/* the search ends (a session that WireGuard calls live is no excuse), a second one begins
+	 */
 	g_assert_true(hosts_wait(a_failed, f, 30000));
 	g_assert_true(hosts_wait(a_checking, f, 30000));
 	agents_cut(f, FALSE);

@@ -161,9 +161,10 @@ static void
 filters(Fixture *f, const char *own, const char *other_port, const char *peer)
 {
 	static const guint8 TYPES[][4] = {
-	    {1, 0, 0, 0},	{2, 0, 0, 0},	    {3, 0, 0, 0}, {4, 0, 0, 0}, /* WireGuard's */
-	    {0x40, 0, 0, 0},							/* ChannelData */
-	    {0x00, 0x03, 0, 0}, {0x00, 0x02, 0, 0}, /* TURN's, and none's */
+		{1, 0, 0, 0},	    {2, 0, 0, 0},
+		{3, 0, 0, 0},	    {4, 0, 0, 0},	/* WireGuard's */
+		{0x40, 0, 0, 0},			/* ChannelData */
+		{0x00, 0x03, 0, 0}, {0x00, 0x02, 0, 0}, /* TURN's, and none's */
 	};
 	int fd = net_udp(peer);
 	guint8 buf[NAT_STUN_MAX];
@@ -222,7 +223,7 @@ test_link_local(Fixture *f, gconstpointer data)
 	g_assert_no_error(error);
 	g_assert_cmpint(net_recv(fd, buf, sizeof buf, 5000, &from), ==, (gssize)len);
 	g_assert_true(
-	    wg_endpoint_equal(&from, &(WgEndpoint){.v6 = net_ep("[fe80::a%rs-b]:51820").v6}));
+		wg_endpoint_equal(&from, &(WgEndpoint){.v6 = net_ep("[fe80::a%rs-b]:51820").v6}));
 	send_to(fd, "[fe80::a%rs-b]:51820", buf, len);
 	g_assert_true(net_wait(&f->got, 5000));
 	g_assert_true(wg_endpoint_equal(&f->src, &peer));

@@ -231,11 +231,11 @@ static void
 test_broken_store(Fixture *f, gconstpointer data)
 {
 	static const char *const texts[] = {
-	    "",
-	    "\xff\xfe[",
-	    "[addresses]\nsignal.example=",
-	    "[addresses]\nsignal.example=;;x;1.2.3;",
-	    "[other]\nsignal.example=192.0.2.1\n",
+		"",
+		"\xff\xfe[",
+		"[addresses]\nsignal.example=",
+		"[addresses]\nsignal.example=;;x;1.2.3;",
+		"[other]\nsignal.example=192.0.2.1\n",
 	};
 	g_autofree char *path = store_path(f);
 
@@ -305,22 +305,22 @@ test_split(void)
 		const char *text, *host;
 		guint16 port;
 	} cases[] = {
-	    {"stun.example", "stun.example", 3478},
-	    {"stun.example:19302", "stun.example", 19302},
-	    {"192.0.2.1:1", "192.0.2.1", 1},
-	    {"2001:db8::1", "2001:db8::1", 3478},
-	    {"[2001:db8::1]", "2001:db8::1", 3478},
-	    {"[2001:db8::1]:65535", "2001:db8::1", 65535},
-	    {"", NULL, 0},
-	    {":1", NULL, 0},
-	    {"host:", NULL, 0},
-	    {"host:0", NULL, 0},
-	    {"host:65536", NULL, 0},
-	    {"host:http", NULL, 0},
-	    {"host:+1", NULL, 0},
-	    {"[2001:db8::1", NULL, 0},
-	    {"[2001:db8::1]x", NULL, 0},
-	    {"[]:1", NULL, 0},
+		{"stun.example", "stun.example", 3478},
+		{"stun.example:19302", "stun.example", 19302},
+		{"192.0.2.1:1", "192.0.2.1", 1},
+		{"2001:db8::1", "2001:db8::1", 3478},
+		{"[2001:db8::1]", "2001:db8::1", 3478},
+		{"[2001:db8::1]:65535", "2001:db8::1", 65535},
+		{"", NULL, 0},
+		{":1", NULL, 0},
+		{"host:", NULL, 0},
+		{"host:0", NULL, 0},
+		{"host:65536", NULL, 0},
+		{"host:http", NULL, 0},
+		{"host:+1", NULL, 0},
+		{"[2001:db8::1", NULL, 0},
+		{"[2001:db8::1]x", NULL, 0},
+		{"[]:1", NULL, 0},
 	};
 
 	for (gsize i = 0; i < G_N_ELEMENTS(cases); i++) {

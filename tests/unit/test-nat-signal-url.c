@@ -11,12 +11,12 @@ test_good(void)
 		const char *text, *host, *authority;
 		guint16 port;
 	} cases[] = {
-	    {"ws://signal.example", "signal.example", "signal.example:80", 80},
-	    {"wss://Signal.Example/path?x", "signal.example", "signal.example:443", 443},
-	    {"WSS://signal.example:8443", "signal.example", "signal.example:8443", 8443},
-	    {"ws://192.0.2.1:8080/", "192.0.2.1", "192.0.2.1:8080", 8080},
-	    {"ws://[2001:DB8::1]:8080", "2001:db8::1", "[2001:db8::1]:8080", 8080},
-	    {"ws://h\xc3\xb6st", "xn--hst-sna", "xn--hst-sna:80", 80},
+		{"ws://signal.example", "signal.example", "signal.example:80", 80},
+		{"wss://Signal.Example/path?x", "signal.example", "signal.example:443", 443},
+		{"WSS://signal.example:8443", "signal.example", "signal.example:8443", 8443},
+		{"ws://192.0.2.1:8080/", "192.0.2.1", "192.0.2.1:8080", 8080},
+		{"ws://[2001:DB8::1]:8080", "2001:db8::1", "[2001:db8::1]:8080", 8080},
+		{"ws://h\xc3\xb6st", "xn--hst-sna", "xn--hst-sna:80", 80},
 	};
 
 	for (gsize i = 0; i < G_N_ELEMENTS(cases); i++) {
@@ -37,23 +37,23 @@ test_bad(void)
 	g_autofree char *name = g_strnfill(300, 'a');
 	g_autofree char *endless = g_strconcat("ws://", name, NULL);
 	const char *const texts[] = {
-	    "",
-	    "x",
-	    "http://host",
-	    "ws://",
-	    "ws:///path",
-	    "ws://user@host",
-	    "ws://u:p@host",
-	    "ws://host:0",
-	    "ws://host:65536",
-	    "ws://host:-1",
-	    "ws://ho st",
-	    "ws://host#x",
-	    "wss:host",
-	    "ws://ho%0ast",
-	    "ws://[::1",
-	    "\n",
-	    endless,
+		"",
+		"x",
+		"http://host",
+		"ws://",
+		"ws:///path",
+		"ws://user@host",
+		"ws://u:p@host",
+		"ws://host:0",
+		"ws://host:65536",
+		"ws://host:-1",
+		"ws://ho st",
+		"ws://host#x",
+		"wss:host",
+		"ws://ho%0ast",
+		"ws://[::1",
+		"\n",
+		endless,
 	};
 
 	for (gsize i = 0; i < G_N_ELEMENTS(texts); i++) {

@@ -17,11 +17,11 @@ static void
 test_connected(void)
 {
 	NatWhy why = {
-	    .state = NAT_PEER_CONNECTED,
-	    .managed = TRUE,
-	    .remote = NAT_CAND_SRFLX,
-	    .local_mapping = NAT_MAPPING_ENDPOINT_INDEPENDENT,
-	    .remote_mapping = NAT_MAPPING_ENDPOINT_INDEPENDENT,
+		.state = NAT_PEER_CONNECTED,
+		.managed = TRUE,
+		.remote = NAT_CAND_SRFLX,
+		.local_mapping = NAT_MAPPING_ENDPOINT_INDEPENDENT,
+		.remote_mapping = NAT_MAPPING_ENDPOINT_INDEPENDENT,
 	};
 
 	assert_why(&why, "both NATs keep one mapping");
@@ -41,13 +41,13 @@ static void
 test_failed_names_the_remedy(void)
 {
 	NatWhy why = {
-	    .state = NAT_PEER_FAILED,
-	    .managed = TRUE,
-	    .failure = NAT_FAILURE_CHECKS,
-	    .local_mapping = NAT_MAPPING_ADDRESS_AND_PORT_DEPENDENT,
-	    .remote_mapping = NAT_MAPPING_ENDPOINT_INDEPENDENT,
-	    .remote_candidates = 2,
-	    .port = 51820,
+		.state = NAT_PEER_FAILED,
+		.managed = TRUE,
+		.failure = NAT_FAILURE_CHECKS,
+		.local_mapping = NAT_MAPPING_ADDRESS_AND_PORT_DEPENDENT,
+		.remote_mapping = NAT_MAPPING_ENDPOINT_INDEPENDENT,
+		.remote_candidates = 2,
+		.port = 51820,
 	};
 
 	assert_why(&why, "forward UDP 51820");

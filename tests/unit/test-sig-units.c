@@ -37,8 +37,8 @@ assert_changes(GArray *changes, const char *expected)
 	for (guint i = 0; i < changes->len; i++) {
 		const SigChange *c = &g_array_index(changes, SigChange, i);
 		g_autofree char *line =
-		    g_strdup_printf("%c%c%u", GPOINTER_TO_INT(c->conn), c->online ? '+' : '-',
-				    c->key.b[0] | c->key.b[1] << 8);
+			g_strdup_printf("%c%c%u", GPOINTER_TO_INT(c->conn), c->online ? '+' : '-',
+					c->key.b[0] | c->key.b[1] << 8);
 
 		g_ptr_array_add(lines, g_steal_pointer(&line));
 	}
@@ -64,9 +64,9 @@ dir_open(Dir *d, guint max)
 	d->directory = sig_directory_new(max);
 	d->changes = sig_changes_new();
 	g_assert_null(
-	    sig_directory_join(d->directory, &k1, GINT_TO_POINTER('a'), &d->a, d->changes));
+		sig_directory_join(d->directory, &k1, GINT_TO_POINTER('a'), &d->a, d->changes));
 	g_assert_null(
-	    sig_directory_join(d->directory, &k2, GINT_TO_POINTER('b'), &d->b, d->changes));
+		sig_directory_join(d->directory, &k2, GINT_TO_POINTER('b'), &d->b, d->changes));
 	assert_changes(d->changes, "");
 }
 

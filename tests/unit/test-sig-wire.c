@@ -34,7 +34,7 @@ static void
 test_hello(void)
 {
 	SigHello hello = {
-	    .version = 1, .nonce = {1, 2}, .key = {{3}}, .n_stun = 2, .stun = {3478, 9}};
+		.version = 1, .nonce = {1, 2}, .key = {{3}}, .n_stun = 2, .stun = {3478, 9}};
 	g_auto(SigFrame) frame = {0};
 
 	decode_take(sig_wire_encode_hello(&hello), &frame);
@@ -80,9 +80,9 @@ test_authority_too_long(void)
 {
 	g_autofree char *name = g_strnfill(SIG_WIRE_AUTHORITY_MAX + 1, 'a');
 	g_autofree char *text =
-	    g_strdup_printf("{\"t\":\"login\",\"v\":1,\"key\":\"" K1 "\",\"nonce\":\"" K1
-			    "\",\"mac\":\"" K1 "\",\"authority\":\"%s\"}",
-			    name);
+		g_strdup_printf("{\"t\":\"login\",\"v\":1,\"key\":\"" K1 "\",\"nonce\":\"" K1
+				"\",\"mac\":\"" K1 "\",\"authority\":\"%s\"}",
+				name);
 
 	refused(text);
 }
@@ -188,31 +188,31 @@ static void
 test_hostile(void)
 {
 	static const char *const texts[] = {
-	    "",
-	    " ",
-	    "{",
-	    "}",
-	    "[]",
-	    "null",
-	    "\"t\"",
-	    "{}",
-	    "{]",
-	    "[}",
-	    "{\"t\"}",
-	    "{\"t\":1}",
-	    "{\"t\":null}",
-	    "{\"t\":[\"hello\"]}",
-	    "{\"t\":\"hello\"",
-	    "{\"t\":\"hello}",
-	    "{\"t\":\"drain\",\"within_s\":1}}",
-	    "{\"t\":\"drain\",\"within_s\":1}{",
-	    "{'t':'drain','within_s':1}",
-	    "/* x */ {\"t\":\"drain\",\"within_s\":1}",
-	    "var x = {\"t\":\"drain\",\"within_s\":1};",
-	    "{\"t\":\"a\nb\"}",
-	    "{\"t\":\"\\",
-	    "{\"t\":\"\xff\"}",
-	    "{\"t\":\"x\",\"a\":[[[[1]]]]}",
+		"",
+		" ",
+		"{",
+		"}",
+		"[]",
+		"null",
+		"\"t\"",
+		"{}",
+		"{]",
+		"[}",
+		"{\"t\"}",
+		"{\"t\":1}",
+		"{\"t\":null}",
+		"{\"t\":[\"hello\"]}",
+		"{\"t\":\"hello\"",
+		"{\"t\":\"hello}",
+		"{\"t\":\"drain\",\"within_s\":1}}",
+		"{\"t\":\"drain\",\"within_s\":1}{",
+		"{'t':'drain','within_s':1}",
+		"/* x */ {\"t\":\"drain\",\"within_s\":1}",
+		"var x = {\"t\":\"drain\",\"within_s\":1};",
+		"{\"t\":\"a\nb\"}",
+		"{\"t\":\"\\",
+		"{\"t\":\"\xff\"}",
+		"{\"t\":\"x\",\"a\":[[[[1]]]]}",
 	};
 
 	for (guint i = 0; i < G_N_ELEMENTS(texts); i++)

@@ -24,15 +24,15 @@ static void
 test_bad_base64(void)
 {
 	static const char *const bad[] = {
-	    "",
-	    "JjmCc+jXWjDL4T9B0HO7CDvDgtY1m3KBtr+cssgHTkY",	/* no padding */
-	    "JjmCc+jXWjDL4T9B0HO7CDvDgtY1m3KBtr+cssgHTkZ=",	/* trailing bits */
-	    "JjmCc+jXWjDL4T9B0HO7CDvDgtY1m3KBtr+cssgHTkY= ",	/* too long */
-	    " JjmCc+jXWjDL4T9B0HO7CDvDgtY1m3KBtr+cssgHTk=",	/* a space */
-	    "JjmCc-jXWjDL4T9B0HO7CDvDgtY1m3KBtr_cssgHTkY=",	/* of URLs */
-	    "JjmCc+jXWjDL4T9B0HO7CDvDgtY1m3KBtr+cssgHTg==",	/* 31 bytes */
-	    "JjmCc+jXWjDL4T9B0HO7CDvDgtY1m3KBtr+cssgHTkYA",	/* 33 bytes */
-	    "\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff", /* no text */
+		"",
+		"JjmCc+jXWjDL4T9B0HO7CDvDgtY1m3KBtr+cssgHTkY",	    /* no padding */
+		"JjmCc+jXWjDL4T9B0HO7CDvDgtY1m3KBtr+cssgHTkZ=",	    /* trailing bits */
+		"JjmCc+jXWjDL4T9B0HO7CDvDgtY1m3KBtr+cssgHTkY= ",    /* too long */
+		" JjmCc+jXWjDL4T9B0HO7CDvDgtY1m3KBtr+cssgHTk=",	    /* a space */
+		"JjmCc-jXWjDL4T9B0HO7CDvDgtY1m3KBtr_cssgHTkY=",	    /* of URLs */
+		"JjmCc+jXWjDL4T9B0HO7CDvDgtY1m3KBtr+cssgHTg==",	    /* 31 bytes */
+		"JjmCc+jXWjDL4T9B0HO7CDvDgtY1m3KBtr+cssgHTkYA",	    /* 33 bytes */
+		"\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff", /* no text */
 	};
 	WgKey key;
 

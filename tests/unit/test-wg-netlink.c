@@ -185,7 +185,7 @@ test_split_dump(void)
 	g_assert_cmpuint(peer_at(dev, 0)->allowed_ips->len, ==, 160);
 	for (guint i = 0; i < 160; i++)
 		g_assert_cmpuint(
-		    g_array_index(peer_at(dev, 0)->allowed_ips, WgAllowedIp, i).addr[0], ==, i);
+			g_array_index(peer_at(dev, 0)->allowed_ips, WgAllowedIp, i).addr[0], ==, i);
 	g_assert_cmpuint(peer_at(dev, 1)->allowed_ips->len, ==, 10);
 }
 
@@ -230,17 +230,17 @@ test_wrong_lengths(void)
 		gboolean of_peer;
 		guint16 type, len;
 	} attributes[] = {
-	    {FALSE, WGDEVICE_A_IFINDEX, 4},
-	    {FALSE, WGDEVICE_A_PRIVATE_KEY, WG_KEY_LEN},
-	    {FALSE, WGDEVICE_A_PUBLIC_KEY, WG_KEY_LEN},
-	    {FALSE, WGDEVICE_A_LISTEN_PORT, 2},
-	    {FALSE, WGDEVICE_A_FWMARK, 4},
-	    {TRUE, WGPEER_A_PUBLIC_KEY, WG_KEY_LEN},
-	    {TRUE, WGPEER_A_PRESHARED_KEY, WG_KEY_LEN},
-	    {TRUE, WGPEER_A_PERSISTENT_KEEPALIVE_INTERVAL, 2},
-	    {TRUE, WGPEER_A_LAST_HANDSHAKE_TIME, 16},
-	    {TRUE, WGPEER_A_RX_BYTES, 8},
-	    {TRUE, WGPEER_A_TX_BYTES, 8},
+		{FALSE, WGDEVICE_A_IFINDEX, 4},
+		{FALSE, WGDEVICE_A_PRIVATE_KEY, WG_KEY_LEN},
+		{FALSE, WGDEVICE_A_PUBLIC_KEY, WG_KEY_LEN},
+		{FALSE, WGDEVICE_A_LISTEN_PORT, 2},
+		{FALSE, WGDEVICE_A_FWMARK, 4},
+		{TRUE, WGPEER_A_PUBLIC_KEY, WG_KEY_LEN},
+		{TRUE, WGPEER_A_PRESHARED_KEY, WG_KEY_LEN},
+		{TRUE, WGPEER_A_PERSISTENT_KEEPALIVE_INTERVAL, 2},
+		{TRUE, WGPEER_A_LAST_HANDSHAKE_TIME, 16},
+		{TRUE, WGPEER_A_RX_BYTES, 8},
+		{TRUE, WGPEER_A_TX_BYTES, 8},
 	};
 	static const guint8 zero[64];
 

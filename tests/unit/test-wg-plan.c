@@ -43,8 +43,9 @@ static void
 test_endpoint_and_keepalive(void)
 {
 	g_autoptr(WgDevice) dev = make_device();
-	WgPeerChange change = {
-	    .public_key = here, .flags = WG_CHANGE_ENDPOINT | WG_CHANGE_KEEPALIVE, .keepalive = 20};
+	WgPeerChange change = {.public_key = here,
+			       .flags = WG_CHANGE_ENDPOINT | WG_CHANGE_KEEPALIVE,
+			       .keepalive = 20};
 	g_autoptr(WgPlan) plan = NULL;
 
 	g_assert_true(wg_endpoint_parse("192.0.2.2:2", &change.endpoint));
@@ -69,7 +70,7 @@ test_rearm(void)
 	g_assert_cmpuint(plan->entries->len, ==, 2);
 	g_assert_cmpuint(entry_at(plan, 0)->flags, ==,
 			 WG_ENTRY_UPDATE_ONLY | WG_ENTRY_ENDPOINT | WG_ENTRY_KEEPALIVE |
-			     WG_ENTRY_JOIN_NEXT);
+				 WG_ENTRY_JOIN_NEXT);
 	g_assert_cmpuint(entry_at(plan, 0)->keepalive, ==, 0);
 	g_assert_cmpuint(entry_at(plan, 1)->flags, ==, WG_ENTRY_UPDATE_ONLY | WG_ENTRY_KEEPALIVE);
 	g_assert_cmpuint(entry_at(plan, 1)->keepalive, ==, 25);
@@ -100,7 +101,7 @@ test_replace_keeps_the_rest(void)
 	add = entry_at(plan, 1);
 	g_assert_cmpuint(add->flags, ==,
 			 WG_ENTRY_ENDPOINT | WG_ENTRY_KEEPALIVE | WG_ENTRY_PSK |
-			     WG_ENTRY_REPLACE_ALLOWED_IPS);
+				 WG_ENTRY_REPLACE_ALLOWED_IPS);
 	g_assert_true(wg_endpoint_equal(&add->endpoint, &change.endpoint));
 	g_assert_cmpuint(add->keepalive, ==, 25);
 	g_assert_true(wg_key_equal(&add->preshared_key, &psk));
@@ -147,8 +148,8 @@ test_absent_peer(void)
 {
 	g_autoptr(WgDevice) dev = make_device();
 	WgPeerChange changes[] = {
-	    {.public_key = here, .flags = WG_CHANGE_KEEPALIVE},
-	    {.public_key = absent, .flags = WG_CHANGE_KEEPALIVE},
+		{.public_key = here, .flags = WG_CHANGE_KEEPALIVE},
+		{.public_key = absent, .flags = WG_CHANGE_KEEPALIVE},
 	};
 	g_autoptr(GError) error = NULL;
 
@@ -161,8 +162,8 @@ test_removed_by_an_earlier_change(void)
 {
 	g_autoptr(WgDevice) dev = make_device();
 	WgPeerChange changes[] = {
-	    {.public_key = here, .flags = WG_CHANGE_REMOVE},
-	    {.public_key = here, .flags = WG_CHANGE_KEEPALIVE},
+		{.public_key = here, .flags = WG_CHANGE_REMOVE},
+		{.public_key = here, .flags = WG_CHANGE_KEEPALIVE},
 	};
 	g_autoptr(GError) error = NULL;
 
@@ -175,8 +176,8 @@ test_created_by_an_earlier_change(void)
 {
 	g_autoptr(WgDevice) dev = make_device();
 	WgPeerChange changes[] = {
-	    {.public_key = absent, .flags = WG_CHANGE_CREATE},
-	    {.public_key = absent, .flags = WG_CHANGE_REARM, .keepalive = 5},
+		{.public_key = absent, .flags = WG_CHANGE_CREATE},
+		{.public_key = absent, .flags = WG_CHANGE_REARM, .keepalive = 5},
 	};
 	g_autoptr(WgPlan) plan = make_plan(dev, changes, 2);
 

@@ -37,15 +37,15 @@ check_bad(const char *text, WgError code)
 static void
 test_full_device(void)
 {
-	g_autoptr(WgDevice) dev =
-	    parse_good("private_key=" KEY_A "\nlisten_port=51820\nfwmark=51\n"
-		       "public_key=" KEY_A "\npreshared_key=" KEY_B "\nprotocol_version=1\n"
-		       "endpoint=[fe80::1%3]:7\nlast_handshake_time_sec=1700000000\n"
-		       "last_handshake_time_nsec=999999999\ntx_bytes=18446744073709551615\n"
-		       "rx_bytes=2\npersistent_keepalive_interval=25\n"
-		       "allowed_ip=10.0.0.0/8\nallowed_ip=::/0\n"
-		       "public_key=" KEY_B "\nendpoint=[::ffff:192.0.2.1]:9\nsome_new_key=maybe\n"
-		       "errno=0\n\n");
+	g_autoptr(WgDevice) dev = parse_good(
+		"private_key=" KEY_A "\nlisten_port=51820\nfwmark=51\n"
+		"public_key=" KEY_A "\npreshared_key=" KEY_B "\nprotocol_version=1\n"
+		"endpoint=[fe80::1%3]:7\nlast_handshake_time_sec=1700000000\n"
+		"last_handshake_time_nsec=999999999\ntx_bytes=18446744073709551615\n"
+		"rx_bytes=2\npersistent_keepalive_interval=25\n"
+		"allowed_ip=10.0.0.0/8\nallowed_ip=::/0\n"
+		"public_key=" KEY_B "\nendpoint=[::ffff:192.0.2.1]:9\nsome_new_key=maybe\n"
+		"errno=0\n\n");
 	const WgPeer *a, *b;
 	WgEndpoint ep;
 
@@ -82,7 +82,7 @@ static void
 test_unreadable_endpoint(void)
 {
 	g_autoptr(WgDevice) dev =
-	    parse_good("public_key=" KEY_A "\nendpoint=[fe80::1%gone0]:7\nerrno=0\n\n");
+		parse_good("public_key=" KEY_A "\nendpoint=[fe80::1%gone0]:7\nerrno=0\n\n");
 
 	g_assert_false(wg_endpoint_is_set(&((WgPeer *)dev->peers->pdata[0])->endpoint));
 }
@@ -91,27 +91,27 @@ static void
 test_malformed(void)
 {
 	static const char *const bad[] = {
-	    "",
-	    "\n",
-	    "\n\n",
-	    "errno",
-	    "errno=0", /* cut before its newline */
-	    "errno=\n\n",
-	    "errno=x\n\n",
-	    "listen_port=1\n\n", /* no errno */
-	    "listen_port\nerrno=0\n\n",
-	    "listen_port=65536\nerrno=0\n\n",
-	    "listen_port=-1\nerrno=0\n\n",
-	    "listen_port= 1\nerrno=0\n\n",
-	    "fwmark=4294967296\nerrno=0\n\n",
-	    "private_key=00\nerrno=0\n\n",
-	    "public_key=" KEY_A "00\nerrno=0\n\n",
-	    "public_key=" KEY_A "\npreshared_key=1\nerrno=0\n\n",
-	    "public_key=" KEY_A "\nallowed_ip=10.0.0.0/33\nerrno=0\n\n",
-	    "public_key=" KEY_A "\nrx_bytes=18446744073709551616\nerrno=0\n\n",
-	    "public_key=" KEY_A "\npersistent_keepalive_interval=65536\nerrno=0\n\n",
-	    "public_key=" KEY_A "\nlast_handshake_time_nsec=1000000000\nerrno=0\n\n",
-	    "public_key=" KEY_A "\nlast_handshake_time_sec=9223372036854775808\nerrno=0\n\n",
+		"",
+		"\n",
+		"\n\n",
+		"errno",
+		"errno=0", /* cut before its newline */
+		"errno=\n\n",
+		"errno=x\n\n",
+		"listen_port=1\n\n", /* no errno */
+		"listen_port\nerrno=0\n\n",
+		"listen_port=65536\nerrno=0\n\n",
+		"listen_port=-1\nerrno=0\n\n",
+		"listen_port= 1\nerrno=0\n\n",
+		"fwmark=4294967296\nerrno=0\n\n",
+		"private_key=00\nerrno=0\n\n",
+		"public_key=" KEY_A "00\nerrno=0\n\n",
+		"public_key=" KEY_A "\npreshared_key=1\nerrno=0\n\n",
+		"public_key=" KEY_A "\nallowed_ip=10.0.0.0/33\nerrno=0\n\n",
+		"public_key=" KEY_A "\nrx_bytes=18446744073709551616\nerrno=0\n\n",
+		"public_key=" KEY_A "\npersistent_keepalive_interval=65536\nerrno=0\n\n",
+		"public_key=" KEY_A "\nlast_handshake_time_nsec=1000000000\nerrno=0\n\n",
+		"public_key=" KEY_A "\nlast_handshake_time_sec=9223372036854775808\nerrno=0\n\n",
 	};
 
 	for (gsize i = 0; i < G_N_ELEMENTS(bad); i++)
@@ -158,13 +158,13 @@ test_format_set(void)
 	WgKey private_key = {{1}};
 	WgAllowedIp ip;
 	WgPlanEntry entry = {
-	    .public_key = {{2}},
-	    .flags = WG_ENTRY_UPDATE_ONLY | WG_ENTRY_ENDPOINT | WG_ENTRY_KEEPALIVE | WG_ENTRY_PSK |
-		     WG_ENTRY_REPLACE_ALLOWED_IPS,
-	    .keepalive = 25,
-	    .preshared_key = {{1}},
-	    .allowed_ips = &ip,
-	    .n_allowed_ips = 1,
+		.public_key = {{2}},
+		.flags = WG_ENTRY_UPDATE_ONLY | WG_ENTRY_ENDPOINT | WG_ENTRY_KEEPALIVE |
+			 WG_ENTRY_PSK | WG_ENTRY_REPLACE_ALLOWED_IPS,
+		.keepalive = 25,
+		.preshared_key = {{1}},
+		.allowed_ips = &ip,
+		.n_allowed_ips = 1,
 	};
 	WgPlanEntry gone = {.public_key = {{1}}, .flags = WG_ENTRY_REMOVE};
 	GString *text;

@@ -110,7 +110,7 @@ spawn_wireguard(Tunnel *tunnel)
 
 	g_spawn_async(NULL, argv, NULL,
 		      G_SPAWN_SEARCH_PATH | G_SPAWN_DO_NOT_REAP_CHILD | G_SPAWN_STDOUT_TO_DEV_NULL |
-			  G_SPAWN_STDERR_TO_DEV_NULL,
+			      G_SPAWN_STDERR_TO_DEV_NULL,
 		      die_with_parent, NULL, &tunnel->pid, &error);
 	g_assert_no_error(error);
 	wait_until_served(tunnel);
@@ -205,22 +205,22 @@ write_key(void)
 	wg_key_generate_private(&key);
 	wg_key_format(&key, text);
 	g_assert_true(
-	    g_file_set_contents_full(KEY_PATH, text, -1, G_FILE_SET_CONTENTS_NONE, 0600, NULL));
+		g_file_set_contents_full(KEY_PATH, text, -1, G_FILE_SET_CONTENTS_NONE, 0600, NULL));
 }
 
 static void
 test_dump(gconstpointer data)
 {
 	static const char *const peer_settings[] = {
-	    "create",
-	    "endpoint 192.0.2.1:5 keepalive 25",
-	    "endpoint [2001:db8::1]:65535 keepalive off",
-	    "endpoint [fe80::1%lo]:7 allowed-ips 10.1.2.3/8,fd00::1/64,192.0.2.1",
-	    "rearm keepalive 7",
-	    "replace",
-	    "replace endpoint none",
-	    "allowed-ips ::/0",
-	    "remove",
+		"create",
+		"endpoint 192.0.2.1:5 keepalive 25",
+		"endpoint [2001:db8::1]:65535 keepalive off",
+		"endpoint [fe80::1%lo]:7 allowed-ips 10.1.2.3/8,fd00::1/64,192.0.2.1",
+		"rearm keepalive 7",
+		"replace",
+		"replace endpoint none",
+		"allowed-ips ::/0",
+		"remove",
 	};
 	g_autoptr(Tunnel) tunnel = NULL;
 	g_autofree char *set_device = NULL, *set_psk = NULL;
@@ -232,7 +232,7 @@ test_dump(gconstpointer data)
 	check_dump(data, tunnel);
 	write_key();
 	set_device = g_strdup_printf(
-	    "set %s private-key " KEY_PATH " listen-port 41821 fwmark 0xca6c", tunnel->name);
+		"set %s private-key " KEY_PATH " listen-port 41821 fwmark 0xca6c", tunnel->name);
 	wgctl_ok(data, set_device);
 	check_dump(data, tunnel);
 	wg_key_format(&tunnel->public_key, key); /* of a key that the device no longer has */
@@ -241,7 +241,7 @@ test_dump(gconstpointer data)
 	check_dump(data, tunnel);
 	for (gsize i = 0; i < G_N_ELEMENTS(peer_settings); i++) {
 		g_autofree char *set =
-		    g_strdup_printf("set %s %s %s", tunnel->name, key, peer_settings[i]);
+			g_strdup_printf("set %s %s %s", tunnel->name, key, peer_settings[i]);
 
 		wgctl_ok(data, set);
 		check_dump(data, tunnel);
@@ -535,33 +535,33 @@ test_bad_input(gconstpointer data)
 		int status;
 		const char *named;
 	} cases[] = {
-	    {"frobnicate", 2, "'frobnicate'"},
-	    {"list all", 2, "wgctl list"},
-	    {"show", 2, "wgctl show"},
-	    {"show lo all", 2, "wgctl show"},
-	    {"show nosuch0", 1, "'nosuch0'"},
-	    {"show a/b", 1, "'a/b'"},
-	    {"show ../../tmp/x", 1, "'../../tmp/x'"},
-	    {"show muchtoolongforaninterface", 1, "muchtoolong"},
-	    {"show lo", 1, "lo is no WireGuard"},
-	    {"set", 2, "wgctl set"},
-	    {"set lo", 2, "nothing to set"},
-	    {"set lo nonsense", 2, "'nonsense'"},
-	    {"set lo listen-port", 2, "'listen-port'"},
-	    {"set lo listen-port 65536", 2, "'65536'"},
-	    {"set lo fwmark 0xfffffffff", 2, "'0xfffffffff'"},
-	    {"set lo private-key /nonexistent/key", 1, "/nonexistent/key"},
-	    {"set lo private-key /proc/version", 1, "/proc/version"},
-	    {"set lo " KEY, 2, "nothing to set"},
-	    {"set lo " KEY " endpoint", 2, "'endpoint'"},
-	    {"set lo " KEY " endpoint example.org:5", 2, "'example.org:5'"},
-	    {"set lo " KEY " endpoint 192.0.2.1:0", 2, "'192.0.2.1:0'"},
-	    {"set lo " KEY " keepalive 70000", 2, "'70000'"},
-	    {"set lo " KEY " keepalive -1", 2, "'-1'"},
-	    {"set lo " KEY " allowed-ips 10.0.0.0/8,x", 2, "'x'"},
-	    {"set lo " KEY " remove create", 2, "remove"},
-	    {"set lo " KEY " listen-port 5", 2, "'listen-port'"},
-	    {"set lo " KEY " keepalive 5", 1, "lo is no WireGuard"},
+		{"frobnicate", 2, "'frobnicate'"},
+		{"list all", 2, "wgctl list"},
+		{"show", 2, "wgctl show"},
+		{"show lo all", 2, "wgctl show"},
+		{"show nosuch0", 1, "'nosuch0'"},
+		{"show a/b", 1, "'a/b'"},
+		{"show ../../tmp/x", 1, "'../../tmp/x'"},
+		{"show muchtoolongforaninterface", 1, "muchtoolong"},
+		{"show lo", 1, "lo is no WireGuard"},
+		{"set", 2, "wgctl set"},
+		{"set lo", 2, "nothing to set"},
+		{"set lo nonsense", 2, "'nonsense'"},
+		{"set lo listen-port", 2, "'listen-port'"},
+		{"set lo listen-port 65536", 2, "'65536'"},
+		{"set lo fwmark 0xfffffffff", 2, "'0xfffffffff'"},
+		{"set lo private-key /nonexistent/key", 1, "/nonexistent/key"},
+		{"set lo private-key /proc/version", 1, "/proc/version"},
+		{"set lo " KEY, 2, "nothing to set"},
+		{"set lo " KEY " endpoint", 2, "'endpoint'"},
+		{"set lo " KEY " endpoint example.org:5", 2, "'example.org:5'"},
+		{"set lo " KEY " endpoint 192.0.2.1:0", 2, "'192.0.2.1:0'"},
+		{"set lo " KEY " keepalive 70000", 2, "'70000'"},
+		{"set lo " KEY " keepalive -1", 2, "'-1'"},
+		{"set lo " KEY " allowed-ips 10.0.0.0/8,x", 2, "'x'"},
+		{"set lo " KEY " remove create", 2, "remove"},
+		{"set lo " KEY " listen-port 5", 2, "'listen-port'"},
+		{"set lo " KEY " keepalive 5", 1, "lo is no WireGuard"},
 	};
 
 	if (is_skipped(data))

@@ -16,14 +16,14 @@ changes_to_create(const WgDevice *dev)
 	for (guint i = 0; i < dev->peers->len; i++) {
 		const WgPeer *peer = g_ptr_array_index(dev->peers, i);
 		WgPeerChange change = {
-		    .public_key = peer->public_key,
-		    .flags = WG_CHANGE_CREATE | WG_CHANGE_PSK | WG_CHANGE_ALLOWED_IPS |
-			     WG_CHANGE_KEEPALIVE,
-		    .keepalive = peer->keepalive,
-		    .preshared_key = peer->preshared_key,
-		    .endpoint = peer->endpoint,
-		    .allowed_ips = (const WgAllowedIp *)peer->allowed_ips->data,
-		    .n_allowed_ips = peer->allowed_ips->len,
+			.public_key = peer->public_key,
+			.flags = WG_CHANGE_CREATE | WG_CHANGE_PSK | WG_CHANGE_ALLOWED_IPS |
+				 WG_CHANGE_KEEPALIVE,
+			.keepalive = peer->keepalive,
+			.preshared_key = peer->preshared_key,
+			.endpoint = peer->endpoint,
+			.allowed_ips = (const WgAllowedIp *)peer->allowed_ips->data,
+			.n_allowed_ips = peer->allowed_ips->len,
 		};
 
 		if (wg_endpoint_is_set(&peer->endpoint))

@@ -111,10 +111,10 @@ add_peer(WgPair *pair, WgPairSide side)
 	g_autoptr(GError) error = NULL;
 	WgAllowedIp all;
 	WgPeerChange change = {
-	    .public_key = pair->public_key[!side],
-	    .flags = WG_CHANGE_CREATE | WG_CHANGE_ALLOWED_IPS,
-	    .allowed_ips = &all,
-	    .n_allowed_ips = 1,
+		.public_key = pair->public_key[!side],
+		.flags = WG_CHANGE_CREATE | WG_CHANGE_ALLOWED_IPS,
+		.allowed_ips = &all,
+		.n_allowed_ips = 1,
 	};
 
 	g_assert_true(wg_allowed_ip_parse("10.72.0.0/24", &all));
@@ -183,10 +183,10 @@ wg_pair_change(WgPair *pair, WgPairSide side, WgChangeFlags flags, WgPairPath pa
 {
 	g_autoptr(GError) error = NULL;
 	WgPeerChange change = {
-	    .public_key = pair->public_key[!side],
-	    .flags = flags,
-	    .endpoint = wg_pair_endpoint(!side, path),
-	    .keepalive = keepalive,
+		.public_key = pair->public_key[!side],
+		.flags = flags,
+		.endpoint = wg_pair_endpoint(!side, path),
+		.keepalive = keepalive,
 	};
 
 	wg_pair_enter(pair, side);

@@ -248,17 +248,18 @@ moved_and_rearmed(WgPair *pair)
 }
 
 static const Row rows[] = {
-    {"endpoint and keepalive in one call on a fresh peer", "0.17 s", 0, SLOT, both_in_one_call},
-    {"keepalive on without endpoint, endpoint 1 s later", "14.5 s", SLOT, PATIENCE,
-     keepalive_before_endpoint},
-    {"wrong endpoint tried 1 s ago, right one written", "8.9 s", SLOT, PATIENCE,
-     wrong_endpoint_before},
-    {"same, but the peer replaced in one message", "0.16-0.45 s", 0, SLOT, peer_replaced},
-    {"endpoint only, no keepalive, no traffic", "never", NEVER, NEVER, endpoint_alone},
-    {"live, traffic, endpoint moved: no new handshake", "at once", 0, SLOT, moved_under_traffic},
-    {"live, idle, endpoint moved, keepalive 25 again", "nothing sent", NEVER, NEVER,
-     moved_while_idle},
-    {"same, with keepalive 0 then 25 in one message", "at once", 0, SLOT, moved_and_rearmed},
+	{"endpoint and keepalive in one call on a fresh peer", "0.17 s", 0, SLOT, both_in_one_call},
+	{"keepalive on without endpoint, endpoint 1 s later", "14.5 s", SLOT, PATIENCE,
+	 keepalive_before_endpoint},
+	{"wrong endpoint tried 1 s ago, right one written", "8.9 s", SLOT, PATIENCE,
+	 wrong_endpoint_before},
+	{"same, but the peer replaced in one message", "0.16-0.45 s", 0, SLOT, peer_replaced},
+	{"endpoint only, no keepalive, no traffic", "never", NEVER, NEVER, endpoint_alone},
+	{"live, traffic, endpoint moved: no new handshake", "at once", 0, SLOT,
+	 moved_under_traffic},
+	{"live, idle, endpoint moved, keepalive 25 again", "nothing sent", NEVER, NEVER,
+	 moved_while_idle},
+	{"same, with keepalive 0 then 25 in one message", "at once", 0, SLOT, moved_and_rearmed},
 };
 
 typedef struct {

@@ -7,6 +7,9 @@
 #include "signaling/sig-log.h"
 #include "signaling/sig-server.h"
 
+/* A flag or a configuration that makes no sense, as nat-agent has it too. */
+#define EXIT_USAGE 2
+
 typedef struct {
 	char *file;
 	GStrv listen, stun, names;
@@ -60,8 +63,11 @@ serve(const Options *options, GError **error)
 	g_autoptr(SigConfig) config = sig_config_load(
 		options->file, (const char *const *)options->listen,
 		(const char *const *)options->stun, (const char *const *)options->names, error);
-	g_autoptr(SigServer) server = config ? sig_server_new(config, error) : NULL;
+	g_autoptr(SigServer) server = NULL;
 
+	if (!config)
+		return EXIT_USAGE;
+	server = sig_server_new(config, error);
 	if (!server)
 		return EXIT_FAILURE;
 	if (!config->names || !config->names[0])
@@ -76,7 +82,7 @@ main(int argc, char **argv)
 {
 	Options options = {0};
 	g_autoptr(GError) error = NULL;
-	int status = 2;
+	int status = EXIT_USAGE;
 
 	setlocale(LC_ALL, "");
 	sig_log_init();

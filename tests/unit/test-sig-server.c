@@ -667,10 +667,27 @@ test_port_taken(void)
 	second = g_subprocess_new(G_SUBPROCESS_FLAGS_STDERR_PIPE, NULL, NAT_SIGNALD, listen,
 				  "--stun=none", NULL);
 	g_assert_true(g_subprocess_communicate_utf8(second, NULL, NULL, NULL, &err, NULL));
-	g_assert_cmpint(g_subprocess_get_exit_status(second), !=, 0);
+	g_assert_cmpint(g_subprocess_get_exit_status(second), ==, 1);
 	g_assert_nonnull(strstr(err, listen + strlen("--listen=")));
 	g_assert_nonnull(strstr(err, "in use"));
 	server_stop(&server);
+}
+
+static void
+test_bad_value(void)
+{
+	static const char *const FLAGS[] = {"--listen=nowhere", "--name=a:99999",
+					    "--config=/no/file"};
+
+	for (guint i = 0; i < G_N_ELEMENTS(FLAGS); i++) {
+		g_autofree char *err = NULL;
+		g_autoptr(GSubprocess) server = g_subprocess_new(G_SUBPROCESS_FLAGS_STDERR_PIPE,
+								 NULL, NAT_SIGNALD, FLAGS[i], NULL);
+
+		g_assert_true(g_subprocess_communicate_utf8(server, NULL, NULL, NULL, &err, NULL));
+		g_assert_cmpint(g_subprocess_get_exit_status(server), ==, 2);
+		g_assert_nonnull(strstr(err, strchr(FLAGS[i], '=') + 1));
+	}
 }
 
 /* ---- bounds, with plain TCP connections ---- */
@@ -896,6 +913,7 @@ main(int argc, char **argv)
 	g_test_add_func("/sig/server/extension", test_extension);
 	g_test_add_func("/sig/server/drain", test_drain);
 	g_test_add_func("/sig/server/port-taken", test_port_taken);
+	g_test_add_func("/sig/server/bad-value", test_bad_value);
 	g_test_add_func("/sig/server/gate", test_gate);
 	g_test_add_func("/sig/server/silent", test_silent);
 	g_test_add_func("/sig/server/out-of-files", test_out_of_files);

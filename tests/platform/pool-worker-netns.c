@@ -9,6 +9,9 @@
 #include <gio/gio.h>
 #include <net/if.h>
 
+#define DEADLINE_US (10 * G_USEC_PER_SEC)
+#define PAUSE_US 10000
+
 static void
 look(GTask *task, gpointer source, gpointer data, GCancellable *cancellable)
 {
@@ -33,6 +36,21 @@ private_thread(gpointer data)
 	return GINT_TO_POINTER(worker_sees());
 }
 
+/* GLib takes a new worker while the old one is still on its way back to its queue: ask again until
+ * the old one serves. */
+static gboolean
+main_is_served_from_there(void)
+{
+	gint64 deadline = g_get_monotonic_time() + DEADLINE_US;
+
+	while (worker_sees()) {
+		if (g_get_monotonic_time() > deadline)
+			return FALSE;
+		g_usleep(PAUSE_US);
+	}
+	return TRUE;
+}
+
 int
 main(void)
 {
@@ -41,7 +59,7 @@ main(void)
 	prove_in_fresh_namespace();
 	net_run("ip link add pw0 type veth peer name pw1");
 	there = GPOINTER_TO_INT(g_thread_join(g_thread_new("private", private_thread, NULL)));
-	return prove(!there && !worker_sees(),
+	return prove(!there && main_is_served_from_there(),
 		     "a worker started from a private namespace serves the main thread from there")
 		       ? 0
 		       : 1;

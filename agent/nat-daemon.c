@@ -20,15 +20,6 @@ struct NatDaemon {
 	GPtrArray *interfaces; /* of NatInterface */
 };
 
-static void
-add_unique(GArray *all, const WgEndpoint *addr)
-{
-	for (guint i = 0; i < all->len; i++)
-		if (wg_endpoint_same_address(&g_array_index(all, WgEndpoint, i), addr))
-			return;
-	g_array_append_val(all, *addr);
-}
-
 static gboolean
 use_addresses(const WgEndpoint *addrs, gsize n, gpointer user_data)
 {
@@ -40,9 +31,10 @@ use_addresses(const WgEndpoint *addrs, gsize n, gpointer user_data)
 	for (guint i = 0; i < daemon->interfaces->len; i++)
 		nat_interface_collect_addresses(g_ptr_array_index(daemon->interfaces, i), running);
 	for (guint i = 0; i < running->len; i++)
-		add_unique(all, &g_array_index(running, WgEndpoint, i));
+		wg_endpoint_array_add(all, &g_array_index(running, WgEndpoint, i),
+				      wg_endpoint_same_address);
 	for (gsize i = 0; i < n; i++)
-		add_unique(all, &addrs[i]);
+		wg_endpoint_array_add(all, &addrs[i], wg_endpoint_same_address);
 	if (nat_ice_ns_set_addresses(daemon->ns, (const WgEndpoint *)(gpointer)all->data, all->len,
 				     &error))
 		return TRUE;

@@ -83,12 +83,8 @@ add_source(NatInterface *iface, GArray *array, const WgEndpoint *dst)
 {
 	WgEndpoint source;
 
-	if (!nat_mux_source_for(iface->mux, dst, &source))
-		return;
-	for (guint i = 0; i < array->len; i++)
-		if (wg_endpoint_equal(&g_array_index(array, WgEndpoint, i), &source))
-			return;
-	g_array_append_val(array, source);
+	if (nat_mux_source_for(iface->mux, dst, &source))
+		wg_endpoint_array_add(array, &source, wg_endpoint_same);
 }
 
 static GArray *

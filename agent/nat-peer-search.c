@@ -285,15 +285,6 @@ nat_peer_make_search(NatPeer *peer)
 			     error->message);
 }
 
-static void
-add_address(GArray *array, const WgEndpoint *addr)
-{
-	for (guint i = 0; i < array->len; i++)
-		if (wg_endpoint_same_address(&g_array_index(array, WgEndpoint, i), addr))
-			return;
-	g_array_append_val(array, *addr);
-}
-
 static gboolean
 was_offered(const NatPeer *peer, const WgEndpoint *ep)
 {
@@ -312,7 +303,7 @@ offer(NatPeer *peer, const NatCandidate *cand, GArray *usable, GArray *sources)
 		peer->env->dropped("candidate_refused", peer->env->user_data);
 		return;
 	}
-	add_address(sources, &source);
+	wg_endpoint_array_add(sources, &source, wg_endpoint_same_address);
 	if (was_offered(peer, &cand->endpoint))
 		return;
 	/* libnice takes no more either; a peer may name ever new ones. */
@@ -405,7 +396,7 @@ add_own_addresses(NatPeer *peer, GArray *addresses)
 		const NatCandidate *cand = &g_array_index(own, NatCandidate, i);
 
 		if (cand->type == NAT_CAND_HOST)
-			add_address(addresses, &cand->endpoint);
+			wg_endpoint_array_add(addresses, &cand->endpoint, wg_endpoint_same_address);
 	}
 }
 
@@ -425,7 +416,7 @@ nat_peer_search_fits(NatPeer *peer)
 					&g_array_index(peer->offered, NatCandidate, i).endpoint,
 					&source))
 			return FALSE;
-		add_address(now, &source);
+		wg_endpoint_array_add(now, &source, wg_endpoint_same_address);
 	}
 	n = now->len;
 	for (guint i = 0; i < peer->addresses->len; i++) {
@@ -433,7 +424,7 @@ nat_peer_search_fits(NatPeer *peer)
 
 		if (wg_endpoint_port(addr) != nat_mux_port(peer->env->mux))
 			return FALSE;
-		add_address(now, addr);
+		wg_endpoint_array_add(now, addr, wg_endpoint_same_address);
 	}
 	return n == peer->addresses->len && n == now->len;
 }

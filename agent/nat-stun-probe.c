@@ -243,15 +243,6 @@ nat_stun_probe_set_keep(NatStunProbe *probe, gboolean keep)
 		nat_stun_probe_run(probe, FALSE);
 }
 
-static void
-add_unique(GArray *array, const WgEndpoint *ep)
-{
-	for (guint i = 0; i < array->len; i++)
-		if (wg_endpoint_equal(&g_array_index(array, WgEndpoint, i), ep))
-			return;
-	g_array_append_val(array, *ep);
-}
-
 GArray *
 nat_stun_probe_public(NatStunProbe *probe)
 {
@@ -261,7 +252,7 @@ nat_stun_probe_public(NatStunProbe *probe)
 		const Query *query = g_ptr_array_index(probe->queries, i);
 
 		if (wg_endpoint_is_set(&query->mapped))
-			add_unique(array, &query->mapped);
+			wg_endpoint_array_add(array, &query->mapped, wg_endpoint_same);
 	}
 	return array;
 }
@@ -276,7 +267,7 @@ nat_stun_probe_sources(NatStunProbe *probe)
 		WgEndpoint source;
 
 		if (nat_mux_source_for(probe->mux, &query->server, &source))
-			add_unique(array, &source);
+			wg_endpoint_array_add(array, &source, wg_endpoint_same);
 	}
 	return array;
 }
@@ -295,7 +286,7 @@ nat_stun_probe_candidates(NatStunProbe *probe)
 		if (!wg_endpoint_is_set(&query->mapped) ||
 		    wg_endpoint_equal(&query->mapped, &query->source))
 			continue;
-		add_unique(seen, &query->mapped);
+		wg_endpoint_array_add(seen, &query->mapped, wg_endpoint_same);
 		if (seen->len > before)
 			g_array_append_val(array, cand);
 	}

@@ -294,3 +294,18 @@ wg_endpoint_is_link_local(const WgEndpoint *ep)
 		return b[0] == 169 && b[1] == 254;
 	return ep->sa.sa_family == AF_INET6 && is_link_local6(ep);
 }
+
+gboolean
+wg_endpoint_same(const WgEndpoint *a, const WgEndpoint *b)
+{
+	return wg_endpoint_equal(a, b);
+}
+
+void
+wg_endpoint_array_add(GArray *array, const WgEndpoint *ep, WgEndpointSame same)
+{
+	for (guint i = 0; i < array->len; i++)
+		if (same(&g_array_index(array, WgEndpoint, i), ep))
+			return;
+	g_array_append_val(array, *ep);
+}

@@ -49,3 +49,9 @@ const guint8 *wg_endpoint_bytes(const WgEndpoint *ep, gsize *len);
 gboolean wg_endpoint_is_bogus(const WgEndpoint *ep);
 /* fe80::/10 or 169.254.0.0/16. */
 gboolean wg_endpoint_is_link_local(const WgEndpoint *ep);
+
+/* Appends ep to an array of WgEndpoint unless one that is `same` is there. */
+typedef gboolean (*WgEndpointSame)(const WgEndpoint *a, const WgEndpoint *b);
+void wg_endpoint_array_add(GArray *array, const WgEndpoint *ep, WgEndpointSame same);
+/* wg_endpoint_equal() as such a function: address, port and scope. */
+gboolean wg_endpoint_same(const WgEndpoint *a, const WgEndpoint *b);

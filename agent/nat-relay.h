@@ -1,0 +1,82 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * NatRelay: the TURN side of one WireGuard interface: chooses among the servers and transports it is
+ * given (UDP first, TCP and TLS where UDP is blocked), holds one allocation while somebody wants
+ * one, replaces it when it is lost, when its local address changed or when its credentials no
+ * longer serve, the new one before the old one goes. Host thread only; callbacks come from the main
+ * loop, never from inside a call into the relay.
+ *
+ * A relayed address is a local candidate like any other: what is sent "from" it goes through the
+ * allocation, what arrives for it carries it as its destination.
+ */
+#pragma once
+
+#include "agent/nat-packet.h"
+#include "agent/nat-turn.h"
+#include "wgctl/wg-key.h"
+
+typedef struct NatRelay NatRelay;
+
+typedef enum {
+	NAT_RELAY_NONE,	      /* no server is known */
+	NAT_RELAY_IDLE,	      /* not wanted now */
+	NAT_RELAY_ALLOCATING,
+	NAT_RELAY_UP,
+	NAT_RELAY_FAILED, /* tried again with back-off; nat_relay_problem() says why */
+} NatRelayState;
+
+typedef struct {
+	/* The relayed address came, changed or went. */
+	void (*changed)(gpointer user_data);
+	/* pkt->dst: our relayed address; pkt->src: the peer's address as the server saw it. */
+	void (*received)(const NatUdp *pkt, gpointer user_data);
+	/* The server refused the credentials: fresh ones are wanted (nat-signald's), if there are. */
+	void (*credentials_wanted)(gpointer user_data);
+} NatRelayFuncs;
+
+/* ifname is for log lines; state_dir and own_public for the names' last good addresses. */
+NatRelay *nat_relay_new(const char *ifname, const char *state_dir, const WgKey *own_public,
+			guint32 fwmark, const NatRelayFuncs *funcs, gpointer user_data);
+void nat_relay_free(NatRelay *relay); /* every NatRelayBridge must have been freed */
+void nat_relay_set_fwmark(NatRelay *relay, guint32 fwmark);
+/* The complete list (of NatTurnUri, copied), in the order of preference within one transport. Names
+ * are resolved here. An allocation of a server that is still listed stays (fresh credentials serve
+ * the next one). */
+void nat_relay_set_servers(NatRelay *relay, GPtrArray *uris);
+/* Hold an allocation (TRUE), or give it back once nobody bridges (FALSE). */
+void nat_relay_set_wanted(NatRelay *relay, gboolean wanted);
+/* Addresses or routes changed: an allocation made from an address that leads there no longer is
+ * replaced; a failed one is tried again at once. */
+void nat_relay_network_changed(NatRelay *relay);
+NatRelayState nat_relay_state(const NatRelay *relay);
+const char *nat_relay_problem(const NatRelay *relay); /* NULL: none */
+/* The one to publish; unset: none. */
+const WgEndpoint *nat_relay_address(const NatRelay *relay);
+/* Whether it is a relayed address of ours that still works (also an older one). */
+gboolean nat_relay_is_ours(const NatRelay *relay, const WgEndpoint *relayed);
+/* "turn:192.0.2.20:3478?transport=udp" of the present allocation; NULL: none. (transfer none) */
+const char *nat_relay_server(const NatRelay *relay);
+
+/* Who may send to us, per owner (any pointer); the complete list each time, n = 0: nobody. Kept
+ * over re-allocations. At most 8 addresses of an owner count. */
+void nat_relay_permit(NatRelay *relay, gconstpointer owner, const WgEndpoint *peers, gsize n);
+/* From `relayed` (ours) to a permitted peer. */
+gboolean nat_relay_send(NatRelay *relay, const WgEndpoint *relayed, const WgEndpoint *peer,
+			const guint8 *data, gsize len);
+/* A path through `relayed` went silent: asks the server whether it still knows us. */
+void nat_relay_check(NatRelay *relay, const WgEndpoint *relayed);
+
+/* WireGuard's data from and to one peer through `relayed`. ready: once, from the main loop; endpoint
+ * is what WireGuard's endpoint must be, NULL: refused or lost. `lost` is ready(NULL) as well, any
+ * time later: the allocation is gone. */
+typedef struct NatRelayBridge NatRelayBridge;
+typedef void (*NatRelayBridgeFunc)(NatRelayBridge *bridge, const WgEndpoint *endpoint,
+				   gpointer user_data);
+NatRelayBridge *nat_relay_bridge_new(NatRelay *relay, const WgEndpoint *relayed,
+				     const WgEndpoint *peer, guint16 wg_port,
+				     NatRelayBridgeFunc ready, gpointer user_data);
+void nat_relay_bridge_free(NatRelayBridge *bridge);
+/* NULL while not ready. */
+const WgEndpoint *nat_relay_bridge_endpoint(const NatRelayBridge *bridge);
+/* As nat_bridge_set_source(). */
+gboolean nat_relay_bridge_set_source(NatRelayBridge *bridge, const WgEndpoint *source);

@@ -4,9 +4,10 @@
  * between the datagram socket towards the TURN server (ChannelData, RFC 8656 §12.4) and one
  * loopback UDP socket per bridged peer. In batches, without an allocation per packet.
  *
- * What is not ChannelData of an open bridge (STUN, ChannelData of a channel without a bridge, garbage)
- * goes to `control` in the host thread, bounded in number. All functions are called from the host
- * thread; `control` comes in its default main context, never after nat_pump_free() returned.
+ * What is not ChannelData of an open bridge (STUN, ChannelData of a channel without a bridge,
+ * garbage) goes to `control` in the host thread, bounded in number. All functions are called from
+ * the host thread; `control` comes in its default main context, never after nat_pump_free()
+ * returned.
  */
 #pragma once
 
@@ -18,13 +19,14 @@ typedef struct NatBridge NatBridge;
 typedef struct {
 	/* A datagram of the TURN server's that no bridge took. Valid during the call. */
 	void (*control)(const guint8 *msg, gsize len, gpointer user_data);
-	/* The socket failed for good: errno, e.g. ECONNREFUSED (an ICMP port unreachable: the server
-	 * is gone) or EPIPE (a stream ended). Called once; the pump stands still afterwards. */
+	/* The socket failed for good: errno, e.g. ECONNREFUSED (an ICMP port unreachable: the
+	 * server is gone) or EPIPE (a stream ended). Called once; the pump stands still afterwards.
+	 */
 	void (*failed)(int error, gpointer user_data);
 } NatPumpFuncs;
 
 typedef struct {
-	guint64 to_turn_packets, to_turn_bytes;	  /* WireGuard's, without headers */
+	guint64 to_turn_packets, to_turn_bytes; /* WireGuard's, without headers */
 	guint64 to_wg_packets, to_wg_bytes;
 	guint64 dropped; /* a full socket, or too big */
 } NatBridgeStats;

@@ -1,0 +1,132 @@
+/* SPDX-License-Identifier: MIT */
+#include "agent/nat-pump-private.h"
+
+#include <errno.h>
+#include <gio/gio.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#define CHANNEL_FIRST 0x4000
+#define CHANNEL_LAST 0x4fff
+
+struct NatBridge {
+	NatPump *pump;
+	NatLane *lane;
+	WgEndpoint endpoint;
+	guint16 wg_port;
+	guint32 fwmark;
+};
+
+NatLane *
+nat_lane_ref(NatLane *lane)
+{
+	g_atomic_ref_count_inc(&lane->refs);
+	return lane;
+}
+
+void
+nat_lane_unref(NatLane *lane)
+{
+	if (!g_atomic_ref_count_dec(&lane->refs))
+		return;
+	nat_inject_free(lane->inject);
+	nat_dgram_close(&lane->sock);
+	g_free(lane);
+}
+
+/* Loopback alone is spoken to, so the mark matters only to rules that look at nothing else. */
+static int
+open_loopback(guint16 wg_port, guint32 fwmark, WgEndpoint *own)
+{
+	struct sockaddr_in sa = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
+	struct sockaddr_in wg = sa;
+	socklen_t len = sizeof sa;
+	int fd = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+	gboolean ok = fd >= 0;
+
+	wg.sin_port = htons(wg_port);
+	ok = ok &&
+	     (fwmark == 0 || setsockopt(fd, SOL_SOCKET, SO_MARK, &fwmark, sizeof fwmark) == 0);
+	ok = ok && bind(fd, (struct sockaddr *)&sa, sizeof sa) == 0 &&
+	     connect(fd, (struct sockaddr *)&wg, sizeof wg) == 0 &&
+	     getsockname(fd, (struct sockaddr *)&sa, &len) == 0;
+	ok = ok && wg_endpoint_from_sockaddr(own, &sa, len);
+	if (!ok && fd >= 0) {
+		int err = errno;
+
+		close(fd);
+		errno = err;
+	}
+	return ok ? fd : -1;
+}
+
+NatBridge *
+nat_bridge_new(NatPump *pump, guint16 channel, guint16 wg_port, guint32 fwmark, GError **error)
+{
+	NatBridge *bridge;
+	NatLane *lane;
+	WgEndpoint own;
+	int fd;
+
+	g_return_val_if_fail(channel >= CHANNEL_FIRST && channel <= CHANNEL_LAST, NULL);
+	fd = open_loopback(wg_port, fwmark, &own);
+	if (fd < 0) {
+		g_set_error(error, G_IO_ERROR, g_io_error_from_errno(errno),
+			    "cannot open a socket towards WireGuard's port: %s", g_strerror(errno));
+		return NULL;
+	}
+	lane = g_new0(NatLane, 1);
+	g_atomic_ref_count_init(&lane->refs);
+	lane->channel = channel;
+	nat_dgram_init(&lane->sock, fd);
+	bridge = g_new0(NatBridge, 1);
+	bridge->pump = pump;
+	bridge->lane = lane;
+	bridge->endpoint = own;
+	bridge->wg_port = wg_port;
+	bridge->fwmark = fwmark;
+	nat_pump_order(pump, NAT_ORDER_ADD, lane, NULL);
+	return bridge;
+}
+
+void
+nat_bridge_free(NatBridge *bridge)
+{
+	if (!bridge)
+		return;
+	nat_pump_order(bridge->pump, NAT_ORDER_REMOVE, bridge->lane, NULL);
+	nat_lane_unref(bridge->lane);
+	g_free(bridge);
+}
+
+const WgEndpoint *
+nat_bridge_endpoint(const NatBridge *bridge)
+{
+	return &bridge->endpoint;
+}
+
+gboolean
+nat_bridge_set_source(NatBridge *bridge, const WgEndpoint *source)
+{
+	g_autoptr(GError) error = NULL;
+	NatInject *inject = NULL;
+
+	if (source)
+		inject = nat_inject_new(source, bridge->wg_port, bridge->fwmark, &error);
+	if (error)
+		g_debug("late packets will come from the bridge: %s", error->message);
+	nat_pump_order(bridge->pump, NAT_ORDER_INJECT, bridge->lane, inject);
+	return !source || inject;
+}
+
+void
+nat_bridge_stats(const NatBridge *bridge, NatBridgeStats *out)
+{
+	NatLane *lane = bridge->lane;
+
+	out->to_turn_packets = atomic_load(&lane->to_turn_packets);
+	out->to_turn_bytes = atomic_load(&lane->to_turn_bytes);
+	out->to_wg_packets = atomic_load(&lane->to_wg_packets);
+	out->to_wg_bytes = atomic_load(&lane->to_wg_bytes);
+	out->dropped = atomic_load(&lane->dropped);
+}

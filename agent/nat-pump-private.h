@@ -14,15 +14,19 @@
 
 #include <stdatomic.h>
 
-typedef struct {
+typedef struct NatLane NatLane;
+
+struct NatLane {
 	gatomicrefcount refs;
 	guint16 channel;
 	NatDgram sock;	   /* towards WireGuard */
 	NatInject *inject; /* late packets go this way instead; NULL: not now */
-	NatDgramSent to_wg;
-	gboolean touched;
+	/* of the read that is being handed out */
+	guint first, last;	 /* parcels, from 1; 0: none */
+	NatLane *next_with_some; /* valid where first is not 0 */
+	/* both threads */
 	_Atomic guint64 to_turn_packets, to_turn_bytes, to_wg_packets, to_wg_bytes, dropped;
-} NatLane;
+};
 
 NatLane *nat_lane_ref(NatLane *lane);
 void nat_lane_unref(NatLane *lane); /* the last one closes the socket */

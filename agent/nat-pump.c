@@ -2,10 +2,11 @@
 /*
  * Theory of operation. One thread waits (epoll, level-triggered) for the socket towards the TURN
  * server, for each lane's towards WireGuard, and for the eventfd that tells of orders. What one
- * read brought is sent on before the next read, so one set of buffers serves all. Orders are obeyed
- * before a round's events and again between reading from the server and handing out: what the
- * server sends after nat_bridge_new() returned finds the bridge. So an event names a channel, not
- * a lane.
+ * read brought is sent on before the next read, so one set of buffers serves all. What the server
+ * sent is sorted by lane first, so that the packets of many peers still leave in batches. Orders
+ * are obeyed before a round's events and again between reading from the server and handing out:
+ * what the server sends after nat_bridge_new() returned finds the bridge. So an event names a
+ * channel, not a lane.
  *
  * The way back is a closure in the host's main context. It holds the Door, not the pump: the host
  * clears door->pump when it frees the pump, also inside a callback, and what is still on its way
@@ -42,6 +43,13 @@ typedef struct {
 	NatPump *pump; /* host thread only; NULL: freed */
 } Door;
 
+/* Data on its way to a lane's socket; `next` is the same lane's. */
+typedef struct {
+	const guint8 *data;
+	gsize len;
+	guint next; /* 0: none */
+} Parcel;
+
 struct NatPump {
 	/* host thread */
 	NatPumpFuncs funcs;
@@ -62,6 +70,9 @@ struct NatPump {
 	int epoll_fd;
 	NatDgramIn *in;
 	NatDgramOut *out;
+	Parcel parcels[NAT_DGRAM_BATCH + 1];
+	guint n_parcels;
+	NatLane *with_some;
 	gboolean quit, still;
 	NatLane *lanes[CHANNELS];
 };
@@ -247,27 +258,59 @@ lane_of(const NatPump *pump, const guint8 *msg, gsize len, gsize *data_len)
 }
 
 static void
-count_to_wg(NatLane *lane, const NatDgramSent *sent)
+keep_for(NatPump *pump, NatLane *lane, const guint8 *data, gsize len)
 {
-	nat_count(&lane->to_wg_packets, sent->packets);
-	nat_count(&lane->to_wg_bytes, sent->bytes);
-	nat_count(&lane->dropped, sent->dropped);
+	guint at = ++pump->n_parcels;
+
+	pump->parcels[at] = (Parcel){data, len, 0};
+	if (lane->first == 0) {
+		lane->first = at;
+		lane->next_with_some = pump->with_some;
+		pump->with_some = lane;
+	} else {
+		pump->parcels[lane->last].next = at;
+	}
+	lane->last = at;
 }
 
 static void
-to_wireguard(NatPump *pump, NatLane *lane, const guint8 *data, gsize len)
+inject(NatLane *lane, const Parcel *parcel, NatDgramSent *sent)
+{
+	if (!nat_inject_send(lane->inject, parcel->data, parcel->len)) {
+		sent->dropped++;
+		return;
+	}
+	sent->packets++;
+	sent->bytes += parcel->len;
+}
+
+static void
+hand_out(NatPump *pump, NatLane *lane)
 {
 	NatDgramSent sent = {0};
 
-	if (lane->inject) {
-		gboolean ok = nat_inject_send(lane->inject, data, len);
+	for (guint at = lane->first; at != 0; at = pump->parcels[at].next) {
+		const Parcel *parcel = &pump->parcels[at];
 
-		sent = (NatDgramSent){.packets = ok, .bytes = ok ? len : 0, .dropped = !ok};
-	} else {
-		nat_dgram_add(pump->out, &lane->sock, NULL, 0, data, len, &sent);
-		nat_dgram_flush(pump->out, &lane->sock, &sent);
+		if (lane->inject)
+			inject(lane, parcel, &sent);
+		else
+			nat_dgram_add(pump->out, &lane->sock, NULL, 0, parcel->data, parcel->len,
+				      &sent);
 	}
-	count_to_wg(lane, &sent);
+	nat_dgram_flush(pump->out, &lane->sock, &sent);
+	nat_count(&lane->to_wg_packets, sent.packets);
+	nat_count(&lane->to_wg_bytes, sent.bytes);
+	nat_count(&lane->dropped, sent.dropped);
+	lane->first = 0;
+}
+
+static void
+hand_out_all(NatPump *pump)
+{
+	for (; pump->with_some; pump->with_some = pump->with_some->next_with_some)
+		hand_out(pump, pump->with_some);
+	pump->n_parcels = 0;
 }
 
 /* ---- pump thread: lanes and orders ---- */
@@ -375,10 +418,11 @@ from_turn(NatPump *pump)
 		NatLane *lane = lane_of(pump, msg, len, &data_len);
 
 		if (lane)
-			to_wireguard(pump, lane, msg + HEADER, data_len);
+			keep_for(pump, lane, msg + HEADER, data_len);
 		else
 			deliver_control(pump, msg, len);
 	}
+	hand_out_all(pump);
 }
 
 static void

@@ -6,9 +6,6 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
-#define CHANNEL_FIRST 0x4000
-#define CHANNEL_LAST 0x4fff
-
 struct NatBridge {
 	NatPump *pump;
 	NatLane *lane;
@@ -68,7 +65,8 @@ nat_bridge_new(NatPump *pump, guint16 channel, guint16 wg_port, guint32 fwmark, 
 	WgEndpoint own;
 	int fd;
 
-	g_return_val_if_fail(channel >= CHANNEL_FIRST && channel <= CHANNEL_LAST, NULL);
+	g_return_val_if_fail(
+		channel >= NAT_CHANNEL_FIRST && channel < NAT_CHANNEL_FIRST + NAT_CHANNELS, NULL);
 	fd = open_loopback(wg_port, fwmark, &own);
 	if (fd < 0) {
 		g_set_error(error, G_IO_ERROR, g_io_error_from_errno(errno),

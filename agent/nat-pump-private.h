@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * What nat-pump.c (the thread), nat-bridge.c (one peer's lane) share. Nobody else includes it.
+ * What nat-pump.c (the host's side), nat-pump-thread.c and nat-bridge.c (a peer's lane) share.
+ * Nobody else includes it.
  *
  * The host thread tells the pump thread by orders in a queue; the pump thread answers by closures
  * posted to the host's main context. A NatLane is the pump thread's from the ADD order on; the host
@@ -13,6 +14,9 @@
 #include "agent/nat-pump.h"
 
 #include <stdatomic.h>
+
+#define NAT_CHANNEL_FIRST 0x4000
+#define NAT_CHANNELS 0x1000 /* RFC 8656 §12 */
 
 typedef struct NatLane NatLane;
 
@@ -38,8 +42,60 @@ typedef enum {
 	NAT_ORDER_QUIT,
 } NatOrder;
 
-/* Takes a reference of its own of the lane, and inject. */
+typedef struct {
+	NatOrder order;
+	NatLane *lane;
+	NatInject *inject;
+} NatPumpOrder;
+
+/* Data on its way to a lane's socket; `next` is the same lane's. */
+typedef struct {
+	const guint8 *data;
+	gsize len;
+	guint next; /* 0: none */
+} NatParcel;
+
+typedef struct NatDoor NatDoor;
+
+struct NatPump {
+	/* host thread */
+	NatPumpFuncs funcs;
+	gpointer user_data;
+	GThread *thread;
+	/* both: constant */
+	NatDgram turn; /* the thread's, but for fd */
+	GMainContext *host;
+	GAsyncQueue *orders;
+	int wake_fd;
+	NatDoor *door;
+	/* both: atomic */
+	_Atomic guint waiting;	   /* control messages not yet delivered */
+	_Atomic gint64 refused_us; /* since when nothing but refusals came; 0: not */
+	_Atomic gboolean ordered;  /* orders wait */
+	_Atomic int failed;	   /* errno; 0: works */
+	/* pump thread */
+	int epoll_fd;
+	NatDgramIn *in;
+	NatDgramOut *out;
+	NatParcel parcels[NAT_DGRAM_BATCH + 1];
+	guint n_parcels;
+	NatLane *with_some;
+	gboolean quit, still;
+	NatLane *lanes[NAT_CHANNELS];
+};
+
+/* Host thread. Takes a reference of its own of the lane, and inject. */
 void nat_pump_order(NatPump *pump, NatOrder order, NatLane *lane, NatInject *inject);
+/* Pump thread. */
+gpointer nat_pump_run(gpointer pump);
+void nat_pump_order_free(NatPumpOrder *order);
+/* A message for the host; dropped when too many wait. */
+void nat_pump_deliver(NatPump *pump, const guint8 *msg, gsize len);
+/* The server spoke: an earlier refusal counts no more. */
+void nat_pump_heard(NatPump *pump);
+/* Any of the two. What a call on the socket towards the server said. */
+void nat_pump_turn_error(NatPump *pump, int error);
+void nat_pump_fail(NatPump *pump, int error);
 
 static inline void
 nat_count(_Atomic guint64 *counter, guint64 n)

@@ -5,7 +5,8 @@
  *     turn:user:secret@host[:3478][?transport=udp|tcp]      turns:user:secret@host[:5349]
  *
  * Percent-encoding is undone in user and secret. Without credentials (nat-signald hands them out
- * apart) both are NULL. Values; pure; any thread.
+ * apart) both are NULL. A turn: URI that names no transport means UDP, and TCP to the same server
+ * where UDP does not pass. Values; pure; any thread.
  */
 #pragma once
 
@@ -21,6 +22,7 @@ typedef struct {
 	char *host; /* name or numeric address, without brackets */
 	guint16 port;
 	NatTurnTransport transport;
+	gboolean tcp_too; /* no transport was named: TCP is a fallback */
 	char *username, *password;
 } NatTurnUri;
 
@@ -28,6 +30,8 @@ typedef struct {
 NatTurnUri *nat_turn_uri_parse(const char *text, GError **error);
 NatTurnUri *nat_turn_uri_copy(const NatTurnUri *uri);
 void nat_turn_uri_free(NatTurnUri *uri); /* zeroes the secret */
+/* Same host, port and transport; credentials are not compared. */
+gboolean nat_turn_uri_same_server(const NatTurnUri *a, const NatTurnUri *b);
 /* Without credentials: for status and logs. (transfer full) */
 char *nat_turn_uri_format(const NatTurnUri *uri);
 

@@ -32,8 +32,15 @@ typedef struct {
 static NatConfig *
 load_config(const NatCli *cli, GError **error)
 {
-	return nat_config_load(cli->file, (const char *const *)cli->interfaces, cli->signal_url,
-			       (const char *const *)cli->stun, cli->control, error);
+	NatConfigFlags flags = {
+		.interfaces = (const char *const *)cli->interfaces,
+		.signal_url = cli->signal_url,
+		.stun = (const char *const *)cli->stun,
+		.turn = (const char *const *)cli->turn,
+		.control = cli->control,
+	};
+
+	return nat_config_load(cli->file, &flags, error);
 }
 
 static gboolean

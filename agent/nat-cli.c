@@ -20,6 +20,7 @@ static const char USAGE[] = "nat-agent: direct paths for WireGuard peers behind 
 			    "  nat-agent --version\n"
 			    "  nat-agent COMMAND --help\n";
 
+/* Where a value of the command line is shown it comes from nat_log_conceal(). */
 static gboolean G_GNUC_PRINTF(2, 3) usage(GError **error, const char *format, ...)
 {
 	g_autofree char *text = NULL, *plain = NULL;
@@ -43,6 +44,7 @@ nat_cli_free(NatCli *cli)
 	g_strfreev(cli->interfaces);
 	g_free(cli->signal_url);
 	g_strfreev(cli->stun);
+	g_strfreev(cli->turn);
 	g_free(cli->control);
 	g_free(cli->peer);
 	g_free(cli);
@@ -64,9 +66,12 @@ flags_clear(Flags *flags)
 static gboolean
 check_values(const char *flag, char **values, GError **error)
 {
-	for (guint i = 0; values && values[i]; i++)
+	for (guint i = 0; values && values[i]; i++) {
+		g_autofree char *shown = nat_log_conceal(values[i]);
+
 		if (*values[i] == '\0' || *values[i] == '-')
-			return usage(error, "%s wants a value, not \"%s\"", flag, values[i]);
+			return usage(error, "%s wants a value, not \"%s\"", flag, shown);
+	}
 	return TRUE;
 }
 
@@ -105,20 +110,21 @@ take_control(Flags *flags, NatCli *cli, GError **error)
 static gboolean
 take_run(Flags *flags, NatCli *cli, GError **error)
 {
-	if (flags->turn && flags->turn[0])
-		return usage(error,
-			     "--turn: relays are not supported by this version: leave it out");
+	g_autofree char *shown =
+		flags->rest && flags->rest[0] ? nat_log_conceal(flags->rest[0]) : NULL;
+
 	if (!take_one("-c", flags->file, &cli->file, error) ||
 	    !take_many("--interface", &flags->interfaces, &cli->interfaces, error) ||
 	    !take_one("--signal", flags->signal_url, &cli->signal_url, error) ||
 	    !take_many("--stun", &flags->stun, &cli->stun, error) ||
+	    !take_many("--turn", &flags->turn, &cli->turn, error) ||
 	    !take_control(flags, cli, error))
 		return FALSE;
 	/* last: where a flag lacks its value, its neighbour stands alone and is not at fault */
-	if (flags->rest && flags->rest[0])
+	if (shown)
 		return usage(error,
 			     "\"%s\" is not a flag: interfaces are named with --interface IF",
-			     flags->rest[0]);
+			     shown);
 	return TRUE;
 }
 
@@ -147,12 +153,14 @@ parse_flags(GOptionContext *context, const GOptionEntry *entries, const char *co
 {
 	g_auto(GStrv) args = g_strdupv((GStrv)argv);
 	g_autoptr(GError) cause = NULL;
+	g_autofree char *shown = NULL;
 
 	g_option_context_add_main_entries(context, entries, NULL);
 	g_option_context_set_help_enabled(context, FALSE);
 	if (g_option_context_parse_strv(context, &args, &cause))
 		return TRUE;
-	return usage(error, "%s: see nat-agent %s --help", cause->message, command);
+	shown = nat_log_conceal(cause->message);
+	return usage(error, "%s: see nat-agent %s --help", shown, command);
 }
 
 static gboolean
@@ -167,8 +175,8 @@ parse_run(const char *const *argv, NatCli *cli, Flags *flags, GError **error)
 		 "Signaling server, wss://HOST[:PORT] or ws://...", "URL"},
 		{"stun", 0, 0, G_OPTION_ARG_FILENAME_ARRAY, &flags->stun,
 		 "Further STUN server; may be repeated", "HOST[:PORT]"},
-		{"turn", 0, G_OPTION_FLAG_HIDDEN, G_OPTION_ARG_FILENAME_ARRAY, &flags->turn, "",
-		 "URI"},
+		{"turn", 0, 0, G_OPTION_ARG_FILENAME_ARRAY, &flags->turn,
+		 "TURN server, turn:USER:SECRET@HOST; may be repeated", "URI"},
 		{"control", 0, 0, G_OPTION_ARG_FILENAME_ARRAY, &flags->control,
 		 "Control socket, default " NAT_CONFIG_DEFAULT_CONTROL, "PATH"},
 		{"help", 'h', 0, G_OPTION_ARG_NONE, &flags->help, "Show this", NULL},
@@ -178,6 +186,9 @@ parse_run(const char *const *argv, NatCli *cli, Flags *flags, GError **error)
 	};
 	g_autoptr(GOptionContext) context = g_option_context_new("- serve WireGuard interfaces");
 
+	g_option_context_set_description(
+		context, "Everybody on this machine can read a command line: a TURN URI with its "
+			 "secret is better\nplaced in FILE, as turn=URI.\n");
 	if (!parse_flags(context, entries, argv, "run", error))
 		return FALSE;
 	if (flags->help) {
@@ -239,6 +250,7 @@ static gboolean
 parse(const char *const *argv, NatCli *cli, GError **error)
 {
 	const char *command = argv[0] ? argv[1] : NULL;
+	g_autofree char *shown = command ? nat_log_conceal(command) : NULL;
 	g_auto(GStrv) rest = NULL;
 	Flags flags = {0};
 	gboolean ok;
@@ -261,7 +273,7 @@ parse(const char *const *argv, NatCli *cli, GError **error)
 		ok = TRUE;
 	} else {
 		ok = usage(error, "unknown %s \"%s\": see nat-agent --help",
-			   *command == '-' ? "flag" : "command", command);
+			   *command == '-' ? "flag" : "command", shown);
 	}
 	flags_clear(&flags);
 	return ok;

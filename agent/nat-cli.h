@@ -25,7 +25,7 @@ typedef struct {
 	char *file;	  /* -c */
 	GStrv interfaces; /* run: any number; status: at most one. NULL: none */
 	char *signal_url;
-	GStrv stun;
+	GStrv stun, turn;
 	char *control; /* NULL: not given */
 	char *peer;
 	gboolean json, watch;

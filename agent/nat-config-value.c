@@ -7,12 +7,14 @@
 #include <sys/un.h>
 
 #include "agent/nat-log.h"
+#include "agent/nat-turn-uri.h"
 
-/* `value` may be anything that a file or a command line holds: it is shown escaped. */
+/* `value` may be anything that a file or a command line holds, also a relay's secret in the wrong
+ * place: it is shown escaped and without that. */
 static gboolean
 bad(GError **error, const char *value, const char *what)
 {
-	g_autofree char *plain = nat_log_escape(value, -1);
+	g_autofree char *plain = nat_log_conceal(value);
 
 	g_set_error(error, G_OPTION_ERROR, G_OPTION_ERROR_BAD_VALUE, "\"%s\" %s", plain, what);
 	return FALSE;
@@ -54,7 +56,7 @@ nat_config_check_url(const char *url, GError **error)
 	if (!strstr(url, "://")) {
 		g_autofree char *hint = g_strdup_printf(
 			"has no scheme: write wss://%s (or ws:// on a trusted network)",
-			*url && is_graph(url) ? url : "HOST");
+			*url && is_graph(url) && !strchr(url, '@') ? url : "HOST");
 
 		return bad(error, url, hint);
 	}
@@ -157,5 +159,38 @@ nat_config_split_stun(const char *text, char **host, guint16 *port, GError **err
 		*host = g_steal_pointer(&name);
 	if (port)
 		*port = number;
+	return TRUE;
+}
+
+gboolean
+nat_config_check_turn(const char *text, GError **error)
+{
+	g_autoptr(NatTurnUri) uri = nat_turn_uri_parse(text, error);
+
+	return uri != NULL;
+}
+
+gboolean
+nat_config_parse_mtu(const char *text, NatMtuMode *out, GError **error)
+{
+	if (strcmp(text, "auto") == 0)
+		*out = NAT_MTU_AUTO;
+	else if (strcmp(text, "advise") == 0)
+		*out = NAT_MTU_ADVISE;
+	else if (strcmp(text, "off") == 0)
+		*out = NAT_MTU_OFF;
+	else
+		return bad(error, text, "is none of auto, advise and off");
+	return TRUE;
+}
+
+gboolean
+nat_config_parse_standby(const char *text, guint *out, GError **error)
+{
+	guint64 value;
+
+	if (!g_ascii_string_to_unsigned(text, 10, 0, NAT_CONFIG_MAX_STANDBY, &value, NULL))
+		return bad(error, text, "is not a number from 0 to 256");
+	*out = (guint)value;
 	return TRUE;
 }

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Theory of operation: the file is scanned by NatKeyFile with known() as the list of what may be in
- * it, so everything after that only meets known keys. Then each setting is taken from the first
- * place that has it: command line, environment, [interface], [agent], default.
+ * Theory of operation: the file is scanned by NatKeyFile with nat_config_group_known() as the list
+ * of what may be in it, so everything after that only meets known keys. Then each setting is taken
+ * from the first place that has it: command line, environment, [interface], [agent], default.
  */
 #include "agent/nat-config.h"
 
@@ -10,40 +10,17 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "agent/nat-keyfile.h"
+#include "agent/nat-config-group.h"
 #include "agent/nat-log.h"
 
-#define INTERFACE "interface "
-#define PEER "peer "
+#define INTERFACE NAT_CONFIG_GROUP_INTERFACE
+#define PEER NAT_CONFIG_GROUP_PEER
 #define NAME_MAX_CHARS 64
 
 typedef struct {
 	NatKeyFile *file;
-	const char *signal_url;
-	const char *const *stun;
+	NatConfigFlags flags;
 } Sources;
-
-static const char *
-known(const char *group, const char *key)
-{
-	if (strcmp(group, "agent") == 0) {
-		if (!key || strcmp(key, "control") == 0 || strcmp(key, "state_dir") == 0 ||
-		    strcmp(key, "signal") == 0 || strcmp(key, "stun") == 0)
-			return NULL;
-		return "its keys are control, state_dir, signal, stun";
-	}
-	if (g_str_has_prefix(group, INTERFACE)) {
-		if (!key || strcmp(key, "signal") == 0 || strcmp(key, "stun") == 0)
-			return NULL;
-		return "its keys are signal, stun";
-	}
-	if (g_str_has_prefix(group, PEER)) {
-		if (!key || strcmp(key, "public_key") == 0)
-			return NULL;
-		return "its key is public_key";
-	}
-	return "the groups are [agent], [interface IF] and [peer NAME]";
-}
 
 static void
 interface_free(gpointer data)
@@ -53,6 +30,7 @@ interface_free(gpointer data)
 	g_free(iface->name);
 	g_free(iface->signal_url);
 	g_strfreev(iface->stun);
+	g_strfreev(iface->turn);
 	g_free(iface);
 }
 
@@ -89,43 +67,24 @@ nat_config_peer_name(const NatConfig *config, const WgKey *key)
 	return NULL;
 }
 
-static gboolean
-check_stun_list(const char *const *stun, GError **error)
-{
-	for (guint i = 0; stun && stun[i]; i++)
-		if (!nat_config_split_stun(stun[i], NULL, NULL, error))
-			return FALSE;
-	return TRUE;
-}
-
-/* The file's signal and stun of one group, checked where they stand. */
-static gboolean
-read_group(NatKeyFile *file, const char *group, char **url, GStrv *stun, GError **error)
-{
-	if (!nat_key_file_string(file, group, "signal", url, error) ||
-	    !nat_key_file_list(file, group, "stun", stun, error))
-		return FALSE;
-	if (*url && !nat_config_check_url(*url, error))
-		return nat_key_file_blame(file, group, "signal", error);
-	if (!check_stun_list((const char *const *)*stun, error))
-		return nat_key_file_blame(file, group, "stun", error);
-	return TRUE;
-}
-
 /* Sets what is still missing in iface. */
 static gboolean
-fill_from_group(NatConfigInterface *iface, NatKeyFile *file, const char *group, GError **error)
+fill_from_group(NatConfigInterface *iface, gboolean *has_mtu, NatKeyFile *file, const char *name,
+		GError **error)
 {
-	g_autofree char *url = NULL;
-	g_auto(GStrv) stun = NULL;
+	g_auto(NatConfigGroup) group = {0};
 
-	if (!read_group(file, group, &url, &stun, error))
+	if (!nat_config_group_read(file, name, &group, error))
 		return FALSE;
-	if (!iface->signal_url)
-		iface->signal_url = g_steal_pointer(&url);
-	if (!iface->stun)
-		iface->stun = g_steal_pointer(&stun);
+	nat_config_group_fill(&group, iface, has_mtu);
 	return TRUE;
+}
+
+/* An empty list of a flag is one that was not given. */
+static GStrv
+copy_list(const char *const *list)
+{
+	return list && list[0] ? g_strdupv((GStrv)list) : NULL;
 }
 
 static gboolean
@@ -145,6 +104,7 @@ add_interface(NatConfig *config, const char *name, const Sources *from, GError *
 {
 	g_autofree char *group = g_strconcat(INTERFACE, name, NULL);
 	NatConfigInterface *iface;
+	gboolean has_mtu = FALSE;
 
 	if (!nat_config_check_interface(name, error))
 		return FALSE;
@@ -156,10 +116,12 @@ add_interface(NatConfig *config, const char *name, const Sources *from, GError *
 	iface = g_new0(NatConfigInterface, 1);
 	g_ptr_array_add(config->interfaces, iface);
 	iface->name = g_strdup(name);
-	iface->signal_url = g_strdup(from->signal_url);
-	iface->stun = g_strdupv((GStrv)from->stun);
-	if (!fill_from_group(iface, from->file, group, error) ||
-	    !fill_from_group(iface, from->file, "agent", error))
+	iface->signal_url = g_strdup(from->flags.signal_url);
+	iface->stun = copy_list(from->flags.stun);
+	iface->turn = copy_list(from->flags.turn);
+	iface->mtu = NAT_MTU_ADVISE;
+	if (!fill_from_group(iface, &has_mtu, from->file, group, error) ||
+	    !fill_from_group(iface, &has_mtu, from->file, "agent", error))
 		return FALSE;
 	if (iface->signal_url)
 		return TRUE;
@@ -211,15 +173,14 @@ static gboolean
 check_groups(NatConfig *config, NatKeyFile *file, const char *const *groups, GError **error)
 {
 	for (guint i = 0; groups[i]; i++) {
-		g_autofree char *url = NULL;
-		g_auto(GStrv) stun = NULL;
+		g_auto(NatConfigGroup) group = {0};
 
 		if (g_str_has_prefix(groups[i], PEER)) {
 			if (!add_peer(config, file, groups[i], error))
 				return FALSE;
 			continue;
 		}
-		if (!read_group(file, groups[i], &url, &stun, error))
+		if (!nat_config_group_read(file, groups[i], &group, error))
 			return FALSE;
 		if (g_str_has_prefix(groups[i], INTERFACE) &&
 		    !nat_config_check_interface(groups[i] + strlen(INTERFACE), error))
@@ -291,35 +252,54 @@ set_paths(NatConfig *config, NatKeyFile *file, const char *control, GError **err
 }
 
 static gboolean
-check_flags(const char *signal_url, const char *const *stun, GError **error)
+set_standby(NatConfig *config, NatKeyFile *file, GError **error)
 {
-	if (signal_url && !nat_config_check_url(signal_url, error)) {
+	g_autofree char *text = NULL;
+
+	config->standby_max = NAT_CONFIG_DEFAULT_STANDBY;
+	if (!nat_key_file_string(file, "agent", "standby", &text, error))
+		return FALSE;
+	if (text && !nat_config_parse_standby(text, &config->standby_max, error))
+		return nat_key_file_blame(file, "agent", "standby", error);
+	return TRUE;
+}
+
+static gboolean
+check_flags(const NatConfigFlags *flags, GError **error)
+{
+	if (flags->signal_url && !nat_config_check_url(flags->signal_url, error)) {
 		g_prefix_error(error, "--signal: ");
 		return FALSE;
 	}
-	if (!check_stun_list(stun, error)) {
+	if (!nat_config_check_stun_list(flags->stun, error)) {
 		g_prefix_error(error, "--stun: ");
+		return FALSE;
+	}
+	if (!nat_config_check_turn_list(flags->turn, error)) {
+		g_prefix_error(error, "--turn: ");
 		return FALSE;
 	}
 	return TRUE;
 }
 
 static NatConfig *
-build(const Sources *from, const char *const *interfaces, const char *control, GError **error)
+build(const Sources *from, GError **error)
 {
 	g_autoptr(NatConfig) config = g_new0(NatConfig, 1);
 	g_auto(GStrv) owned = nat_key_file_groups(from->file);
-	const char *const *groups = (const char *const *)owned;
+	const char *const *groups = (const char *const *)owned, *const * names;
 	gboolean ok;
 
 	config->interfaces = g_ptr_array_new_with_free_func(interface_free);
 	config->peers = g_ptr_array_new_with_free_func(peer_free);
-	if (!check_flags(from->signal_url, from->stun, error) ||
-	    !set_paths(config, from->file, control, error) ||
+	if (!check_flags(&from->flags, error) ||
+	    !set_paths(config, from->file, from->flags.control, error) ||
+	    !set_standby(config, from->file, error) ||
 	    !check_groups(config, from->file, groups, error))
 		return NULL;
-	if (interfaces && interfaces[0])
-		ok = add_named_interfaces(config, from, interfaces, error);
+	names = from->flags.interfaces;
+	if (names && names[0])
+		ok = add_named_interfaces(config, from, names, error);
 	else
 		ok = add_file_interfaces(config, from, groups, error);
 	if (!ok)
@@ -334,18 +314,16 @@ build(const Sources *from, const char *const *interfaces, const char *control, G
 }
 
 NatConfig *
-nat_config_parse(const char *text, gsize len, const char *name, const char *const *interfaces,
-		 const char *signal_url, const char *const *stun, const char *control,
+nat_config_parse(const char *text, gsize len, const char *name, const NatConfigFlags *flags,
 		 GError **error)
 {
-	g_autoptr(NatKeyFile) file = nat_key_file_new(text, len, name, known, error);
-	Sources from = {
-		.file = file,
-		.signal_url = signal_url,
-		.stun = stun && stun[0] ? stun : NULL,
-	};
+	g_autoptr(NatKeyFile) file =
+		nat_key_file_new(text, len, name, nat_config_group_known, error);
+	Sources from = {.file = file};
 
-	return file ? build(&from, interfaces, control, error) : NULL;
+	if (flags)
+		from.flags = *flags;
+	return file ? build(&from, error) : NULL;
 }
 
 /* One byte more than a file may have, so that NatKeyFile sees what is too long; devices end there
@@ -374,17 +352,15 @@ read_text(const char *path, gsize *len, GError **error)
 }
 
 NatConfig *
-nat_config_load(const char *file, const char *const *interfaces, const char *signal_url,
-		const char *const *stun, const char *control, GError **error)
+nat_config_load(const char *file, const NatConfigFlags *flags, GError **error)
 {
 	g_autofree char *text = NULL;
 	gsize len = 0;
 
 	if (!file)
-		return nat_config_parse("", 0, "(none)", interfaces, signal_url, stun, control,
-					error);
+		return nat_config_parse("", 0, "(none)", flags, error);
 	text = read_text(file, &len, error);
 	if (!text)
 		return NULL;
-	return nat_config_parse(text, len, file, interfaces, signal_url, stun, control, error);
+	return nat_config_parse(text, len, file, flags, error);
 }

@@ -10,10 +10,19 @@
 #include "wgctl/wg-endpoint.h"
 #include "wgctl/wg-key.h"
 
+/* What is done about an interface's MTU being too big for a path. */
+typedef enum {
+	NAT_MTU_OFF,	/* nothing, and nothing is measured */
+	NAT_MTU_ADVISE, /* status says what would fit; the default */
+	NAT_MTU_AUTO,	/* the interface's MTU is set */
+} NatMtuMode;
+
 typedef struct {
 	char *name;	  /* interface */
 	char *signal_url; /* ws://… or wss://…, with a host; never NULL */
 	GStrv stun;	  /* HOST[:PORT] each; may be NULL */
+	GStrv turn;	  /* for nat_turn_uri_parse() each, with secrets; may be NULL */
+	NatMtuMode mtu;
 } NatConfigInterface;
 
 typedef struct {
@@ -26,21 +35,30 @@ typedef struct {
 	char *state_dir;    /* default $STATE_DIRECTORY, else /var/lib/nat-agent */
 	GPtrArray *interfaces; /* of NatConfigInterface, at least one, each name once */
 	GPtrArray *peers;      /* of NatConfigPeer */
+	guint standby_max;     /* warm standby paths held at once, at most 256 */
 } NatConfig;
+
+/* What the command line says; any of it may be NULL. */
+typedef struct {
+	const char *const *interfaces;
+	const char *signal_url;
+	const char *const *stun, *const *turn;
+	const char *control;
+} NatConfigFlags;
 
 #define NAT_CONFIG_DEFAULT_CONTROL "/run/nat-agent/control.sock"
 #define NAT_CONFIG_DEFAULT_STATE_DIR "/var/lib/nat-agent"
 #define NAT_CONFIG_STUN_PORT 3478
+#define NAT_CONFIG_DEFAULT_STANDBY 16
+#define NAT_CONFIG_MAX_STANDBY 256
 
-/* Command-line values win over the file's; any of them may be NULL. Where interfaces are given,
- * they are the only ones; their [interface] groups still count. signal_url and stun given on the
- * command line serve every interface. */
-NatConfig *nat_config_load(const char *file, const char *const *interfaces, const char *signal_url,
-			   const char *const *stun, const char *control, GError **error);
+/* Flags win over the file (NULL: none). Where interfaces are given as flags, they are the only
+ * ones; their [interface] groups still count. signal_url, stun and turn given as flags serve every
+ * interface. */
+NatConfig *nat_config_load(const char *file, const NatConfigFlags *flags, GError **error);
 /* The same from the text of a file; for tests and the fuzzer. `name` is used in messages. */
 NatConfig *nat_config_parse(const char *text, gsize len, const char *name,
-			    const char *const *interfaces, const char *signal_url,
-			    const char *const *stun, const char *control, GError **error);
+			    const NatConfigFlags *flags, GError **error);
 void nat_config_free(NatConfig *config);
 /* NULL when the peer has no name. (transfer none) */
 const char *nat_config_peer_name(const NatConfig *config, const WgKey *key);
@@ -53,6 +71,12 @@ gboolean nat_config_check_control(const char *path, GError **error);
 /* "HOST", "HOST:PORT", "[v6]:PORT", "[v6]" or "v6"; *port is 3478 where none is given. host:
  * without brackets (transfer full); may be NULL, port too. */
 gboolean nat_config_split_stun(const char *text, char **host, guint16 *port, GError **error);
+/* A URI for nat_turn_uri_parse(). The error repeats at most the host: it holds a secret. */
+gboolean nat_config_check_turn(const char *text, GError **error);
+/* "auto", "advise" or "off". */
+gboolean nat_config_parse_mtu(const char *text, NatMtuMode *out, GError **error);
+/* 0 to NAT_CONFIG_MAX_STANDBY. */
+gboolean nat_config_parse_standby(const char *text, guint *out, GError **error);
 /* The control socket where no flag names one: NAT_AGENT_CONTROL or the default. */
 const char *nat_config_default_control(void);
 

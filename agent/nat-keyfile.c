@@ -44,18 +44,29 @@ note(Scan *scan, const char *group, const char *key, GError **error)
 {
 	g_autofree char *id = id_of(group, key);
 	guint before = GPOINTER_TO_UINT(g_hash_table_lookup(scan->file->lines, id));
+	g_autofree char *shown = nat_log_conceal(key ? key : group), *where = NULL;
 	const char *remedy;
 
 	if (before)
 		return refuse(scan, error, "%s%s%s is given again, first in line %u: keep one",
-			      key ? "" : "[", key ? key : group, key ? "" : "]", before);
+			      key ? "" : "[", shown, key ? "" : "]", before);
 	remedy = scan->check(group, key);
+	where = nat_log_conceal(group);
 	if (remedy && key)
-		return refuse(scan, error, "unknown key \"%s\" in [%s]: %s", key, group, remedy);
+		return refuse(scan, error, "unknown key \"%s\" in [%s]: %s", shown, where, remedy);
 	if (remedy)
-		return refuse(scan, error, "unknown group [%s]: %s", group, remedy);
+		return refuse(scan, error, "unknown group [%s]: %s", shown, remedy);
 	g_hash_table_insert(scan->file->lines, g_steal_pointer(&id), GUINT_TO_POINTER(scan->line));
 	return TRUE;
+}
+
+/* A relay's URI on a line of its own must not appear in a log. */
+static gboolean
+refuse_line(const Scan *scan, const char *line, const char *what, GError **error)
+{
+	g_autofree char *shown = nat_log_conceal(line);
+
+	return refuse(scan, error, "\"%s\" %s", shown, what);
 }
 
 static gboolean
@@ -64,7 +75,7 @@ scan_group(Scan *scan, char *line, GError **error)
 	gsize len = strlen(line);
 
 	if (len < 3 || line[len - 1] != ']' || strpbrk(line + 1, "[]") != line + len - 1)
-		return refuse(scan, error, "\"%s\" is not a group: write [name]", line);
+		return refuse_line(scan, line, "is not a group: write [name]", error);
 	line[len - 1] = '\0';
 	if (!note(scan, line + 1, NULL, error))
 		return FALSE;
@@ -82,18 +93,18 @@ scan_line(Scan *scan, char *line, GError **error)
 	if (*line == '\0' || *line == '#')
 		return TRUE;
 	if (!g_utf8_validate(line, -1, NULL))
-		return refuse(scan, error, "\"%s\" is not UTF-8", line);
+		return refuse_line(scan, line, "is not UTF-8", error);
 	if (*line == '[')
 		return scan_group(scan, line, error);
 	equals = strchr(line, '=');
 	if (!equals || equals == line)
-		return refuse(scan, error,
-			      "\"%s\" is neither key=value, nor [group], nor # comment", line);
+		return refuse_line(scan, line, "is neither key=value, nor [group], nor # comment",
+				   error);
 	*equals = '\0';
 	g_strchomp(line);
 	if (!scan->group)
-		return refuse(scan, error, "\"%s\" stands before any group: begin with [agent]",
-			      line);
+		return refuse_line(scan, line, "stands before any group: begin with [agent]",
+				   error);
 	return note(scan, scan->group, line, error);
 }
 
@@ -128,7 +139,7 @@ load(NatKeyFile *file, const char *text, gsize len, NatKeyFileCheck check, GErro
 	if (!scan_text(file, copy, check, error))
 		return FALSE;
 	if (!g_key_file_load_from_data(file->values, copy, len, G_KEY_FILE_NONE, &cause)) {
-		g_autofree char *plain = nat_log_escape(cause->message, -1);
+		g_autofree char *plain = nat_log_conceal(cause->message);
 
 		g_set_error(error, G_KEY_FILE_ERROR, cause->code, "%s: %s", file->name, plain);
 		return FALSE;
@@ -179,11 +190,10 @@ gboolean
 nat_key_file_blame(NatKeyFile *file, const char *group, const char *key, GError **error)
 {
 	guint line = nat_key_file_line(file, group, key);
+	g_autofree char *shown = nat_log_conceal(key ? key : group);
 
-	if (key)
-		g_prefix_error(error, "%s:%u: %s: ", file->name, line, key);
-	else
-		g_prefix_error(error, "%s:%u: [%s]: ", file->name, line, group);
+	g_prefix_error(error, "%s:%u: %s%s%s: ", file->name, line, key ? "" : "[", shown,
+		       key ? "" : "]");
 	return FALSE;
 }
 

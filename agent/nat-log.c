@@ -44,6 +44,35 @@ nat_log_escape(const char *text, gssize len)
 	return g_string_free(out, FALSE);
 }
 
+/* Where a "turn:" or "turns:" ends that begins a word; NULL: none is there. */
+static const char *
+after_turn_scheme(const char *text)
+{
+	for (const char *c = text; *c; c++) {
+		gsize n = 4;
+
+		if (g_ascii_strncasecmp(c, "turn", n) != 0 || (c > text && g_ascii_isalnum(c[-1])))
+			continue;
+		if (c[n] == 's' || c[n] == 'S')
+			n++;
+		if (c[n] == ':' && c[n + 1])
+			return c + n + 1;
+	}
+	return NULL;
+}
+
+char *
+nat_log_conceal(const char *text)
+{
+	const char *secret = after_turn_scheme(text);
+	g_autofree char *head = NULL;
+
+	if (!secret)
+		return nat_log_escape(text, -1);
+	head = nat_log_escape(text, secret - text);
+	return g_strconcat(head, "...", NULL);
+}
+
 static const char *
 field(const GLogField *fields, gsize n, const char *key)
 {

@@ -15,3 +15,6 @@ void nat_log_peer(GLogLevelFlags level, const char *interface, const WgKey *peer
 		  const char *format, ...) G_GNUC_PRINTF(4, 5);
 /* Printable ASCII/UTF-8 with control characters escaped (transfer full). */
 char *nat_log_escape(const char *text, gssize len);
+/* The same of a value that may hold a TURN URI, rightly or by mistake: what follows "turn:" or
+ * "turns:" is left out, for a secret may be in it (transfer full). */
+char *nat_log_conceal(const char *text);

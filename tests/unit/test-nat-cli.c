@@ -30,9 +30,10 @@ refused(const char *const *argv, const char *message)
 static void
 run(void)
 {
-	g_autoptr(NatCli) cli = parsed(ARGS("run", "-c", "a.conf", "--interface", "wg0",
-					    "--interface=wg1", "--signal", "ws://a", "--stun", "b",
-					    "--stun", "c:1", "--control", "/x"));
+	g_autoptr(NatCli) cli =
+		parsed(ARGS("run", "-c", "a.conf", "--interface", "wg0", "--interface=wg1",
+			    "--signal", "ws://a", "--stun", "b", "--stun", "c:1", "--turn",
+			    "turn:d", "--turn=turns:e", "--control", "/x"));
 	g_autoptr(NatCli) bare = parsed(ARGS("run"));
 
 	g_assert_cmpint(cli->command, ==, NAT_CLI_RUN);
@@ -41,6 +42,8 @@ run(void)
 	g_assert_cmpstr(cli->interfaces[1], ==, "wg1");
 	g_assert_cmpstr(cli->signal_url, ==, "ws://a");
 	g_assert_cmpstr(cli->stun[1], ==, "c:1");
+	g_assert_cmpstr(cli->turn[0], ==, "turn:d");
+	g_assert_cmpstr(cli->turn[1], ==, "turns:e");
 	g_assert_cmpstr(cli->control, ==, "/x");
 	g_assert_null(bare->file);
 	g_assert_null(bare->interfaces);
@@ -98,11 +101,22 @@ wrong_run(void)
 	refused(ARGS("run", "-c", "a", "-c", "b"), "-c is given twice: keep one");
 	refused(ARGS("run", "wg0"),
 		"\"wg0\" is not a flag: interfaces are named with --interface IF");
-	refused(ARGS("run", "--turn", "turn:a"),
-		"--turn: relays are not supported by this version: leave it out");
 	refused(ARGS("run", "--json"), "Unknown option --json: see nat-agent run --help");
 	refused(ARGS("run", "--control", "/tmp/"),
 		"--control: \"/tmp/\" is not the path of a socket");
+}
+
+/* A relay's secret in the wrong place is not repeated. */
+static void
+secrets(void)
+{
+	refused(ARGS("run", "turn:u:hunter2@a"),
+		"\"turn:...\" is not a flag: interfaces are named with --interface IF");
+	refused(ARGS("run", "--trun=turn:u:hunter2@a"),
+		"Unknown option --trun=turn:...: see nat-agent run --help");
+	refused(ARGS("run", "--turn", "-turns:u:hunter2@a"),
+		"--turn wants a value, not \"-turns:...\"");
+	refused(ARGS("turn:u:hunter2@a"), "unknown command \"turn:...\": see nat-agent --help");
 }
 
 static void
@@ -159,6 +173,7 @@ main(int argc, char **argv)
 	g_test_add_func("/cli/status", status);
 	g_test_add_func("/cli/help", help);
 	g_test_add_func("/cli/wrong-run", wrong_run);
+	g_test_add_func("/cli/secrets", secrets);
 	g_test_add_func("/cli/wrong-status", wrong_status);
 	g_test_add_func("/cli/wrong-command", wrong_command);
 	g_test_add_func("/cli/privileges", privileges);

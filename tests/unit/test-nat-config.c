@@ -14,8 +14,9 @@ static NatConfig *
 parse(const char *text, const char *interface, const char *url, GError **error)
 {
 	const char *const interfaces[] = {interface, NULL};
+	NatConfigFlags given = {.interfaces = interfaces, .signal_url = url};
 
-	return nat_config_parse(text, strlen(text), "t.conf", interfaces, url, NULL, NULL, error);
+	return nat_config_parse(text, strlen(text), "t.conf", &given, error);
 }
 
 static void
@@ -39,15 +40,19 @@ static void
 flags_suffice(void)
 {
 	const char *const interfaces[] = {"wg0", "wg1", NULL}, *const stun[] = {"a.example", NULL};
+	const char *const turn[] = {"turn:u:s@t.example", "turns:u:s@t.example", NULL};
+	NatConfigFlags given = {interfaces, URL, stun, turn, "/tmp/c.sock"};
 	g_autoptr(GError) error = NULL;
-	g_autoptr(NatConfig) config =
-		nat_config_load(NULL, interfaces, URL, stun, "/tmp/c.sock", &error);
+	g_autoptr(NatConfig) config = nat_config_load(NULL, &given, &error);
 
 	g_assert_no_error(error);
 	g_assert_cmpuint(config->interfaces->len, ==, 2);
 	g_assert_cmpstr(nth(config, 1)->name, ==, "wg1");
 	g_assert_cmpstr(nth(config, 1)->signal_url, ==, URL);
 	g_assert_cmpstr(nth(config, 1)->stun[0], ==, "a.example");
+	g_assert_cmpstr(nth(config, 1)->turn[1], ==, "turns:u:s@t.example");
+	g_assert_cmpint(nth(config, 1)->mtu, ==, NAT_MTU_ADVISE);
+	g_assert_cmpuint(config->standby_max, ==, 16);
 	g_assert_cmpstr(config->control_path, ==, "/tmp/c.sock");
 	g_assert_cmpstr(config->state_dir, ==, NAT_CONFIG_DEFAULT_STATE_DIR);
 	g_assert_cmpuint(config->peers->len, ==, 0);
@@ -59,11 +64,16 @@ static const char FILE_TEXT[] = "# all of it\n"
 				"state_dir=/var/lib/x\n"
 				"signal=wss://one.example\n"
 				"stun=s.example;[2001:db8::1]:3479;\n"
+				"turn=turn:u:a%3Bb@t.example; turns:u:x@[2001:db8::2]:443\n"
+				"mtu=auto\n"
+				"standby=0\n"
 				"\n"
 				"[interface wg0]\n"
 				"[interface wg1]\n"
 				"signal=ws://two.example/path\n"
 				"stun=\n"
+				"turn=\n"
+				"mtu = off\n"
 				"[peer café]\n"
 				"public_key=" KEY_A "\n";
 
@@ -83,6 +93,12 @@ file_suffices(void)
 	g_assert_null(nth(config, 0)->stun[2]);
 	g_assert_cmpstr(nth(config, 1)->signal_url, ==, "ws://two.example/path");
 	g_assert_null(nth(config, 1)->stun[0]);
+	g_assert_cmpstr(nth(config, 0)->turn[0], ==, "turn:u:a%3Bb@t.example");
+	g_assert_cmpstr(nth(config, 0)->turn[1], ==, "turns:u:x@[2001:db8::2]:443");
+	g_assert_null(nth(config, 1)->turn[0]);
+	g_assert_cmpint(nth(config, 0)->mtu, ==, NAT_MTU_AUTO);
+	g_assert_cmpint(nth(config, 1)->mtu, ==, NAT_MTU_OFF);
+	g_assert_cmpuint(config->standby_max, ==, 0);
 	g_assert_true(wg_key_parse(KEY_A, &key));
 	g_assert_cmpstr(nat_config_peer_name(config, &key), ==, "café");
 	key.b[0] ^= 1;
@@ -94,15 +110,21 @@ command_line_wins(void)
 {
 	const char *const interfaces[] = {"wg1", "wg2", NULL}, *const stun[] = {"c.example:9",
 										NULL};
+	const char *const turn[] = {"turn:u:s@c.example", NULL};
+	NatConfigFlags given = {interfaces, URL, stun, turn, "/c"};
 	g_autoptr(GError) error = NULL;
-	g_autoptr(NatConfig) config = nat_config_parse(FILE_TEXT, strlen(FILE_TEXT), "t.conf",
-						       interfaces, URL, stun, "/c", &error);
+	g_autoptr(NatConfig) config =
+		nat_config_parse(FILE_TEXT, strlen(FILE_TEXT), "t.conf", &given, &error);
 	g_autoptr(NatConfig) from_groups = parse(FILE_TEXT, "wg1", NULL, &error);
 
 	g_assert_no_error(error);
 	g_assert_cmpuint(config->interfaces->len, ==, 2);
 	g_assert_cmpstr(nth(config, 0)->signal_url, ==, URL);
 	g_assert_cmpstr(nth(config, 1)->stun[0], ==, "c.example:9");
+	g_assert_cmpstr(nth(config, 0)->turn[0], ==, "turn:u:s@c.example");
+	g_assert_null(nth(config, 0)->turn[1]);
+	g_assert_cmpint(nth(config, 0)->mtu, ==, NAT_MTU_OFF);
+	g_assert_cmpint(nth(config, 1)->mtu, ==, NAT_MTU_AUTO);
 	g_assert_cmpstr(config->control_path, ==, "/c");
 	/* an interface named on the command line still has its group */
 	g_assert_cmpuint(from_groups->interfaces->len, ==, 1);
@@ -115,12 +137,14 @@ environment(void)
 	g_autoptr(GError) error = NULL;
 	g_autoptr(NatConfig) config = NULL, flagged = NULL;
 	const char *const interfaces[] = {"wg0", NULL};
+	NatConfigFlags given = {
+		.interfaces = interfaces, .signal_url = URL, .control = "/flag.sock"};
 
 	g_setenv("NAT_AGENT_CONTROL", "/env.sock", TRUE);
 	g_setenv("STATE_DIRECTORY", "/var/lib/a:/var/lib/b", TRUE);
 	g_assert_cmpstr(nat_config_default_control(), ==, "/env.sock");
 	config = parse("[agent]\ncontrol=/file.sock\n", "wg0", URL, &error);
-	flagged = nat_config_load(NULL, interfaces, URL, NULL, "/flag.sock", &error);
+	flagged = nat_config_load(NULL, &given, &error);
 	g_assert_no_error(error);
 	g_assert_cmpstr(config->control_path, ==, "/env.sock");
 	g_assert_cmpstr(config->state_dir, ==, "/var/lib/a");
@@ -143,9 +167,10 @@ structure(void)
 		"t.conf:1: \"signal\" stands before any group: begin with [agent]");
 	refused("[agent]\n\nsingal=ws://x\n",
 		"t.conf:3: unknown key \"singal\" in [agent]: its keys "
-		"are control, state_dir, signal, stun");
-	refused("[interface wg0]\ncontrol=/x\n",
-		"t.conf:2: unknown key \"control\" in [interface wg0]: its keys are signal, stun");
+		"are control, state_dir, signal, stun, turn, mtu, standby");
+	refused("[interface wg0]\ncontrol=/x\n", "t.conf:2: unknown key \"control\" in [interface "
+						 "wg0]: its keys are signal, stun, turn, "
+						 "mtu");
 	refused("[agnet]\n",
 		"t.conf:1: unknown group [agnet]: the groups are [agent], [interface IF] "
 		"and [peer NAME]");
@@ -186,6 +211,76 @@ values(void)
 					       "it");
 	refused("[peer a]\npublic_key=" KEY_A "\n[peer b]\npublic_key=" KEY_A "\n",
 		"t.conf:4: public_key: this key is already named \"a\": keep one");
+}
+
+static void
+choices(void)
+{
+	refused("[agent]\nmtu=on\n", "t.conf:2: mtu: \"on\" is none of auto, advise and off");
+	refused("[interface wg0]\nmtu=\n", "t.conf:2: mtu: \"\" is none of auto, advise and off");
+	refused("[agent]\nstandby=257\n",
+		"t.conf:2: standby: \"257\" is not a number from 0 to 256");
+	refused("[agent]\nstandby=-1\n", "t.conf:2: standby: \"-1\" is not a number from 0 to 256");
+	refused("[interface wg0]\nstandby=1\n",
+		"t.conf:2: unknown key \"standby\" in [interface wg0]: its keys are signal, stun, "
+		"turn, mtu");
+}
+
+/* Wherever a relay's URI ends up by mistake, its secret is not in the message. */
+static void
+secrets(void)
+{
+	static const char *const FILES[] = {
+		"[agent]\nturn=turn:user:hunter2@\n",
+		"[agent]\nturn=turn:user:hunter2@a b\n",
+		"[agent]\nturn=turn:user:hunter2@a:0\n",
+		"[agent]\nturn=turn:user:hunter2\n",
+		"[agent]\nturn=user:hunter2@a\n",
+		"[agent]\nturn=turn:user:x;hunter2@a\n",
+		"[agent]\nturn=turn:user:hunter2%@a\n",
+		"[agent]\nturn=turn:a;turn:user:hunter2@a?transport=sctp\n",
+		"[agent]\nturn=turns:user:hunter2@a?transport=udp\n",
+		"[agent]\nturn=TURN:user:hunter2\\q@a\n",
+		"[agent]\nstun=turn:user:hunter2@a\n",
+		"[agent]\nsignal=turn:user:hunter2@a\n",
+		"[agent]\nsignal=turn://user:hunter2@a\n",
+		"[agent]\nmtu=turn:user:hunter2@a\n",
+		"[agent]\nturn:user:hunter2@a\n",
+		"[agent]\nturn:user:hunter2@a?transport=udp\n",
+		"turn:user:hunter2@a?transport=udp\n",
+		"[agent]\nTurns:user:hunter2\xe9@a\n",
+		"[turn:user:hunter2@a]\n",
+		"[turn:user:hunter2@a\n",
+		"[interface turn:user:hunter2@a]\n",
+		"[agent]\nturn=turn:a\n turn:user:hunter2@b;\n",
+	};
+
+	for (gsize i = 0; i < G_N_ELEMENTS(FILES); i++) {
+		g_autoptr(GError) error = NULL;
+
+		g_test_message("case %zu", i);
+		g_assert_null(parse(FILES[i], NULL, NULL, &error));
+		g_test_message("%s", error->message);
+		g_assert_null(strstr(error->message, "hunter2"));
+		g_assert_true(g_str_has_prefix(error->message, "t.conf:"));
+	}
+}
+
+static void
+turn_values(void)
+{
+	static const char *const GOOD[] = {"turn:a.example", "turn:u:s@192.0.2.1:80?transport=tcp",
+					   "turns:u:s@[2001:db8::1]",
+					   "TURN:u%40x:s%3As@a?transport=udp"};
+	const char *const second[] = {"turn:a", "turn:u@a", NULL}, *const wg0[] = {"wg0", NULL};
+	NatConfigFlags given = {.interfaces = wg0, .signal_url = URL, .turn = second};
+	g_autoptr(GError) error = NULL;
+
+	for (gsize i = 0; i < G_N_ELEMENTS(GOOD); i++)
+		g_assert_true(nat_config_check_turn(GOOD[i], NULL));
+	g_assert_false(nat_config_check_turn("", NULL));
+	g_assert_null(nat_config_load(NULL, &given, &error));
+	g_assert_true(g_str_has_prefix(error->message, "--turn: number 2 of the list: "));
 }
 
 /* A mistake in the file is told also where the flags make it unneeded. */
@@ -267,6 +362,7 @@ interface_names(void)
 	static const char *const BAD[] = {
 		"", "wg/0", "wg 0", "0123456789abcdef", ".", "..", "--x", "w\x1b[m", "wé", "a:b"};
 	const char *const twice[] = {"wg0", "wg0", NULL};
+	NatConfigFlags given = {.interfaces = twice, .signal_url = URL};
 	g_autoptr(GError) twice_error = NULL;
 
 	g_assert_true(nat_config_check_interface("wg0", NULL));
@@ -278,26 +374,35 @@ interface_names(void)
 		g_assert_false(nat_config_check_interface(BAD[i], &error));
 		g_assert_null(strchr(error->message, '\x1b'));
 	}
-	g_assert_null(nat_config_load(NULL, twice, URL, NULL, NULL, &twice_error));
+	g_assert_null(nat_config_load(NULL, &given, &twice_error));
 	g_assert_cmpstr(twice_error->message, ==, "--interface: \"wg0\" is given twice: keep one");
+}
+
+static void
+flag_refused(const NatConfigFlags *given, const char *beginning)
+{
+	g_autoptr(GError) error = NULL;
+
+	g_assert_null(nat_config_load(NULL, given, &error));
+	g_assert_true(g_str_has_prefix(error->message, beginning));
 }
 
 static void
 flags(void)
 {
 	const char *const interfaces[] = {"wg0", NULL}, *const bad_stun[] = {"a", "b:x", NULL};
-	g_autoptr(GError) url = NULL, none = NULL, server = NULL, path = NULL;
 	g_autofree char *long_path = g_strnfill(108, 'x');
+	NatConfigFlags given = {.interfaces = interfaces, .signal_url = "a.example"};
 
-	g_assert_null(nat_config_load(NULL, interfaces, "a.example", NULL, NULL, &url));
-	g_assert_true(g_str_has_prefix(url->message, "--signal: \"a.example\" has no scheme: "));
-	g_assert_null(nat_config_load(NULL, interfaces, NULL, NULL, NULL, &none));
-	g_assert_true(
-		g_str_has_prefix(none->message, "--interface: \"wg0\" has no signaling server: "));
-	g_assert_null(nat_config_load(NULL, interfaces, URL, bad_stun, NULL, &server));
-	g_assert_true(g_str_has_prefix(server->message, "--stun: \"b:x\" is not a STUN server: "));
-	g_assert_null(nat_config_load(NULL, interfaces, URL, NULL, long_path, &path));
-	g_assert_true(g_str_has_prefix(path->message, "--control: "));
+	flag_refused(&given, "--signal: \"a.example\" has no scheme: ");
+	given.signal_url = NULL;
+	flag_refused(&given, "--interface: \"wg0\" has no signaling server: ");
+	given.signal_url = URL;
+	given.stun = bad_stun;
+	flag_refused(&given, "--stun: \"b:x\" is not a STUN server: ");
+	given.stun = NULL;
+	given.control = long_path;
+	flag_refused(&given, "--control: ");
 }
 
 static void
@@ -306,11 +411,12 @@ missing_file(void)
 	g_autoptr(GError) missing = NULL, directory = NULL;
 	g_autofree char *dir = g_dir_make_tmp("nat-config-XXXXXX", NULL);
 	g_autofree char *path = g_build_filename(dir, "none.conf", NULL);
+	NatConfigFlags given = {.signal_url = URL};
 
-	g_assert_null(nat_config_load(path, NULL, URL, NULL, NULL, &missing));
+	g_assert_null(nat_config_load(path, &given, &missing));
 	g_assert_nonnull(strstr(missing->message, path));
 	g_assert_nonnull(strstr(missing->message, "No such file"));
-	g_assert_null(nat_config_load(dir, NULL, URL, NULL, NULL, &directory));
+	g_assert_null(nat_config_load(dir, &given, &directory));
 	g_assert_nonnull(strstr(directory->message, dir));
 	g_rmdir(dir);
 }
@@ -325,17 +431,17 @@ read_file(void)
 	g_autofree char *long_text = g_strnfill(65537, '#');
 
 	g_assert_true(g_file_set_contents(path, FILE_TEXT, -1, NULL));
-	good = nat_config_load(path, NULL, NULL, NULL, NULL, &error);
+	good = nat_config_load(path, NULL, &error);
 	g_assert_no_error(error);
 	g_assert_cmpuint(good->interfaces->len, ==, 2);
 	g_assert_true(g_file_set_contents(path, "\177ELF\0\0", 6, NULL));
-	binary = nat_config_load(path, NULL, NULL, NULL, NULL, &error);
+	binary = nat_config_load(path, NULL, &error);
 	g_assert_null(binary);
 	g_assert_nonnull(
 		strstr(error->message, "a.conf: not a configuration file: it holds a NUL"));
 	g_clear_error(&error);
 	g_assert_true(g_file_set_contents(path, long_text, -1, NULL));
-	big = nat_config_load(path, NULL, NULL, NULL, NULL, &error);
+	big = nat_config_load(path, NULL, &error);
 	g_assert_null(big);
 	g_assert_nonnull(strstr(error->message, "larger than 64 kB"));
 	g_unlink(path);
@@ -354,6 +460,9 @@ main(int argc, char **argv)
 	g_test_add_func("/config/environment", environment);
 	g_test_add_func("/config/structure", structure);
 	g_test_add_func("/config/values", values);
+	g_test_add_func("/config/choices", choices);
+	g_test_add_func("/config/secrets", secrets);
+	g_test_add_func("/config/turn", turn_values);
 	g_test_add_func("/config/unused-group", unused_group);
 	g_test_add_func("/config/urls", urls);
 	g_test_add_func("/config/stun", stun);

@@ -1,0 +1,106 @@
+/* SPDX-License-Identifier: MIT */
+#include "agent/nat-config-group.h"
+
+#include <string.h>
+
+static const char *const AGENT_KEYS[] = {"control", "state_dir", "signal",  "stun",
+					 "turn",    "mtu",	 "standby", NULL};
+static const char *const INTERFACE_KEYS[] = {"signal", "stun", "turn", "mtu", NULL};
+
+const char *
+nat_config_group_known(const char *group, const char *key)
+{
+	if (strcmp(group, "agent") == 0) {
+		if (!key || g_strv_contains(AGENT_KEYS, key))
+			return NULL;
+		return "its keys are control, state_dir, signal, stun, turn, mtu, standby";
+	}
+	if (g_str_has_prefix(group, NAT_CONFIG_GROUP_INTERFACE)) {
+		if (!key || g_strv_contains(INTERFACE_KEYS, key))
+			return NULL;
+		return "its keys are signal, stun, turn, mtu";
+	}
+	if (g_str_has_prefix(group, NAT_CONFIG_GROUP_PEER)) {
+		if (!key || strcmp(key, "public_key") == 0)
+			return NULL;
+		return "its key is public_key";
+	}
+	return "the groups are [agent], [interface IF] and [peer NAME]";
+}
+
+gboolean
+nat_config_check_stun_list(const char *const *stun, GError **error)
+{
+	for (guint i = 0; stun && stun[i]; i++)
+		if (!nat_config_split_stun(stun[i], NULL, NULL, error))
+			return FALSE;
+	return TRUE;
+}
+
+/* What is wrong is not shown, so that no secret is: its place in the list tells which one it is. */
+gboolean
+nat_config_check_turn_list(const char *const *turn, GError **error)
+{
+	for (guint i = 0; turn && turn[i]; i++) {
+		if (nat_config_check_turn(turn[i], error))
+			continue;
+		if (turn[1])
+			g_prefix_error(error, "number %u of the list: ", i + 1);
+		return FALSE;
+	}
+	return TRUE;
+}
+
+static gboolean
+read_mtu(NatKeyFile *file, const char *group, NatConfigGroup *out, GError **error)
+{
+	g_autofree char *text = NULL;
+
+	if (!nat_key_file_string(file, group, "mtu", &text, error))
+		return FALSE;
+	if (!text)
+		return TRUE;
+	if (!nat_config_parse_mtu(text, &out->mtu, error))
+		return nat_key_file_blame(file, group, "mtu", error);
+	out->has_mtu = TRUE;
+	return TRUE;
+}
+
+gboolean
+nat_config_group_read(NatKeyFile *file, const char *group, NatConfigGroup *out, GError **error)
+{
+	if (!nat_key_file_string(file, group, "signal", &out->signal_url, error) ||
+	    !nat_key_file_list(file, group, "stun", &out->stun, error) ||
+	    !nat_key_file_list(file, group, "turn", &out->turn, error))
+		return FALSE;
+	if (out->signal_url && !nat_config_check_url(out->signal_url, error))
+		return nat_key_file_blame(file, group, "signal", error);
+	if (!nat_config_check_stun_list((const char *const *)out->stun, error))
+		return nat_key_file_blame(file, group, "stun", error);
+	if (!nat_config_check_turn_list((const char *const *)out->turn, error))
+		return nat_key_file_blame(file, group, "turn", error);
+	return read_mtu(file, group, out, error);
+}
+
+void
+nat_config_group_clear(NatConfigGroup *group)
+{
+	g_clear_pointer(&group->signal_url, g_free);
+	g_clear_pointer(&group->stun, g_strfreev);
+	g_clear_pointer(&group->turn, g_strfreev);
+}
+
+void
+nat_config_group_fill(NatConfigGroup *group, NatConfigInterface *iface, gboolean *has_mtu)
+{
+	if (!iface->signal_url)
+		iface->signal_url = g_steal_pointer(&group->signal_url);
+	if (!iface->stun)
+		iface->stun = g_steal_pointer(&group->stun);
+	if (!iface->turn)
+		iface->turn = g_steal_pointer(&group->turn);
+	if (!*has_mtu && group->has_mtu) {
+		iface->mtu = group->mtu;
+		*has_mtu = TRUE;
+	}
+}

@@ -32,9 +32,48 @@ is_easy(NatMapping mapping)
 	return mapping == NAT_MAPPING_ENDPOINT_INDEPENDENT;
 }
 
+/* Both NATs' classes, for a remark in brackets. */
+static char *
+both_mappings(const NatWhy *why)
+{
+	return g_strdup_printf("%s here, %s at the peer", mapping_words(why->local_mapping),
+			       mapping_words(why->remote_mapping));
+}
+
+/* The most certain cause first: a fact about WireGuard or UDP itself, then the NATs' classes. */
+static char *
+relayed(const NatWhy *why)
+{
+	g_autofree char *both = both_mappings(why);
+
+	if (why->wireguard_blocked)
+		return g_strdup("relayed: checks pass directly, but WireGuard's packets do not: a "
+				"firewall drops WireGuard");
+	if (why->local_udp_blocked || why->remote_udp_blocked)
+		return g_strdup_printf("relayed: UDP is blocked %s: allow it to go direct",
+				       !why->remote_udp_blocked	 ? "here"
+				       : !why->local_udp_blocked ? "at the peer"
+								 : "here and at the peer");
+	if (is_hard(why->local_mapping) && is_hard(why->remote_mapping))
+		return g_strdup_printf("relayed: both NATs map per destination (%s): forward UDP "
+				       "%u on either router, or use IPv6, to go direct",
+				       both, why->port);
+	if (is_hard(why->local_mapping) || is_hard(why->remote_mapping))
+		return g_strdup_printf("relayed: no direct check was answered yet (%s); still "
+				       "looking; forward UDP %u on either router, or use IPv6, to "
+				       "go direct",
+				       both, why->port);
+	return g_strdup_printf("relayed: no direct check was answered yet (%s); still looking",
+			       both);
+}
+
 static char *
 connected(const NatWhy *why)
 {
+	g_autofree char *both = both_mappings(why);
+
+	if (why->relay)
+		return relayed(why);
 	if (!why->managed)
 		return g_strdup(why->remote == NAT_CAND_CONFIGURED
 					? "direct: the configured endpoint answers; no agent has "
@@ -58,30 +97,28 @@ connected(const NatWhy *why)
 	if (is_hard(why->remote_mapping))
 		return g_strdup("direct: this end accepts the peer's mapping though its NAT makes "
 				"one per destination");
-	return g_strdup_printf("direct: %s here, %s at the peer", mapping_words(why->local_mapping),
-			       mapping_words(why->remote_mapping));
+	return g_strdup_printf("direct: %s", both);
 }
 
 static char *
 checks_failed(const NatWhy *why)
 {
+	g_autofree char *both = both_mappings(why);
+
 	if (why->remote_candidates == 0)
 		return g_strdup("the peer offers no address that this host could reach: no address "
 				"family in common, or only routes through tunnels");
 	if (is_hard(why->local_mapping) || is_hard(why->remote_mapping))
-		return g_strdup_printf(
-			"no direct path: %s here, %s at the peer: forward UDP %u on either router, "
-			"or use IPv6",
-			mapping_words(why->local_mapping), mapping_words(why->remote_mapping),
-			why->port);
-	return g_strdup_printf("no direct path: no check was answered (%s here, %s at the peer): a "
-			       "firewall may drop UDP %u",
-			       mapping_words(why->local_mapping),
-			       mapping_words(why->remote_mapping), why->port);
+		return g_strdup_printf("no direct path: %s: forward UDP %u on either router, or "
+				       "use IPv6",
+				       both, why->port);
+	return g_strdup_printf("no direct path: no check was answered (%s): a firewall may drop "
+			       "UDP %u",
+			       both, why->port);
 }
 
 static char *
-failed(const NatWhy *why)
+no_path(const NatWhy *why)
 {
 	switch (why->failure) {
 	case NAT_FAILURE_PROOF:
@@ -94,6 +131,19 @@ failed(const NatWhy *why)
 		break;
 	}
 	return checks_failed(why);
+}
+
+/* A relay would have helped; where one is there and did not, the cause lies elsewhere. */
+static char *
+failed(const NatWhy *why)
+{
+	g_autofree char *direct = no_path(why);
+
+	if (!why->relay_known)
+		return g_strconcat(direct, "; and no TURN server is configured (--turn)", NULL);
+	if (why->relay_problem)
+		return g_strconcat(direct, "; and no relay: ", why->relay_problem, NULL);
+	return g_steal_pointer(&direct);
 }
 
 char *

@@ -26,6 +26,11 @@ typedef struct {
 	guint local_candidates, remote_candidates;
 	guint16 port;
 	NatFailure failure;
+	gboolean relay;		    /* the path in use is relayed */
+	gboolean wireguard_blocked; /* checks pass on a direct path, WireGuard's packets do not */
+	gboolean local_udp_blocked, remote_udp_blocked;
+	gboolean relay_known;	   /* a TURN server is configured, or was offered */
+	const char *relay_problem; /* why there is no relay; NULL: none known */
 } NatWhy;
 
 char *nat_why_sentence(const NatWhy *why); /* (transfer full) */

@@ -123,6 +123,45 @@ signaling_words(const NatStatusInterface *iface)
 	return g_strdup_printf("signaling %s: %s", state, iface->signal_url);
 }
 
+static char *
+relay_words(const NatStatusRelay *relay)
+{
+	g_autoptr(GString) text = g_string_new("relay ");
+	char buf[WG_ENDPOINT_STRLEN];
+
+	g_string_append_printf(text, "%s: %s", relay->state ? relay->state : "unknown",
+			       relay->server ? relay->server : "no server");
+	if (wg_endpoint_is_set(&relay->relayed))
+		g_string_append_printf(text, ", relayed %s",
+				       wg_endpoint_format(&relay->relayed, buf));
+	if (relay->problem)
+		g_string_append_printf(text, " (%s)", relay->problem);
+	return g_string_free(g_steal_pointer(&text), FALSE);
+}
+
+static void
+print_relays(Pen *pen, const NatStatusInterface *iface, guint indent)
+{
+	for (guint i = 0; i < iface->relays->len; i++) {
+		const NatStatusRelay *relay = g_ptr_array_index(iface->relays, i);
+		g_autofree char *words = relay_words(relay);
+		gboolean failed = g_strcmp0(relay->state, "failed") == 0;
+
+		paragraph(pen, indent, failed ? YELLOW : PLAIN, words);
+	}
+}
+
+static void
+print_mtu_advice(Pen *pen, const NatStatusInterface *iface, guint indent)
+{
+	g_autofree char *words =
+		g_strdup_printf("MTU too big for a path: ip link set mtu %u dev %s",
+				iface->mtu_advice, iface->name);
+
+	if (iface->mtu_advice)
+		paragraph(pen, indent, YELLOW, words);
+}
+
 static void
 print_interface(Pen *pen, const NatStatusInterface *iface)
 {
@@ -146,6 +185,8 @@ print_interface(Pen *pen, const NatStatusInterface *iface)
 	nat_text_wrap(pen->out, plain, column, indent, pen->width);
 	g_string_append_c(pen->out, '\n');
 	paragraph(pen, indent, well ? PLAIN : YELLOW, signaling);
+	print_relays(pen, iface, indent);
+	print_mtu_advice(pen, iface, indent);
 	if (iface->problem) {
 		g_autofree char *problem = g_strconcat("problem: ", iface->problem, NULL);
 
@@ -165,7 +206,7 @@ peer_label(const NatStatusPeer *peer)
 	return g_strdup(wg_key_format_short(&peer->public_key, key));
 }
 
-/* How the peer is reached, in one word. */
+/* How the peer is reached. */
 static const char *
 path_word(const NatStatusPeer *peer)
 {
@@ -176,18 +217,30 @@ path_word(const NatStatusPeer *peer)
 	return "direct";
 }
 
+/* Of a relayed path the relay's address tells something, be it ours or the peer's: the device has
+ * only a loopback address where it is ours. */
+static const WgEndpoint *
+path_endpoint(const NatStatusPeer *peer)
+{
+	if (peer->relay && peer->local.type == NAT_CAND_RELAY &&
+	    wg_endpoint_is_set(&peer->local.endpoint))
+		return &peer->local.endpoint;
+	return wg_endpoint_is_set(&peer->remote.endpoint) ? &peer->remote.endpoint
+							  : &peer->endpoint;
+}
+
 static char *
 path_cell(const NatStatusPeer *peer)
 {
 	char buf[WG_ENDPOINT_STRLEN];
-	const WgEndpoint *ep = wg_endpoint_is_set(&peer->remote.endpoint) ? &peer->remote.endpoint
-									  : &peer->endpoint;
+	const WgEndpoint *ep = path_endpoint(peer);
 
 	if (!peer->has_path)
 		return g_strdup("-");
 	if (!wg_endpoint_is_set(ep))
 		return g_strdup(path_word(peer));
-	return g_strdup_printf("%s %s", path_word(peer), wg_endpoint_format(ep, buf));
+	return g_strdup_printf("%s%s %s", path_word(peer), peer->relay ? " via" : "",
+			       wg_endpoint_format(ep, buf));
 }
 
 static void
@@ -354,18 +407,37 @@ print_path(Pen *pen, const NatStatusPeer *peer)
 {
 	g_autofree char *local = candidate_words(&peer->local);
 	g_autofree char *remote = candidate_words(&peer->remote);
-	g_autofree char *rtt = nat_text_ms(peer->rtt_ms);
+	g_autofree char *rtt = nat_text_ms(peer->rtt_ms), *age = nat_text_age(peer->since_s);
+	g_autofree char *cell = path_cell(peer);
 
 	if (!peer->has_path)
 		return;
-	detail(pen, "path", "%s", path_word(peer));
+	detail(pen, "path", "%s", peer->relay ? cell : path_word(peer));
 	detail(pen, "local", "%s", local);
 	detail(pen, "remote", "%s", remote);
 	if (peer->rtt_ms >= 0)
 		detail(pen, "round trip", "%s", rtt);
+	if (peer->loss >= 0)
+		detail(pen, "loss", "%.1f %%", MIN(peer->loss, 1) * 100);
+	if (peer->mtu)
+		detail(pen, "path MTU", "%u bytes", peer->mtu);
+	if (peer->since_s >= 0)
+		detail(pen, "in use", "for %s", age);
 	if (peer->connect_ms >= 0)
 		detail(pen, "connected", "%" G_GINT64_FORMAT " ms after the search began",
 		       peer->connect_ms);
+}
+
+static void
+print_standby(Pen *pen, const NatStatusPeer *peer)
+{
+	g_autofree char *remote = candidate_words(&peer->standby);
+
+	if (peer->has_standby)
+		detail(pen, "standby", "%s to %s", peer->standby_relay ? "relay" : "direct",
+		       remote);
+	if (peer->failovers)
+		detail(pen, "failovers", "%u", peer->failovers);
 }
 
 static void
@@ -383,6 +455,7 @@ print_detail(Pen *pen, const NatStatusPeer *peer)
 	if (*peer->why)
 		detail(pen, "why", "%s", peer->why);
 	print_path(pen, peer);
+	print_standby(pen, peer);
 	detail(pen, "endpoint", "%s", wg_endpoint_format(&peer->endpoint, endpoint));
 	if (peer->last_handshake_s >= 0)
 		detail(pen, "handshake", "%s ago", age);

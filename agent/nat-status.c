@@ -17,6 +17,17 @@ peer_free(gpointer data)
 }
 
 static void
+relay_free(gpointer data)
+{
+	NatStatusRelay *relay = data;
+
+	g_free(relay->server);
+	g_free(relay->state);
+	g_free(relay->problem);
+	g_free(relay);
+}
+
+static void
 interface_free(gpointer data)
 {
 	NatStatusInterface *iface = data;
@@ -30,6 +41,7 @@ interface_free(gpointer data)
 	g_array_unref(iface->public_endpoints);
 	g_array_unref(iface->candidates);
 	g_ptr_array_unref(iface->peers);
+	g_ptr_array_unref(iface->relays);
 	g_clear_pointer(&iface->counters, g_hash_table_unref);
 	g_free(iface);
 }
@@ -63,6 +75,7 @@ nat_status_add_interface(NatStatus *status, const char *name)
 	iface->public_endpoints = g_array_new(FALSE, FALSE, sizeof(WgEndpoint));
 	iface->candidates = g_array_new(FALSE, FALSE, sizeof(NatCandidate));
 	iface->peers = g_ptr_array_new_with_free_func(peer_free);
+	iface->relays = g_ptr_array_new_with_free_func(relay_free);
 	g_ptr_array_add(status->interfaces, iface);
 	return iface;
 }
@@ -74,11 +87,23 @@ nat_status_add_peer(NatStatusInterface *iface, const WgKey *key)
 
 	peer->public_key = *key;
 	peer->rtt_ms = -1;
+	peer->loss = -1;
+	peer->since_s = -1;
 	peer->connect_ms = -1;
 	peer->last_handshake_s = -1;
 	peer->why = g_strdup("");
 	g_ptr_array_add(iface->peers, peer);
 	return peer;
+}
+
+NatStatusRelay *
+nat_status_add_relay(NatStatusInterface *iface, const char *server)
+{
+	NatStatusRelay *relay = g_new0(NatStatusRelay, 1);
+
+	relay->server = g_strdup(server);
+	g_ptr_array_add(iface->relays, relay);
+	return relay;
 }
 
 void

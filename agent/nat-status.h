@@ -18,13 +18,25 @@ typedef struct {
 	gboolean has_path;	    /* only while connected */
 	gboolean relay;		    /* path.kind: relay, else direct */
 	NatCandidate local, remote; /* endpoint unset: absent */
-	double rtt_ms;
-	WgEndpoint endpoint; /* as the device has it */
-	gint64 connect_ms;   /* from the session's start to the proof */
+	double rtt_ms, loss;	    /* loss: 0 to 1 */
+	guint mtu;		    /* of the path, bytes; 0: unknown */
+	gint64 since_s;		    /* how long on this path */
+	gboolean has_standby, standby_relay;
+	NatCandidate standby; /* the peer's address on the path held ready */
+	guint failovers;      /* to another path, since the agent knows the peer */
+	WgEndpoint endpoint;  /* as the device has it */
+	gint64 connect_ms;    /* from the session's start to the proof */
 	gint64 last_handshake_s;
 	guint64 rx_bytes, tx_bytes;
 	char *why; /* one sentence, never NULL */
 } NatStatusPeer;
+
+typedef struct {
+	char *server;	    /* "turn:192.0.2.20:3478?transport=udp", without credentials */
+	char *state;	    /* "idle", "allocating", "up", "failed"; NULL: unknown */
+	WgEndpoint relayed; /* unset: no allocation */
+	char *problem;	    /* one line, may be NULL */
+} NatStatusRelay;
 
 typedef struct {
 	char *name;
@@ -37,6 +49,8 @@ typedef struct {
 	GArray *public_endpoints; /* of WgEndpoint */
 	GArray *candidates;	  /* of NatCandidate */
 	GPtrArray *peers;	  /* of NatStatusPeer */
+	GPtrArray *relays;	  /* of NatStatusRelay */
+	guint mtu_advice;	  /* what would fit every path, bytes; 0: the present one does */
 	GHashTable *counters; /* char* → guint64*: drops by cause, packets through the mux; may be
 				 NULL */
 } NatStatusInterface;
@@ -49,6 +63,7 @@ typedef struct {
 NatStatus *nat_status_new(void);
 NatStatusInterface *nat_status_add_interface(NatStatus *status, const char *name);
 NatStatusPeer *nat_status_add_peer(NatStatusInterface *iface, const WgKey *key);
+NatStatusRelay *nat_status_add_relay(NatStatusInterface *iface, const char *server);
 void nat_status_set_counter(NatStatusInterface *iface, const char *name, guint64 value);
 void nat_status_free(NatStatus *status);
 

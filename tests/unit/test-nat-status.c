@@ -152,14 +152,112 @@ contract(void)
 		"\"direct\","
 		"\"local\":{\"type\":\"host\",\"endpoint\":\"192.168.1.2:51820\"},\"remote\":{"
 		"\"type\":"
-		"\"srflx\",\"endpoint\":\"203.0.113.9:41020\"},\"rtt_ms\":21.4},\"endpoint\":"
+		"\"srflx\",\"endpoint\":\"203.0.113.9:41020\"},\"rtt_ms\":21.4,"
+		"\"loss_ratio\":null,\"mtu_bytes\":null,\"since_s\":null},\"endpoint\":"
 		"\"203.0.113.9:41020\",\"connect_ms\":312,\"last_handshake_s\":12,\"rx_bytes\":"
 		"1300000,"
-		"\"tx_bytes\":353000,\"why\":\"why\"},{\"public_key\":"
+		"\"tx_bytes\":353000,\"why\":\"why\",\"standby\":null,"
+		"\"failovers\":0},{\"public_key\":"
 		"\"AgECAwAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA=\",\"name\":\"bob\",\"state\":"
 		"\"waiting\",\"managed\":false,\"path\":null,\"endpoint\":null,\"connect_ms\":null,"
-		"\"last_handshake_s\":null,\"rx_bytes\":0,\"tx_bytes\":0,\"why\":\"not there\"}],"
-		"\"problem\":null,\"counters\":{\"drop_stranger\":0,\"mux_to_peer\":42}}]}");
+		"\"last_handshake_s\":null,\"rx_bytes\":0,\"tx_bytes\":0,\"why\":\"not there\","
+		"\"standby\":null,\"failovers\":0}],"
+		"\"problem\":null,\"counters\":{\"drop_stranger\":0,\"mux_to_peer\":42},"
+		"\"relays\":[],\"mtu_advice_bytes\":null}]}");
+}
+
+static NatStatusRelay *
+add_relay(NatStatusInterface *iface, const char *server, const char *state, const char *problem)
+{
+	NatStatusRelay *relay = nat_status_add_relay(iface, server);
+
+	relay->state = g_strdup(state);
+	relay->problem = g_strdup(problem);
+	return relay;
+}
+
+/* A peer over our relay, one over its own, with all that may be known of a path. */
+static NatStatus *
+relayed(void)
+{
+	NatStatus *status = nat_status_new();
+	NatStatusInterface *iface = add_wg0(status);
+	NatStatusPeer *ours, *theirs;
+
+	add_relay(iface, "turn:192.0.2.20:3478?transport=udp", "up", NULL)->relayed =
+		endpoint("192.0.2.20:49152");
+	add_relay(iface, "turns:turn.example:443?transport=tcp", "failed",
+		  "wrong or expired credentials");
+	iface->mtu_advice = 1380;
+	ours = add(iface, 1, "alice", NAT_PEER_CONNECTED, "relayed: UDP is blocked here");
+	set_path(ours, NAT_CAND_RELAY, NAT_CAND_SRFLX, "203.0.113.9:41020", 42);
+	ours->relay = TRUE;
+	ours->local.endpoint = endpoint("192.0.2.20:49152");
+	ours->endpoint = endpoint("127.0.0.1:40001");
+	ours->loss = 0.0125;
+	ours->mtu = 1400;
+	ours->since_s = 90;
+	ours->has_standby = TRUE;
+	ours->standby = (NatCandidate){NAT_CAND_PRFLX, endpoint("203.0.113.9:51820")};
+	ours->failovers = 2;
+	theirs = add(iface, 2, "bob", NAT_PEER_CONNECTED, "");
+	set_path(theirs, NAT_CAND_HOST, NAT_CAND_RELAY, "192.0.2.20:50000", 40);
+	theirs->relay = TRUE;
+	theirs->has_standby = theirs->standby_relay = TRUE;
+	return status;
+}
+
+static void
+relay_members(void)
+{
+	static const char *const PARTS[] = {
+		"\"path\":{\"kind\":\"relay\",\"local\":{\"type\":\"relay\",\"endpoint\":\"192.0.2."
+		"20:"
+		"49152\"}",
+		"\"rtt_ms\":42,\"loss_ratio\":0.0125,\"mtu_bytes\":1400,\"since_s\":90}",
+		"\"standby\":{\"kind\":\"direct\",\"remote\":{\"type\":\"prflx\",\"endpoint\":"
+		"\"203.0.113.9:51820\"}},\"failovers\":2}",
+		"\"standby\":{\"kind\":\"relay\",\"remote\":null},\"failovers\":0}",
+		"\"relays\":[{\"server\":\"turn:192.0.2.20:3478?transport=udp\",\"state\":\"up\","
+		"\"relayed\":\"192.0.2.20:49152\",\"problem\":null},{\"server\":\"turns:turn."
+		"example:"
+		"443?transport=tcp\",\"state\":\"failed\",\"relayed\":null,\"problem\":\"wrong or "
+		"expired credentials\"}],\"mtu_advice_bytes\":1380",
+	};
+	g_autoptr(NatStatus) status = relayed(), again = NULL;
+	g_autofree char *text = json_of(status), *second = NULL;
+	g_autoptr(GError) error = NULL;
+
+	for (gsize i = 0; i < G_N_ELEMENTS(PARTS); i++) {
+		g_test_message("part %zu", i);
+		g_assert_nonnull(strstr(text, PARTS[i]));
+	}
+	again = status_of(text, &error);
+	g_assert_no_error(error);
+	second = json_of(again);
+	g_assert_cmpstr(text, ==, second);
+}
+
+static void
+loss(void)
+{
+	static const struct {
+		double value;
+		const char *text;
+	} CASES[] = {{0, "0"}, {1.0 / 3, "0.3333"}, {1, "1"},
+		     {7, "1"}, {-1, "null"},	    {0.0 / 0.0, "null"}};
+
+	for (gsize i = 0; i < G_N_ELEMENTS(CASES); i++) {
+		g_autoptr(NatStatus) status = relayed();
+		const NatStatusInterface *iface = g_ptr_array_index(status->interfaces, 0);
+		NatStatusPeer *peer = g_ptr_array_index(iface->peers, 0);
+		g_autofree char *text = NULL, *expected = NULL;
+
+		peer->loss = CASES[i].value;
+		text = json_of(status);
+		expected = g_strdup_printf("\"loss_ratio\":%s,\"mtu_bytes\":1400", CASES[i].text);
+		g_assert_nonnull(strstr(text, expected));
+	}
 }
 
 static void
@@ -205,7 +303,7 @@ numbers(void)
 		set_path(peer, NAT_CAND_HOST, NAT_CAND_HOST, "192.0.2.1:1", CASES[i].value);
 		peer->rx_bytes = G_MAXUINT64;
 		text = json_of(status);
-		expected = g_strdup_printf("\"rtt_ms\":%s}", CASES[i].text);
+		expected = g_strdup_printf("\"rtt_ms\":%s,", CASES[i].text);
 		g_assert_nonnull(strstr(text, expected));
 		g_assert_nonnull(strstr(text, "\"rx_bytes\":9223372036854775807"));
 	}
@@ -264,6 +362,15 @@ wrong_types(void)
 		"{\"interfaces\":[{\"peers\":[{\"path\":{\"rtt_ms\":\"1\"}}]}]}",
 		"{\"interfaces\":[{\"peers\":[{\"path\":{\"local\":\"x\"}}]}]}",
 		"{\"interfaces\":[{\"peers\":[{\"endpoint\":\"x\"}]}]}",
+		"{\"interfaces\":[{\"peers\":[{\"path\":{\"mtu_bytes\":65576}}]}]}",
+		"{\"interfaces\":[{\"peers\":[{\"path\":{\"loss_ratio\":\"1\"}}]}]}",
+		"{\"interfaces\":[{\"peers\":[{\"standby\":[]}]}]}",
+		"{\"interfaces\":[{\"peers\":[{\"failovers\":4294967296}]}]}",
+		"{\"interfaces\":[{\"relays\":{}}]}",
+		"{\"interfaces\":[{\"relays\":[null]}]}",
+		"{\"interfaces\":[{\"relays\":[{\"relayed\":\"x\"}]}]}",
+		"{\"interfaces\":[{\"relays\":[{\"state\":1}]}]}",
+		"{\"interfaces\":[{\"mtu_advice_bytes\":-1}]}",
 	};
 
 	for (gsize i = 0; i < G_N_ELEMENTS(BAD); i++) {
@@ -443,13 +550,15 @@ widest(const char *text)
 static void
 text_fits(void)
 {
-	g_autoptr(NatStatus) status = sample();
+	g_autoptr(NatStatus) status = sample(), more = relayed();
 
 	for (guint width = 40; width <= 200; width++) {
+		g_autofree char *relays = nat_status_to_text(more, NULL, NULL, FALSE, width);
 		g_autofree char *all = nat_status_to_text(status, NULL, NULL, FALSE, width);
 		g_autofree char *one = nat_status_to_text(status, NULL, "carol", FALSE, width);
 
 		g_assert_cmpuint(widest(all), <=, width);
+		g_assert_cmpuint(widest(relays), <=, width);
 		g_assert_cmpuint(widest(one), <=, width);
 		if (width == 80 || width == 50)
 			g_test_message("%u columns:\n%s\n%s", width, all, one);
@@ -502,6 +611,42 @@ text_looks(void)
 
 	g_assert_cmpstr(all, ==, TABLE);
 	g_assert_cmpstr(one, ==, DETAIL);
+}
+
+static const char RELAY_TABLE[] =
+	"wg0: port 51820, kernel, NAT endpoint-independent, public 198.51.100.7:51820\n"
+	"     signaling connected: wss://signal.example\n"
+	"     relay up: turn:192.0.2.20:3478?transport=udp, relayed 192.0.2.20:49152\n"
+	"     relay failed: turns:turn.example:443?transport=tcp (wrong or expired\n"
+	"     credentials)\n"
+	"     MTU too big for a path: ip link set mtu 1380 dev wg0\n"
+	"  PEER   STATE      PATH                        RTT      SEEN  RX    TX\n"
+	"  alice  connected  relay via 192.0.2.20:49152  42.0 ms  12s   1.2M  345K\n"
+	"    relayed: UDP is blocked here\n"
+	"  bob    connected  relay via 192.0.2.20:50000  40.0 ms  12s   1.2M  345K\n";
+
+static const char RELAY_DETAIL[] = "  path        relay via 192.0.2.20:49152\n"
+				   "  local       192.0.2.20:49152 (relay)\n"
+				   "  remote      203.0.113.9:41020 (srflx)\n"
+				   "  round trip  42.0 ms\n"
+				   "  loss        1.2 %\n"
+				   "  path MTU    1400 bytes\n"
+				   "  in use      for 90s\n"
+				   "  connected   312 ms after the search began\n"
+				   "  standby     direct to 203.0.113.9:51820 (prflx)\n"
+				   "  failovers   2\n"
+				   "  endpoint    127.0.0.1:40001\n";
+
+static void
+relay_looks(void)
+{
+	g_autoptr(NatStatus) status = relayed();
+	g_autofree char *all = nat_status_to_text(status, NULL, NULL, FALSE, 80);
+	g_autofree char *one = nat_status_to_text(status, NULL, "alice", FALSE, 80);
+
+	g_assert_cmpstr(all, ==, RELAY_TABLE);
+	g_test_message("%s", one);
+	g_assert_nonnull(strstr(one, RELAY_DETAIL));
 }
 
 static void
@@ -592,6 +737,8 @@ main(int argc, char **argv)
 {
 	g_test_init(&argc, &argv, NULL);
 	g_test_add_func("/status/json/contract", contract);
+	g_test_add_func("/status/json/relay", relay_members);
+	g_test_add_func("/status/json/loss", loss);
 	g_test_add_func("/status/json/path-only-when-connected", path_only_when_connected);
 	g_test_add_func("/status/json/round-trip", round_trip);
 	g_test_add_func("/status/json/numbers", numbers);
@@ -605,6 +752,7 @@ main(int argc, char **argv)
 	g_test_add_func("/status/filter/name-before-key", name_before_key);
 	g_test_add_func("/status/text/fits", text_fits);
 	g_test_add_func("/status/text/looks", text_looks);
+	g_test_add_func("/status/text/relay", relay_looks);
 	g_test_add_func("/status/text/colour", colour);
 	g_test_add_func("/status/text/escapes", escapes);
 	g_test_add_func("/status/text/empty", empty);

@@ -389,8 +389,10 @@ on_frame(NatSignalClient *client, const SigFrame *frame)
 		break;
 	case SIG_FRAME_UNAVAILABLE: /* presence is what counts, sessions repeat their snapshot */
 	case SIG_FRAME_UNKNOWN:	    /* of a later version */
+	case SIG_FRAME_TURN:
 	case SIG_FRAME_LOGIN:
 	case SIG_FRAME_INTEREST:
+	case SIG_FRAME_TURN_WANTED:
 		break;
 	}
 }

@@ -4,11 +4,11 @@
 #include <string.h>
 
 static void
-append_string(GString *s, const char *name, const char *value)
+append_quoted(GString *s, const char *value)
 {
 	g_autofree char *valid = g_utf8_make_valid(value, -1);
 
-	g_string_append_printf(s, ",\"%s\":\"", name);
+	g_string_append_c(s, '"');
 	for (const char *p = valid; *p; p++) {
 		if (*p == '"' || *p == '\\')
 			g_string_append_printf(s, "\\%c", *p);
@@ -18,6 +18,13 @@ append_string(GString *s, const char *name, const char *value)
 			g_string_append_c(s, *p);
 	}
 	g_string_append_c(s, '"');
+}
+
+static void
+append_string(GString *s, const char *name, const char *value)
+{
+	g_string_append_printf(s, ",\"%s\":", name);
+	append_quoted(s, value);
 }
 
 static void
@@ -148,6 +155,32 @@ sig_wire_encode_drain(guint within_s)
 
 	g_string_append_printf(s, ",\"within_s\":%u", within_s);
 	return finish(s);
+}
+
+char *
+sig_wire_encode_turn(const char *const *uris, const char *username, const char *password,
+		     guint ttl_s)
+{
+	GString *s;
+
+	g_return_val_if_fail(uris[0] && g_strv_length((GStrv)uris) <= SIG_WIRE_TURN_URIS_MAX, NULL);
+	s = begin("turn");
+	g_string_append(s, ",\"uris\":");
+	for (guint i = 0; uris[i]; i++) {
+		g_string_append_c(s, i ? ',' : '[');
+		append_quoted(s, uris[i]);
+	}
+	g_string_append_c(s, ']');
+	append_string(s, "username", username);
+	append_string(s, "password", password);
+	g_string_append_printf(s, ",\"ttl_s\":%u", ttl_s);
+	return finish(s);
+}
+
+char *
+sig_wire_encode_turn_wanted(void)
+{
+	return finish(begin("turn-wanted"));
 }
 
 GBytes *

@@ -3,6 +3,7 @@
 
 #include <gio/gio.h>
 #include <json-glib/json-glib.h>
+#include <sodium.h>
 #include <string.h>
 
 const char *
@@ -121,19 +122,24 @@ get_int(JsonObject *object, const char *name, gint64 *out)
 	return TRUE;
 }
 
-/* Copies a required string of at most size - 1 printable ASCII characters without spaces. json-glib
- * turns lone surrogates into bytes that are no UTF-8: so much for trusting its strings. */
+/* Printable ASCII without spaces. json-glib turns lone surrogates into bytes that are no UTF-8: so
+ * much for trusting its strings. */
+static gboolean
+is_word(const char *text)
+{
+	for (const char *p = text; *p; p++)
+		if (!g_ascii_isgraph(*p))
+			return FALSE;
+	return TRUE;
+}
+
+/* Copies a required word of at most size - 1 characters. */
 static gboolean
 get_word(JsonObject *object, const char *name, char *out, gsize size)
 {
 	const char *text = get_string(object, name);
 
-	if (!text || g_strlcpy(out, text, size) >= size)
-		return FALSE;
-	for (const char *p = out; *p; p++)
-		if (!g_ascii_isgraph(*p))
-			return FALSE;
-	return TRUE;
+	return text && g_strlcpy(out, text, size) < size && is_word(out);
 }
 
 static gboolean
@@ -257,6 +263,46 @@ decode_error(JsonObject *object, SigFrame *out, GError **error)
 	return TRUE;
 }
 
+static gboolean
+decode_turn_uris(JsonNode *node, SigTurnGrant *turn, GError **error)
+{
+	JsonArray *array;
+	guint n;
+
+	if (!node || !JSON_NODE_HOLDS_ARRAY(node))
+		return invalid(error, "turn lacks uris");
+	array = json_node_get_array(node);
+	n = json_array_get_length(array);
+	if (n < 1 || n > SIG_WIRE_TURN_URIS_MAX)
+		return invalid(error, "turn has no uris, or more than 8");
+	for (guint i = 0; i < n; i++) {
+		JsonNode *element = json_array_get_element(array, i);
+		const char *uri =
+			JSON_NODE_HOLDS_VALUE(element) ? json_node_get_string(element) : NULL;
+
+		if (!uri || !*uri || strlen(uri) > SIG_WIRE_TURN_URI_MAX || !is_word(uri))
+			return invalid(error, "turn: a URI is empty, too long or strange");
+		turn->uris[i] = g_strdup(uri);
+	}
+	return TRUE;
+}
+
+static gboolean
+decode_turn(JsonObject *object, SigTurnGrant *turn, GError **error)
+{
+	gint64 ttl;
+
+	if (!get_word(object, "username", turn->username, sizeof turn->username) ||
+	    !get_word(object, "password", turn->password, sizeof turn->password) ||
+	    !turn->username[0] || !turn->password[0])
+		return invalid(error, "turn lacks username or password, or one is too long or "
+				      "strange");
+	if (!get_int(object, "ttl_s", &ttl) || ttl < 1 || ttl > SIG_WIRE_TURN_TTL_MAX)
+		return invalid(error, "turn lacks ttl_s, or it is none from 1 to 86400");
+	turn->ttl_s = (guint)ttl;
+	return decode_turn_uris(json_object_get_member(object, "uris"), turn, error);
+}
+
 static const struct {
 	const char *t;
 	SigFrameType type;
@@ -265,6 +311,7 @@ static const struct {
 	{"welcome", SIG_FRAME_WELCOME},	  {"interest", SIG_FRAME_INTEREST},
 	{"presence", SIG_FRAME_PRESENCE}, {"unavailable", SIG_FRAME_UNAVAILABLE},
 	{"error", SIG_FRAME_ERROR},	  {"drain", SIG_FRAME_DRAIN},
+	{"turn", SIG_FRAME_TURN},	  {"turn-wanted", SIG_FRAME_TURN_WANTED},
 };
 
 static gboolean
@@ -279,6 +326,7 @@ decode_object(JsonObject *object, SigFrame *out, GError **error)
 			out->type = frame_names[i].type;
 	switch (out->type) {
 	case SIG_FRAME_UNKNOWN:
+	case SIG_FRAME_TURN_WANTED:
 		return TRUE;
 	case SIG_FRAME_HELLO:
 		return decode_hello(object, &out->hello, error);
@@ -300,6 +348,8 @@ decode_object(JsonObject *object, SigFrame *out, GError **error)
 		return decode_error(object, out, error);
 	case SIG_FRAME_DRAIN:
 		return decode_drain(object, out, error);
+	case SIG_FRAME_TURN:
+		return decode_turn(object, &out->turn, error);
 	}
 	return invalid(error, "frame of no known type");
 }
@@ -347,15 +397,20 @@ sig_frame_clear(SigFrame *frame)
 	case SIG_FRAME_UNAVAILABLE:
 		clear_keys(&frame->unavailable.to);
 		break;
+	case SIG_FRAME_TURN:
+		for (guint i = 0; frame->turn.uris[i]; i++)
+			g_free(frame->turn.uris[i]);
+		break;
 	case SIG_FRAME_UNKNOWN:
 	case SIG_FRAME_HELLO:
 	case SIG_FRAME_LOGIN:
 	case SIG_FRAME_WELCOME:
 	case SIG_FRAME_ERROR:
 	case SIG_FRAME_DRAIN:
+	case SIG_FRAME_TURN_WANTED:
 		break;
 	}
-	memset(frame, 0, sizeof *frame);
+	sodium_memzero(frame, sizeof *frame);
 }
 
 gboolean

@@ -24,6 +24,10 @@
 #define SIG_WIRE_SEEN_MAX 63
 #define SIG_WIRE_CODE_MAX 31
 #define SIG_WIRE_TEXT_MAX 255
+#define SIG_WIRE_TURN_URIS_MAX 8
+#define SIG_WIRE_TURN_URI_MAX 255
+#define SIG_WIRE_TURN_WORD_MAX 127 /* bytes of username and of password */
+#define SIG_WIRE_TURN_TTL_MAX 86400
 
 #define SIG_WIRE_BINARY_VERSION 0x01
 #define SIG_WIRE_BINARY_HEADER (1 + WG_KEY_LEN)
@@ -58,6 +62,8 @@ typedef enum {
 	SIG_FRAME_UNAVAILABLE,
 	SIG_FRAME_ERROR,
 	SIG_FRAME_DRAIN,
+	SIG_FRAME_TURN,
+	SIG_FRAME_TURN_WANTED, /* has no members */
 } SigFrameType;
 
 typedef struct {
@@ -80,6 +86,15 @@ typedef struct {
 	WgKey *keys; /* owned by the frame; NULL when n is 0 */
 	guint n;
 } SigKeys;
+
+/* Relays and the credentials for all of them: printable ASCII without spaces, none empty. What a
+ * URI means is not looked at here. */
+typedef struct {
+	char *uris[SIG_WIRE_TURN_URIS_MAX + 1]; /* owned by the frame; at least one, then NULL */
+	char username[SIG_WIRE_TURN_WORD_MAX + 1];
+	char password[SIG_WIRE_TURN_WORD_MAX + 1];
+	guint ttl_s; /* 1…SIG_WIRE_TURN_TTL_MAX, from the frame's arrival */
+} SigTurnGrant;
 
 typedef struct {
 	SigFrameType type;
@@ -105,13 +120,14 @@ typedef struct {
 		struct {
 			guint within_s;
 		} drain;
+		SigTurnGrant turn;
 	};
 } SigFrame;
 
 /* Decodes a text frame; `text` needs no NUL. FALSE with a G_IO_ERROR_INVALID_DATA that says what is
  * wrong; *out is then of type UNKNOWN and holds nothing. */
 gboolean sig_wire_decode(const char *text, gsize len, SigFrame *out, GError **error);
-/* Releases what the frame owns (not the frame); safe to call twice. */
+/* Releases what the frame owns (not the frame) and zeroes it; safe to call twice. */
 void sig_frame_clear(SigFrame *frame);
 
 /* Encoders: text of one frame (transfer full). Keys beyond SIG_WIRE_KEYS_MAX are the caller's
@@ -125,6 +141,10 @@ char *sig_wire_encode_presence(const WgKey *online, gsize n_online, const WgKey 
 char *sig_wire_encode_unavailable(const WgKey *to, gsize n);
 char *sig_wire_encode_error(const char *code, const char *text);
 char *sig_wire_encode_drain(guint within_s);
+/* uris: NULL-terminated. All within the bounds above, or it is the caller's bug. */
+char *sig_wire_encode_turn(const char *const *uris, const char *username, const char *password,
+			   guint ttl_s);
+char *sig_wire_encode_turn_wanted(void);
 
 /* A binary frame: version, key (client → server: destination; server → client: source), body.
  * NULL when the body is longer than SIG_WIRE_BODY_MAX. (transfer full) */

@@ -24,6 +24,10 @@ encode_again(const SigFrame *frame)
 		text = sig_wire_encode_hello(&frame->hello);
 	else if (frame->type == SIG_FRAME_ERROR)
 		text = sig_wire_encode_error(frame->error.code, frame->error.text);
+	else if (frame->type == SIG_FRAME_TURN)
+		text = sig_wire_encode_turn((const char *const *)frame->turn.uris,
+					    frame->turn.username, frame->turn.password,
+					    frame->turn.ttl_s);
 	if (text &&
 	    (!sig_wire_decode(text, strlen(text), &again, NULL) || again.type != frame->type))
 		abort();

@@ -157,6 +157,91 @@ test_others(void)
 	refused("{\"t\":\"error\"}");
 }
 
+#define TURN(uris, username, password, ttl)                                                        \
+	"{\"t\":\"turn\",\"uris\":" uris ",\"username\":" username ",\"password\":" password       \
+	",\"ttl_s\":" ttl "}"
+#define URIS "[\"turn:a\"]"
+
+static void
+test_turn(void)
+{
+	const char *const uris[] = {"turn:192.0.2.7:3478?transport=udp", "turns:[2001:db8::1]:443",
+				    NULL};
+	g_auto(SigFrame) frame = {0}, wanted = {0}, member = {0};
+
+	decode_take(sig_wire_encode_turn(uris, "1790000000:0123456789abcdef", "p+/\"\\=", 3600),
+		    &frame);
+	g_assert_cmpint(frame.type, ==, SIG_FRAME_TURN);
+	g_assert_cmpstrv(frame.turn.uris, uris);
+	g_assert_cmpstr(frame.turn.username, ==, "1790000000:0123456789abcdef");
+	g_assert_cmpstr(frame.turn.password, ==, "p+/\"\\=");
+	g_assert_cmpuint(frame.turn.ttl_s, ==, 3600);
+	sig_frame_clear(&frame);
+	g_assert_null(frame.turn.uris[0]);
+	g_assert_cmpstr(frame.turn.password, ==, "");
+	decode_take(sig_wire_encode_turn_wanted(), &wanted);
+	g_assert_cmpint(wanted.type, ==, SIG_FRAME_TURN_WANTED);
+	decode_take(g_strdup("{\"t\":\"turn-wanted\",\"why\":[1]}"), &member);
+	g_assert_cmpint(member.type, ==, SIG_FRAME_TURN_WANTED);
+	decode_take(g_strdup(TURN(URIS, "\"u\"", "\"p\"", "86400")), &frame);
+	g_assert_cmpuint(frame.turn.ttl_s, ==, 86400);
+}
+
+static void
+test_turn_refused(void)
+{
+	refused("{\"t\":\"turn\"}");
+	refused(TURN("[]", "\"u\"", "\"p\"", "60"));
+	refused(TURN("\"turn:a\"", "\"u\"", "\"p\"", "60"));
+	refused(TURN("null", "\"u\"", "\"p\"", "60"));
+	refused(TURN("[\"turn:a\",1]", "\"u\"", "\"p\"", "60"));
+	refused(TURN("[\"turn:a\",null]", "\"u\"", "\"p\"", "60"));
+	refused(TURN("[\"turn:a\",[\"turn:b\"]]", "\"u\"", "\"p\"", "60"));
+	refused(TURN("[\"turn:a\",\"\"]", "\"u\"", "\"p\"", "60"));
+	refused(TURN("[\"turn:a b\"]", "\"u\"", "\"p\"", "60"));
+	refused(TURN("[\"turn:\\ud800\"]", "\"u\"", "\"p\"", "60"));
+	refused(TURN("[\"turn:a\\n\"]", "\"u\"", "\"p\"", "60"));
+	refused(TURN(URIS, "\"\"", "\"p\"", "60"));
+	refused(TURN(URIS, "1", "\"p\"", "60"));
+	refused(TURN(URIS, "\"u\"", "\"p\\u0001\"", "60"));
+	refused(TURN(URIS, "\"u\"", "null", "60"));
+	refused(TURN(URIS, "\"u\"", "\"p\"", "0"));
+	refused(TURN(URIS, "\"u\"", "\"p\"", "-60"));
+	refused(TURN(URIS, "\"u\"", "\"p\"", "86401"));
+	refused(TURN(URIS, "\"u\"", "\"p\"", "\"60\""));
+	refused(TURN(URIS, "\"u\"", "\"p\"", "1e3"));
+}
+
+/* Whether a grant with these lengths, and so many URIs, is taken. */
+static gboolean
+turn_of(gsize uri, guint n, gsize username, gsize password)
+{
+	g_autofree char *x = g_strnfill(uri, 'x');
+	g_autofree char *u = g_strnfill(username, 'u');
+	g_autofree char *p = g_strnfill(password, 'p');
+	GString *s = g_string_new("{\"t\":\"turn\",\"uris\":[");
+	g_auto(SigFrame) frame = {0};
+	gboolean ok;
+
+	for (guint i = 0; i < n; i++)
+		g_string_append_printf(s, "%s\"%s\"", i ? "," : "", x);
+	g_string_append_printf(s, "],\"username\":\"%s\",\"password\":\"%s\",\"ttl_s\":60}", u, p);
+	ok = sig_wire_decode(s->str, s->len, &frame, NULL);
+	g_string_free(s, TRUE);
+	return ok;
+}
+
+static void
+test_turn_bounds(void)
+{
+	g_assert_true(turn_of(SIG_WIRE_TURN_URI_MAX, SIG_WIRE_TURN_URIS_MAX, SIG_WIRE_TURN_WORD_MAX,
+			      SIG_WIRE_TURN_WORD_MAX));
+	g_assert_false(turn_of(SIG_WIRE_TURN_URI_MAX + 1, 1, 1, 1));
+	g_assert_false(turn_of(1, SIG_WIRE_TURN_URIS_MAX + 1, 1, 1));
+	g_assert_false(turn_of(1, 1, SIG_WIRE_TURN_WORD_MAX + 1, 1));
+	g_assert_false(turn_of(1, 1, 1, SIG_WIRE_TURN_WORD_MAX + 1));
+}
+
 /* A text longer than we keep is cut between characters. */
 static void
 test_long_text(void)
@@ -177,7 +262,7 @@ test_extension(void)
 {
 	g_auto(SigFrame) later = {0}, member = {0};
 
-	decode_take(g_strdup("{\"t\":\"turn\",\"uris\":[{\"a\":[1]}]}"), &later);
+	decode_take(g_strdup("{\"t\":\"later\",\"uris\":[{\"a\":[1]}]}"), &later);
 	g_assert_cmpint(later.type, ==, SIG_FRAME_UNKNOWN);
 	decode_take(g_strdup("{\"t\":\"drain\",\"within_s\":1,\"why\":{\"x\":[true,null]}}"),
 		    &member);
@@ -264,6 +349,9 @@ main(int argc, char **argv)
 	g_test_add_func("/sig/wire/keys", test_keys);
 	g_test_add_func("/sig/wire/too-many-keys", test_too_many_keys);
 	g_test_add_func("/sig/wire/others", test_others);
+	g_test_add_func("/sig/wire/turn", test_turn);
+	g_test_add_func("/sig/wire/turn-refused", test_turn_refused);
+	g_test_add_func("/sig/wire/turn-bounds", test_turn_bounds);
 	g_test_add_func("/sig/wire/long-text", test_long_text);
 	g_test_add_func("/sig/wire/extension", test_extension);
 	g_test_add_func("/sig/wire/hostile", test_hostile);

@@ -3,16 +3,18 @@
 #include <locale.h>
 #include <sodium.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "signaling/sig-log.h"
 #include "signaling/sig-server.h"
+#include "signaling/sig-turn.h"
 
 /* A flag or a configuration that makes no sense, as nat-agent has it too. */
 #define EXIT_USAGE 2
 
 typedef struct {
-	char *file;
-	GStrv listen, stun, names;
+	char *file, *turn_secret_file;
+	GStrv listen, stun, names, turn_uris;
 	gboolean version;
 } Options;
 
@@ -33,6 +35,13 @@ parse_options(Options *options, int *argc, char ***argv, GError **error)
 		{"name", 0, 0, G_OPTION_ARG_STRING_ARRAY, &options->names,
 		 "A name agents dial this server by; may be repeated. Others are refused",
 		 "HOST[:PORT]"},
+		{"turn-uri", 0, 0, G_OPTION_ARG_STRING_ARRAY, &options->turn_uris,
+		 "A relay agents may use, like turn:relay.example:3478?transport=udp; may be "
+		 "repeated",
+		 "URI"},
+		{"turn-secret-file", 0, 0, G_OPTION_ARG_FILENAME, &options->turn_secret_file,
+		 "Make the relays' credentials from coturn's static-auth-secret in this file",
+		 "FILE"},
 		{"version", 0, 0, G_OPTION_ARG_NONE, &options->version, "Say the version", NULL},
 		{NULL},
 	};
@@ -55,19 +64,50 @@ clear_options(Options *options)
 	g_strfreev(options->listen);
 	g_strfreev(options->stun);
 	g_strfreev(options->names);
+	g_strfreev(options->turn_uris);
+	g_free(options->turn_secret_file);
+}
+
+/* *out stays NULL when the configuration names no relay. */
+static gboolean
+load_turn(const SigConfig *config, SigTurn **out, GError **error)
+{
+	gboolean readable = FALSE;
+	char *secret;
+
+	if (!config->turn_uris)
+		return TRUE;
+	secret = sig_turn_read_secret(config->turn_secret_file, &readable, error);
+	if (!secret)
+		return FALSE;
+	/* A group is often how it is shared with coturn. */
+	if (readable)
+		g_warning("%s: every user of this machine may read it, and use the relay without "
+			  "limit: chmod o= it",
+			  config->turn_secret_file);
+	*out = sig_turn_new((const char *const *)config->turn_uris, secret, config->turn_ttl);
+	sodium_memzero(secret, strlen(secret));
+	g_free(secret);
+	return TRUE;
 }
 
 static int
 serve(const Options *options, GError **error)
 {
-	g_autoptr(SigConfig) config = sig_config_load(
-		options->file, (const char *const *)options->listen,
-		(const char *const *)options->stun, (const char *const *)options->names, error);
+	const SigArgs args = {
+		.listen = (const char *const *)options->listen,
+		.stun = (const char *const *)options->stun,
+		.names = (const char *const *)options->names,
+		.turn_uris = (const char *const *)options->turn_uris,
+		.turn_secret_file = options->turn_secret_file,
+	};
+	g_autoptr(SigConfig) config = sig_config_load(options->file, &args, error);
+	g_autoptr(SigTurn) turn = NULL;
 	g_autoptr(SigServer) server = NULL;
 
-	if (!config)
+	if (!config || !load_turn(config, &turn, error))
 		return EXIT_USAGE;
-	server = sig_server_new(config, error);
+	server = sig_server_new(config, turn, error);
 	if (!server)
 		return EXIT_FAILURE;
 	if (!config->names || !config->names[0])

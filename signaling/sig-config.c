@@ -5,6 +5,9 @@
 #include <string.h>
 
 #include "signaling/sig-auth.h"
+#include "signaling/sig-turn.h"
+
+#define TURN_TTL_DEFAULT 3600
 
 typedef struct {
 	const char *key;
@@ -79,43 +82,87 @@ parse_limits(SigConfig *config, GKeyFile *file, const char *name, GError **error
 	return TRUE;
 }
 
+/* What [signald] may hold, as it was found; the command line's come first. */
+typedef struct {
+	GStrv listen, stun;
+} Texts;
+
 static gboolean
 parse_list(GKeyFile *file, const char *name, const char *key, GStrv *list, GError **error)
 {
+	if (*list)
+		return TRUE;
 	*list = g_key_file_get_string_list(file, "signald", key, NULL, error);
 	if (!*list)
 		g_prefix_error(error, "%s: [signald] %s: ", name, key);
 	return *list != NULL;
 }
 
-/* What the file says for a list, unless the command line has said it. */
 static gboolean
-parse_signald(GKeyFile *file, const char *name, GStrv *listen, GStrv *stun, GStrv *names,
-	      GError **error)
+parse_secret_file(SigConfig *config, GKeyFile *file, const char *name, GError **error)
 {
-	g_auto(GStrv) keys = g_key_file_get_keys(file, "signald", NULL, NULL);
+	if (!config->turn_secret_file)
+		config->turn_secret_file =
+			g_key_file_get_string(file, "signald", "turn-secret-file", error);
+	if (!config->turn_secret_file)
+		g_prefix_error(error, "%s: [signald] turn-secret-file: ", name);
+	return config->turn_secret_file != NULL;
+}
 
-	for (guint i = 0; keys && keys[i]; i++) {
-		GStrv *list = strcmp(keys[i], "listen") == 0 ? listen
-			      : strcmp(keys[i], "stun") == 0 ? stun
-			      : strcmp(keys[i], "name") == 0 ? names
-							     : NULL;
+static gboolean
+parse_ttl(SigConfig *config, GKeyFile *file, const char *name, GError **error)
+{
+	g_autofree char *text = g_key_file_get_value(file, "signald", "turn-ttl", NULL);
+	guint64 value;
 
-		if (!list) {
-			g_set_error(error, G_IO_ERROR, G_IO_ERROR_INVALID_ARGUMENT,
-				    "%s: [signald] %s: no such key; known are listen, stun, name",
-				    name, keys[i]);
-			return FALSE;
-		}
-		if (!*list && !parse_list(file, name, keys[i], list, error))
-			return FALSE;
+	if (!text || !g_ascii_string_to_unsigned(g_strstrip(text), 10, SIG_TURN_TTL_MIN,
+						 SIG_WIRE_TURN_TTL_MAX, &value, NULL)) {
+		g_set_error(error, G_IO_ERROR, G_IO_ERROR_INVALID_ARGUMENT,
+			    "%s: [signald] turn-ttl=%s: must be a number of seconds from %d to %d",
+			    name, text ? text : "", SIG_TURN_TTL_MIN, SIG_WIRE_TURN_TTL_MAX);
+		return FALSE;
 	}
+	config->turn_ttl = (guint)value;
 	return TRUE;
 }
 
 static gboolean
-parse_file(SigConfig *config, const char *text, gsize len, const char *name, GStrv *listen,
-	   GStrv *stun, GStrv *names, GError **error)
+parse_key(SigConfig *config, Texts *texts, GKeyFile *file, const char *name, const char *key,
+	  GError **error)
+{
+	if (g_str_equal(key, "listen"))
+		return parse_list(file, name, key, &texts->listen, error);
+	if (g_str_equal(key, "stun"))
+		return parse_list(file, name, key, &texts->stun, error);
+	if (g_str_equal(key, "name"))
+		return parse_list(file, name, key, &config->names, error);
+	if (g_str_equal(key, "turn-uri"))
+		return parse_list(file, name, key, &config->turn_uris, error);
+	if (g_str_equal(key, "turn-secret-file"))
+		return parse_secret_file(config, file, name, error);
+	if (g_str_equal(key, "turn-ttl"))
+		return parse_ttl(config, file, name, error);
+	g_set_error(error, G_IO_ERROR, G_IO_ERROR_INVALID_ARGUMENT,
+		    "%s: [signald] %s: no such key; known are listen, stun, name, turn-uri, "
+		    "turn-secret-file, turn-ttl",
+		    name, key);
+	return FALSE;
+}
+
+static gboolean
+parse_signald(SigConfig *config, Texts *texts, GKeyFile *file, const char *name, GError **error)
+{
+	g_auto(GStrv) keys = g_key_file_get_keys(file, "signald", NULL, NULL);
+
+	for (guint i = 0; keys && keys[i]; i++)
+		if (!parse_key(config, texts, file, name, keys[i], error))
+			return FALSE;
+	return TRUE;
+}
+
+static gboolean
+parse_file(SigConfig *config, Texts *texts, const char *text, gsize len, const char *name,
+	   GError **error)
 {
 	g_autoptr(GKeyFile) file = g_key_file_new();
 	g_auto(GStrv) groups = NULL;
@@ -132,7 +179,7 @@ parse_file(SigConfig *config, const char *text, gsize len, const char *name, GSt
 				    name, groups[i]);
 			return FALSE;
 		}
-	return parse_signald(file, name, listen, stun, names, error) &&
+	return parse_signald(config, texts, file, name, error) &&
 	       parse_limits(config, file, name, error);
 }
 
@@ -199,53 +246,79 @@ check_names(GStrv names, GError **error)
 }
 
 static gboolean
-fill(SigConfig *config, GStrv listen, GStrv stun, GError **error)
+check_turn(SigConfig *config, GError **error)
 {
-	config->listen_asked = listen && listen[0];
-	config->stun_asked = stun && stun[0];
+	guint n = config->turn_uris ? g_strv_length(config->turn_uris) : 0;
+	const char *wrong = NULL;
+
+	if (n == 0)
+		g_clear_pointer(&config->turn_uris, g_strfreev);
+	if (n > SIG_WIRE_TURN_URIS_MAX)
+		wrong = "--turn-uri: more than 8 relays";
+	else if (n > 0 && !config->turn_secret_file)
+		wrong = "--turn-uri needs --turn-secret-file, a file with coturn's "
+			"static-auth-secret";
+	else if (n == 0 && config->turn_secret_file)
+		wrong = "--turn-secret-file needs --turn-uri, where the relay is, like "
+			"turn:relay.example:3478";
+	if (wrong) {
+		g_set_error_literal(error, G_IO_ERROR, G_IO_ERROR_INVALID_ARGUMENT, wrong);
+		return FALSE;
+	}
+	for (guint i = 0; i < n; i++)
+		if (!sig_turn_check_uri(config->turn_uris[i], error))
+			return FALSE;
+	return TRUE;
+}
+
+static gboolean
+fill(SigConfig *config, const Texts *texts, GError **error)
+{
+	config->listen_asked = texts->listen && texts->listen[0];
+	config->stun_asked = texts->stun && texts->stun[0];
 	if (!config->listen_asked)
 		default_listen(config->listen);
-	else if (!parse_endpoints(config->listen, listen, "--listen", error))
+	else if (!parse_endpoints(config->listen, texts->listen, "--listen", error))
 		return FALSE;
 	if (!config->stun_asked)
 		default_stun(config->stun, config->listen);
-	else if ((strcmp(stun[0], "none") != 0 || stun[1]) &&
-		 !parse_endpoints(config->stun, stun, "--stun", error))
+	else if ((strcmp(texts->stun[0], "none") != 0 || texts->stun[1]) &&
+		 !parse_endpoints(config->stun, texts->stun, "--stun", error))
 		return FALSE;
-	return check_names(config->names, error);
+	return check_names(config->names, error) && check_turn(config, error);
 }
 
 SigConfig *
-sig_config_parse(const char *text, gsize len, const char *name, const char *const *listen,
-		 const char *const *stun, const char *const *names, GError **error)
+sig_config_parse(const char *text, gsize len, const char *name, const SigArgs *args, GError **error)
 {
 	g_autoptr(SigConfig) config = g_new0(SigConfig, 1);
-	g_auto(GStrv) listen_list = g_strdupv((GStrv)listen);
-	g_auto(GStrv) stun_list = g_strdupv((GStrv)stun);
+	Texts texts = {g_strdupv((GStrv)args->listen), g_strdupv((GStrv)args->stun)};
+	gboolean ok;
 
-	config->names = g_strdupv((GStrv)names);
+	config->names = g_strdupv((GStrv)args->names);
+	config->turn_uris = g_strdupv((GStrv)args->turn_uris);
+	config->turn_secret_file = g_strdup(args->turn_secret_file);
+	config->turn_ttl = TURN_TTL_DEFAULT;
 	config->listen = g_array_new(FALSE, FALSE, sizeof(WgEndpoint));
 	config->stun = g_array_new(FALSE, FALSE, sizeof(WgEndpoint));
 	for (guint i = 0; i < G_N_ELEMENTS(limit_table); i++)
 		*limit_value(&config->limits, &limit_table[i]) = limit_table[i].value;
-	if (text &&
-	    !parse_file(config, text, len, name, &listen_list, &stun_list, &config->names, error))
-		return NULL;
-	if (!fill(config, listen_list, stun_list, error))
-		return NULL;
-	return g_steal_pointer(&config);
+	ok = (!text || parse_file(config, &texts, text, len, name, error)) &&
+	     fill(config, &texts, error);
+	g_strfreev(texts.listen);
+	g_strfreev(texts.stun);
+	return ok ? g_steal_pointer(&config) : NULL;
 }
 
 SigConfig *
-sig_config_load(const char *file, const char *const *listen, const char *const *stun,
-		const char *const *names, GError **error)
+sig_config_load(const char *file, const SigArgs *args, GError **error)
 {
 	g_autofree char *text = NULL;
 	gsize len = 0;
 
 	if (file && !g_file_get_contents(file, &text, &len, error))
 		return NULL;
-	return sig_config_parse(text, len, file, listen, stun, names, error);
+	return sig_config_parse(text, len, file, args, error);
 }
 
 void
@@ -254,5 +327,7 @@ sig_config_free(SigConfig *config)
 	g_array_unref(config->listen);
 	g_array_unref(config->stun);
 	g_strfreev(config->names);
+	g_strfreev(config->turn_uris);
+	g_free(config->turn_secret_file);
 	g_free(config);
 }

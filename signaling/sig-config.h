@@ -27,19 +27,26 @@ typedef struct {
 	GArray *stun;	       /* of WgEndpoint; PORT + 1 is tried too */
 	gboolean stun_asked;   /* else the default, where a taken port is no error */
 	GStrv names;
+	GStrv turn_uris;	/* checked; NULL: no relays are handed out */
+	char *turn_secret_file; /* goes with them */
+	guint turn_ttl;		/* s */
 	SigLimits limits;
 } SigConfig;
+
+/* What the command line says; it replaces what a file says. Any may be NULL. */
+typedef struct {
+	const char *const *listen, *const *stun, *const *names, *const *turn_uris;
+	const char *turn_secret_file;
+} SigArgs;
 
 #define SIG_CONFIG_DEFAULT_PORT 8080
 #define SIG_CONFIG_DEFAULT_STUN_PORT 3478
 
-/* Command-line values replace the file's; each may be NULL. */
-SigConfig *sig_config_load(const char *file, const char *const *listen, const char *const *stun,
-			   const char *const *names, GError **error);
+/* file: NULL: none; the secret's file is not read here. */
+SigConfig *sig_config_load(const char *file, const SigArgs *args, GError **error);
 /* The same from a file's text (may be NULL); `name` is used in messages. */
-SigConfig *sig_config_parse(const char *text, gsize len, const char *name,
-			    const char *const *listen, const char *const *stun,
-			    const char *const *names, GError **error);
+SigConfig *sig_config_parse(const char *text, gsize len, const char *name, const SigArgs *args,
+			    GError **error);
 void sig_config_free(SigConfig *config);
 
 G_DEFINE_AUTOPTR_CLEANUP_FUNC(SigConfig, sig_config_free)

@@ -21,6 +21,7 @@ struct SigConn {
 	gpointer transport;
 	GList link, leaving;
 	SigTimer timer;
+	SigTimer turn_timer; /* set: the client has credentials, of which half the life is left */
 	State state;
 	SigClose close;	     /* its frame is still to be written */
 	gboolean heard : 1;  /* since the timer was set */
@@ -99,6 +100,7 @@ sig_conn_free(SigConn *conn)
 	leave_directory(conn);
 	settle(conn->hub);
 	sig_wheel_cancel(&conn->timer);
+	sig_wheel_cancel(&conn->turn_timer);
 	sig_queue_clear(&conn->queue);
 	g_clear_pointer(&conn->partial, g_byte_array_unref);
 	g_clear_pointer(&conn->offer, sig_offer_free);
@@ -177,6 +179,45 @@ sig_conn_is_closing(const SigConn *conn)
 	return conn->state == STATE_CLOSING;
 }
 
+/* ---- relays ---- */
+
+/*
+ * Credentials are for those who have a mutual peer online, and nothing is kept of them but when to
+ * renew them: at half their life, so that what a client holds is good for that long at any time. A
+ * client that has no peer by then gets none, until it has one again.
+ */
+static void
+give_turn(SigConn *conn)
+{
+	SigHub *hub = conn->hub;
+
+	if (conn->state != STATE_READY || !hub->turn || !sig_member_has_mutual(conn->member))
+		return;
+	sig_wheel_set(hub->turn_wheel, &conn->turn_timer, sig_turn_ttl(hub->turn) / 2);
+	push(conn, sig_turn_frame(hub->turn, sig_member_key(conn->member), hub->clock));
+}
+
+/* Before the presence of a peer, which is what a client acts on. */
+static void
+give_turn_once(SigConn *conn)
+{
+	if (!conn->turn_timer.next)
+		give_turn(conn);
+}
+
+SigConn *
+sig_conn_from_turn_timer(SigTimer *timer)
+{
+	return (SigConn *)((char *)timer - G_STRUCT_OFFSET(SigConn, turn_timer));
+}
+
+void
+sig_conn_renew_turn(SigConn *conn)
+{
+	give_turn(conn);
+	settle(conn->hub);
+}
+
 /* ---- presence ---- */
 
 /* The end of many at once is told by each to each: nothing is written for those. */
@@ -201,6 +242,8 @@ push_changes(SigConn *self, GArray *changes)
 	for (guint i = 0; i < changes->len; i++) {
 		const SigChange *change = &g_array_index(changes, SigChange, i);
 
+		if (change->online)
+			give_turn_once(change->conn);
 		if (change->conn != self) {
 			tell_presence(change->conn, &change->key, change->online);
 			continue;
@@ -353,6 +396,8 @@ handle_ready_frame(SigConn *conn, const SigFrame *frame, gsize len)
 		end_connection(conn, SIG_CLOSE_RATE_LIMITED, "too many frames");
 	else if (frame->type == SIG_FRAME_INTEREST)
 		handle_interest(conn, &frame->interest.add, &frame->interest.remove);
+	else if (frame->type == SIG_FRAME_TURN_WANTED)
+		give_turn(conn);
 	else if (frame->type != SIG_FRAME_UNKNOWN)
 		end_connection(conn, SIG_CLOSE_BAD_FRAME, "a frame that only a server sends");
 }

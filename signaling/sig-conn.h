@@ -56,6 +56,10 @@ gboolean sig_conn_drain(SigConn *conn, guint within_s);
 SigConn *sig_conn_from_timer(SigTimer *timer);
 gboolean sig_conn_expire(SigConn *conn);
 
+/* The same for hub->turn_wheel: fresh credentials, while it has a mutual peer. */
+SigConn *sig_conn_from_turn_timer(SigTimer *timer);
+void sig_conn_renew_turn(SigConn *conn);
+
 gpointer sig_conn_transport(const SigConn *conn);
 GList *sig_conn_link(SigConn *conn); /* for the server's list of all; its data is the connection */
 

@@ -7,7 +7,8 @@
 struct SigMember {
 	guint64 tag; /* keyed hash of key: keys are anyone's choice, buckets must not be */
 	WgKey key;
-	guint named; /* by how many members' interest */
+	guint named;	/* by how many members' interest */
+	guint n_mutual; /* members that mutual() holds for */
 	gpointer conn;
 	GHashTable *interest; /* set of SigMember, each counted in its `named`; NULL: none */
 };
@@ -70,6 +71,12 @@ sig_member_key(const SigMember *member)
 	return &member->key;
 }
 
+gboolean
+sig_member_has_mutual(const SigMember *member)
+{
+	return member->n_mutual > 0;
+}
+
 guint
 sig_directory_n_known(const SigDirectory *directory)
 {
@@ -119,6 +126,24 @@ tell(GArray *changes, const SigMember *whom, const SigMember *about, gboolean on
 	g_array_append_val(changes, change);
 }
 
+static void
+meet(SigMember *member, SigMember *other, GArray *changes)
+{
+	member->n_mutual++;
+	other->n_mutual++;
+	tell(changes, member, other, TRUE);
+	tell(changes, other, member, TRUE);
+}
+
+/* member is the one who ends it: nothing is said about one's own removal. */
+static void
+part(SigMember *member, SigMember *other, GArray *changes)
+{
+	member->n_mutual--;
+	other->n_mutual--;
+	tell(changes, other, member, FALSE);
+}
+
 gpointer
 sig_directory_join(SigDirectory *directory, const WgKey *key, gpointer conn, SigMember **out,
 		   GArray *changes)
@@ -147,7 +172,7 @@ sig_directory_leave(SigDirectory *directory, SigMember *member, GArray *changes)
 		g_hash_table_iter_init(&iter, interest);
 		while (g_hash_table_iter_next(&iter, &p, NULL))
 			if (mutual(member, p))
-				tell(changes, p, member, FALSE);
+				part(member, p, changes);
 		member->interest = NULL;
 		g_hash_table_iter_init(&iter, interest);
 		while (g_hash_table_iter_next(&iter, &p, NULL)) {
@@ -180,10 +205,8 @@ sig_directory_add_interest(SigDirectory *directory, SigMember *member, const WgK
 			other = lookup(directory, &keys[i], TRUE);
 		g_hash_table_add(member->interest, other);
 		other->named++;
-		if (mutual(member, other)) {
-			tell(changes, member, other, TRUE);
-			tell(changes, other, member, TRUE);
-		}
+		if (mutual(member, other))
+			meet(member, other, changes);
 	}
 	return TRUE;
 }
@@ -198,7 +221,7 @@ sig_directory_remove_interest(SigDirectory *directory, SigMember *member, const 
 		if (!other || !interested(member, other))
 			continue;
 		if (mutual(member, other))
-			tell(changes, other, member, FALSE);
+			part(member, other, changes);
 		g_hash_table_remove(member->interest, other);
 		other->named--;
 		drop_if_unused(directory, other);

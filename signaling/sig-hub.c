@@ -17,6 +17,7 @@ sig_hub_new(const SigLimits *limits, const char *const *names, void (*wake)(gpoi
 	hub->frames = sig_rate_limit_new(KEY_BUCKETS, limits->rate, limits->burst);
 	hub->logs = sig_rate_limit_new(1, LOGS_PER_SECOND, LOGS_AT_ONCE);
 	hub->wheel = sig_wheel_new();
+	hub->turn_wheel = sig_wheel_new();
 	hub->wake = wake;
 	return hub;
 }
@@ -24,6 +25,7 @@ sig_hub_new(const SigLimits *limits, const char *const *names, void (*wake)(gpoi
 void
 sig_hub_free(SigHub *hub)
 {
+	sig_wheel_free(hub->turn_wheel);
 	sig_wheel_free(hub->wheel);
 	sig_rate_limit_free(hub->logs);
 	sig_rate_limit_free(hub->frames);

@@ -10,6 +10,7 @@
 #include "signaling/sig-directory.h"
 #include "signaling/sig-gate.h"
 #include "signaling/sig-ratelimit.h"
+#include "signaling/sig-turn.h"
 #include "signaling/sig-wheel.h"
 
 typedef struct {
@@ -33,7 +34,11 @@ typedef struct {
 	SigRateLimit *frames; /* by key */
 	SigRateLimit *logs;   /* one bucket: refusals are logged, floods of them are not */
 	SigWheel *wheel;
-	gint64 now; /* µs, monotonic; the transport sets it before it calls into a connection */
+	SigWheel *turn_wheel; /* when credentials are to be renewed; another owner's timers */
+	const SigTurn *turn;  /* NULL: no relays; set after sig_hub_new(), not owned */
+	/* The transport sets both before it calls into a connection. */
+	gint64 now;	/* µs, monotonic */
+	gint64 clock;	/* s since 1970: what credentials expire by */
 	GQueue leaving; /* connections that are closing and still in the directory (sig-conn.c) */
 	SigStats stats;
 	/* The connection of this transport has something to write, or to close. */

@@ -77,6 +77,7 @@ static SigHub *
 hub_now(SigServer *server)
 {
 	server->hub->now = g_get_monotonic_time();
+	server->hub->clock = g_get_real_time() / G_USEC_PER_SEC;
 	return server->hub;
 }
 
@@ -241,11 +242,18 @@ on_timer(SigTimer *timer, gpointer user_data)
 }
 
 static void
+on_turn_timer(SigTimer *timer, gpointer user_data)
+{
+	sig_conn_renew_turn(sig_conn_from_turn_timer(timer));
+}
+
+static void
 on_second(uv_timer_t *timer)
 {
 	SigServer *server = timer->data;
 
 	sig_wheel_tick(hub_now(server)->wheel, on_timer, NULL);
+	sig_wheel_tick(server->hub->turn_wheel, on_turn_timer, NULL);
 	sig_ports_tick(server->ports);
 	if (server->draining > 0 && --server->draining == 0)
 		uv_stop(&server->loop);
@@ -361,7 +369,7 @@ open_ports(SigServer *server, const SigConfig *config, GError **error)
 }
 
 SigServer *
-sig_server_new(const SigConfig *config, GError **error)
+sig_server_new(const SigConfig *config, const SigTurn *turn, GError **error)
 {
 	g_autoptr(SigServer) server = g_new0(SigServer, 1);
 	guint files;
@@ -370,6 +378,7 @@ sig_server_new(const SigConfig *config, GError **error)
 	uv_loop_init(&server->loop);
 	start_timers(server);
 	server->hub = sig_hub_new(&config->limits, (const char *const *)config->names, wake);
+	server->hub->turn = turn;
 	files = make_room(server);
 	if (!open_ports(server, config, error) || !start_lws(server, files, error))
 		return NULL;

@@ -74,7 +74,7 @@ feed(SigConn **conns, const uint8_t *data, size_t size)
 int
 LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
-	g_autoptr(SigConfig) config = sig_config_parse(NULL, 0, NULL, NULL, NULL, NULL, NULL);
+	g_autoptr(SigConfig) config = sig_config_parse(NULL, 0, NULL, &(SigArgs){0}, NULL);
 	g_autoptr(SigHub) hub = sig_hub_new(&config->limits, NULL, wake);
 	SigConn *conns[N];
 

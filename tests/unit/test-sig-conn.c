@@ -27,7 +27,7 @@ wake(gpointer transport)
 static void
 world_open(World *w)
 {
-	g_autoptr(SigConfig) config = sig_config_parse(NULL, 0, NULL, NULL, NULL, NULL, NULL);
+	g_autoptr(SigConfig) config = sig_config_parse(NULL, 0, NULL, &(SigArgs){0}, NULL);
 
 	config->limits.queue = w->limits.queue ? w->limits.queue : config->limits.queue;
 	config->limits.interest = w->limits.interest ? w->limits.interest : config->limits.interest;
@@ -526,7 +526,7 @@ refused(const char *text, const char *words)
 {
 	g_autoptr(GError) error = NULL;
 
-	g_assert_null(sig_config_parse(text, strlen(text), "f", NULL, NULL, NULL, &error));
+	g_assert_null(sig_config_parse(text, strlen(text), "f", &(SigArgs){0}, &error));
 	if (!strstr(error->message, words))
 		g_error("\"%s\" does not name \"%s\"", error->message, words);
 	g_assert_null(strchr(error->message, '\n'));
@@ -540,10 +540,10 @@ test_config(void)
 	const char *const listen[] = {"10.0.0.1:1", NULL}, *const none[] = {"none", NULL};
 	g_autoptr(GError) error = NULL;
 	g_autoptr(SigConfig) file =
-		sig_config_parse(text, strlen(text), "f", NULL, NULL, NULL, &error);
-	g_autoptr(SigConfig) both =
-		sig_config_parse(text, strlen(text), "f", listen, none, NULL, NULL);
-	g_autoptr(SigConfig) plain = sig_config_parse(NULL, 0, NULL, NULL, NULL, NULL, NULL);
+		sig_config_parse(text, strlen(text), "f", &(SigArgs){0}, &error);
+	g_autoptr(SigConfig) both = sig_config_parse(
+		text, strlen(text), "f", &(SigArgs){.listen = listen, .stun = none}, NULL);
+	g_autoptr(SigConfig) plain = sig_config_parse(NULL, 0, NULL, &(SigArgs){0}, NULL);
 
 	g_assert_no_error(error);
 	g_assert_cmpuint(file->listen->len, ==, 2);

@@ -363,6 +363,16 @@ on_drain(NatSignalClient *client, guint within_s)
 }
 
 static void
+on_turn(NatSignalClient *client, const SigTurnGrant *turn)
+{
+	if (!client->may_send)
+		client->dropped++; /* nobody knows us yet */
+	else if (client->funcs.turn)
+		client->funcs.turn((const char *const *)turn->uris, turn->username, turn->password,
+				   turn->ttl_s, client->user_data);
+}
+
+static void
 on_frame(NatSignalClient *client, const SigFrame *frame)
 {
 	switch (frame->type) {
@@ -387,9 +397,11 @@ on_frame(NatSignalClient *client, const SigFrame *frame)
 	case SIG_FRAME_DRAIN:
 		on_drain(client, frame->drain.within_s);
 		break;
+	case SIG_FRAME_TURN:
+		on_turn(client, &frame->turn);
+		break;
 	case SIG_FRAME_UNAVAILABLE: /* presence is what counts, sessions repeat their snapshot */
 	case SIG_FRAME_UNKNOWN:	    /* of a later version */
-	case SIG_FRAME_TURN:
 	case SIG_FRAME_LOGIN:
 	case SIG_FRAME_INTEREST:
 	case SIG_FRAME_TURN_WANTED:
@@ -643,6 +655,18 @@ nat_signal_client_send(NatSignalClient *client, const WgKey *peer, GBytes *body)
 	flush_interest(client); /* what is routed by it must come after it */
 	frame = sig_wire_encode_binary(peer, data, len);
 	return frame && nat_websocket_send_binary(client->ws, frame);
+}
+
+gboolean
+nat_signal_client_want_turn(NatSignalClient *client)
+{
+	g_autofree char *frame = NULL;
+
+	if (!client->may_send)
+		return FALSE;
+	flush_interest(client); /* by it the server judges */
+	frame = sig_wire_encode_turn_wanted();
+	return nat_websocket_send_text(client->ws, frame);
 }
 
 NatSignalState

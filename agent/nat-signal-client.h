@@ -31,6 +31,12 @@ typedef struct {
 	void (*presence)(const WgKey *peer, gboolean online, gpointer user_data);
 	/* A sealed body from peer (as the server says: the seal proves it). */
 	void (*message)(const WgKey *peer, const guint8 *body, gsize len, gpointer user_data);
+	/* Relays and fresh credentials for them, as the server says: what a URI means, and whether
+	 * it may be used, is the callee's to judge. uris: NULL-terminated, 1 to 8. ttl_s: from now,
+	 * 1 to 86400. Comes before the first presence, and again in time; those of before stay
+	 * good for their own life. May be NULL. */
+	void (*turn)(const char *const *uris, const char *username, const char *password,
+		     guint ttl_s, gpointer user_data);
 } NatSignalFuncs;
 
 /* url: ws:// or wss://, host and port. state_dir: where last good addresses are kept (file named by
@@ -51,6 +57,10 @@ void nat_signal_client_remove_interest(NatSignalClient *client, const WgKey *pee
  * snapshot again). May be called right from state_changed(CONNECTED): the server takes
  * messages that follow the interest of the same flight. */
 gboolean nat_signal_client_send(NatSignalClient *client, const WgKey *peer, GBytes *body);
+/* Asks for fresh TURN credentials (a relay has refused the old ones). The answer is a call of
+ * funcs.turn, or none: the server has no relay, or we no mutual peer. FALSE when not connected. The
+ * server ends who asks too often, like who sends too much of anything. */
+gboolean nat_signal_client_want_turn(NatSignalClient *client);
 NatSignalState nat_signal_client_state(NatSignalClient *client);
 const char *nat_signal_client_reason(NatSignalClient *client); /* (transfer none) may be NULL */
 const char *nat_signal_client_url(NatSignalClient *client);

@@ -76,8 +76,11 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
 	g_autoptr(SigConfig) config = sig_config_parse(NULL, 0, NULL, &(SigArgs){0}, NULL);
 	g_autoptr(SigHub) hub = sig_hub_new(&config->limits, NULL, wake);
+	static const char *const relays[] = {"turn:192.0.2.7", NULL};
+	g_autoptr(SigTurn) turn = sig_turn_new(relays, "north", SIG_TURN_TTL_MIN);
 	SigConn *conns[N];
 
+	hub->turn = turn;
 	for (guint i = 0; i < N; i++)
 		conns[i] = log_in(hub, i + 1);
 	feed(conns, data, size);

@@ -29,11 +29,15 @@ typedef struct {
 	GHashTable *online;  /* WgKey set */
 	GPtrArray *received; /* char*: "text" of every message */
 	WgKey last_from;
-	GString *stun; /* last report */
+	GString *turns; /* the username of every grant, in order, each before a space */
+	char *turn;	/* URIs and password of the last one */
+	guint turn_ttl_s;
+	gboolean turn_first; /* the first grant came before any presence */
+	GString *stun;	     /* last report */
 	guint stun_reports;
 	/* what to do on CONNECTED */
 	const WgKey *greet;
-	gboolean free_on_state;
+	gboolean free_on_state, free_on_turn;
 } Agent;
 
 typedef struct {
@@ -107,22 +111,40 @@ is_listening(guint16 port)
 	return ret == 0;
 }
 
+/* name and secret_file (which makes it hand out a relay) may be NULL. */
 static void
-server_start(Server *server, const char *name)
+server_start_with(Server *server, const char *name, const char *secret_file)
 {
 	g_autofree char *listen_arg = g_strdup_printf("--listen=127.0.0.1:%u", server->port);
 	g_autofree char *stun_arg = g_strdup_printf("--stun=127.0.0.1:%u", free_port());
-	g_autofree char *name_arg = name ? g_strdup_printf("--name=%s", name) : NULL;
+	g_autoptr(GPtrArray) argv = g_ptr_array_new_with_free_func(g_free);
 	g_autoptr(GError) error = NULL;
 	gint64 deadline = g_get_monotonic_time() + DEADLINE_S * G_USEC_PER_SEC;
 
-	server->process = g_subprocess_new(G_SUBPROCESS_FLAGS_STDERR_SILENCE, &error, NAT_SIGNALD,
-					   listen_arg, stun_arg, name_arg, NULL);
+	g_ptr_array_add(argv, g_strdup(NAT_SIGNALD));
+	g_ptr_array_add(argv, g_steal_pointer(&listen_arg));
+	g_ptr_array_add(argv, g_steal_pointer(&stun_arg));
+	if (name)
+		g_ptr_array_add(argv, g_strdup_printf("--name=%s", name));
+	if (secret_file) {
+		g_ptr_array_add(argv, g_strdup("--turn-uri=turn:192.0.2.7:3478"));
+		g_ptr_array_add(argv, g_strdup("--turn-uri=turns:relay.example:443"));
+		g_ptr_array_add(argv, g_strdup_printf("--turn-secret-file=%s", secret_file));
+	}
+	g_ptr_array_add(argv, NULL);
+	server->process = g_subprocess_newv((const char *const *)argv->pdata,
+					    G_SUBPROCESS_FLAGS_STDERR_SILENCE, &error);
 	g_assert_no_error(error);
 	while (!is_listening(server->port)) {
 		g_assert_cmpint(g_get_monotonic_time(), <, deadline);
 		g_usleep(5000);
 	}
+}
+
+static void
+server_start(Server *server, const char *name)
+{
+	server_start_with(server, name, NULL);
 }
 
 static void
@@ -202,7 +224,26 @@ on_message(const WgKey *peer, const guint8 *body, gsize len, gpointer user_data)
 	g_ptr_array_add(agent->received, g_strndup((const char *)body, len));
 }
 
-static const NatSignalFuncs FUNCS = {on_state, on_stun, on_presence, on_message};
+static void
+on_turn(const char *const *uris, const char *username, const char *password, guint ttl_s,
+	gpointer user_data)
+{
+	Agent *agent = user_data;
+	g_autofree char *list = g_strjoinv(" ", (GStrv)uris);
+
+	if (agent->turns->len == 0)
+		agent->turn_first = g_hash_table_size(agent->online) == 0;
+	g_string_append_printf(agent->turns, "%s ", username);
+	g_free(agent->turn);
+	agent->turn = g_strdup_printf("%s %s", list, password);
+	agent->turn_ttl_s = ttl_s;
+	if (agent->free_on_turn)
+		g_clear_pointer(&agent->client, nat_signal_client_free);
+}
+
+static const NatSignalFuncs FUNCS = {on_state, on_stun, on_presence, on_message, on_turn};
+/* as an agent that knows of no relays has them */
+static const NatSignalFuncs FUNCS_NO_TURN = {on_state, on_stun, on_presence, on_message};
 
 static Agent *
 agent_with_key(const WgKey *key, const char *url, guint32 fwmark, const char *state_dir)
@@ -215,6 +256,7 @@ agent_with_key(const WgKey *key, const char *url, guint32 fwmark, const char *st
 	agent->online = g_hash_table_new_full(wg_key_hash, wg_key_equal, g_free, NULL);
 	agent->received = g_ptr_array_new_with_free_func(g_free);
 	agent->stun = g_string_new("");
+	agent->turns = g_string_new("");
 	agent->client = nat_signal_client_new(url, key, fwmark, state_dir, &FUNCS, agent, &error);
 	g_assert_no_error(error);
 	agent->state = nat_signal_client_state(agent->client);
@@ -237,6 +279,8 @@ agent_free(Agent *agent)
 	g_hash_table_unref(agent->online);
 	g_ptr_array_unref(agent->received);
 	g_string_free(agent->stun, TRUE);
+	g_string_free(agent->turns, TRUE);
+	g_free(agent->turn);
 	g_free(agent->reason);
 	g_free(agent);
 }
@@ -526,6 +570,80 @@ test_free_in_callback(Fixture *f, gconstpointer data)
 	nat_signal_client_start(b->client);
 	WAIT_FOR(b->client == NULL);
 	run_for(50);
+}
+
+/* ---- relays ---- */
+
+static char *
+server_with_relay(Fixture *f)
+{
+	g_autofree char *file = NULL;
+
+	close(g_file_open_tmp("secret-XXXXXX", &file, NULL));
+	g_assert_true(g_file_set_contents(file, "north\n", -1, NULL));
+	server_stop(&f->server, SIGKILL);
+	server_start_with(&f->server, NULL, file);
+	return g_steal_pointer(&file);
+}
+
+static guint
+grants(Agent *agent)
+{
+	guint n = 0;
+
+	for (const char *p = agent->turns->str; (p = strchr(p, ' ')); p++)
+		n++;
+	return n;
+}
+
+static void
+test_turn(Fixture *f, gconstpointer data)
+{
+	g_autoptr(Agent) a = agent_new(f->url);
+	g_autoptr(Agent) b = agent_new(f->url);
+	g_autofree char *file = server_with_relay(f);
+
+	introduce(a, b);
+	g_assert_false(nat_signal_client_want_turn(a->client));
+	nat_signal_client_start(a->client);
+	WAIT_FOR(a->state == NAT_SIGNAL_CONNECTED);
+	g_assert_true(nat_signal_client_want_turn(a->client)); /* in vain: b is not there */
+	nat_signal_client_start(b->client);
+	WAIT_FOR(sees(a, b) && sees(b, a));
+	g_assert_cmpuint(grants(a), ==, 1);
+	g_assert_true(a->turn_first && b->turn_first);
+	g_assert_true(g_str_has_prefix(a->turn, "turn:192.0.2.7:3478 turns:relay.example:443 "));
+	g_assert_cmpuint(a->turn_ttl_s, ==, 3600);
+	g_assert_cmpstr(strchr(a->turns->str, ':'), !=, strchr(b->turns->str, ':'));
+	g_assert_true(nat_signal_client_want_turn(a->client));
+	WAIT_FOR(grants(a) == 2);
+	b->free_on_turn = TRUE;
+	g_assert_true(nat_signal_client_want_turn(b->client));
+	WAIT_FOR(!b->client);
+	WAIT_FOR(!sees(a, b));
+	g_assert_cmpuint(nat_signal_client_dropped(a->client), ==, 0);
+	g_unlink(file);
+}
+
+/* The server's grants mean nothing to an agent without the callback. */
+static void
+test_turn_ignored(Fixture *f, gconstpointer data)
+{
+	g_autoptr(Agent) a = agent_new(f->url);
+	g_autoptr(Agent) b = agent_new(f->url);
+	g_autofree char *file = server_with_relay(f);
+
+	nat_signal_client_free(a->client);
+	a->client =
+		nat_signal_client_new(f->url, &a->private_key, 0, NULL, &FUNCS_NO_TURN, a, NULL);
+	introduce(a, b);
+	nat_signal_client_start(a->client);
+	nat_signal_client_start(b->client);
+	WAIT_FOR(sees(a, b) && sees(b, a));
+	g_assert_cmpuint(grants(a), ==, 0);
+	g_assert_cmpuint(grants(b), ==, 1);
+	g_assert_cmpuint(nat_signal_client_dropped(a->client), ==, 0);
+	g_unlink(file);
 }
 
 static guint
@@ -895,6 +1013,12 @@ test_hostile(void)
 		"{\"t\":\"presence\",\"online\":[1]}",
 		"{\"t\":\"later\"}",
 		"{\"t\":\"drain\",\"within_s\":-1}",
+		"{\"t\":\"turn\"}",
+		"{\"t\":\"turn\",\"uris\":[],\"username\":\"u\",\"password\":\"p\",\"ttl_s\":60}",
+		"{\"t\":\"turn\",\"uris\":[\"turn:a b\"],\"username\":\"u\",\"password\":\"p\","
+		"\"ttl_s\":60}",
+		"{\"t\":\"turn\",\"uris\":[\"turn:a\"],\"username\":\"u\",\"password\":\"p\","
+		"\"ttl_s\":0}",
 	};
 	g_autofree char *hello = hello_of(SIG_WIRE_VERSION);
 	g_autofree char *huge = g_strnfill(SIG_WIRE_MAX + 1, ' ');
@@ -914,12 +1038,41 @@ test_hostile(void)
 		soup_websocket_connection_send_text(liar.conn, hello);
 		WAIT_FOR(a->state == NAT_SIGNAL_CONNECTED);
 	}
-	WAIT_FOR(nat_signal_client_dropped(a->client) >= 14);
+	/* all but the unknown one, and the binary one, twice */
+	WAIT_FOR(nat_signal_client_dropped(a->client) >= 24);
+	g_assert_cmpuint(grants(a), ==, 0);
 	g_assert_cmpint(a->state, ==, NAT_SIGNAL_CONNECTED);
 	WAIT_FOR(liar.texts == 1); /* one login, no interest */
 	soup_websocket_connection_send_text(liar.conn, huge);
 	WAIT_FOR(a->state == NAT_SIGNAL_WAITING);
 	g_assert_cmpuint(a->received->len, ==, 0);
+	liar_stop(&liar);
+}
+
+/* Good ones, but from a server that has not been told who we are; then one that is heard. */
+static void
+test_turn_before_hello(void)
+{
+	static const char grant[] = "{\"t\":\"turn\",\"uris\":[\"turn:a\"],\"username\":\"u\","
+				    "\"password\":\"p\",\"ttl_s\":60}";
+	g_autofree char *hello = hello_of(SIG_WIRE_VERSION);
+	Liar liar = {.first = grant};
+	g_autofree char *url = NULL;
+	g_autoptr(Agent) a = NULL;
+
+	liar_start(&liar, SIG_WIRE_SUBPROTOCOL);
+	url = url_of(liar.port);
+	a = agent_new(url);
+	nat_signal_client_start(a->client);
+	WAIT_FOR(nat_signal_client_dropped(a->client) == 1);
+	g_assert_cmpuint(grants(a), ==, 0);
+	soup_websocket_connection_send_text(liar.conn, hello);
+	soup_websocket_connection_send_text(liar.conn, "{\"t\":\"turn-wanted\"}");
+	soup_websocket_connection_send_text(liar.conn, grant);
+	WAIT_FOR(grants(a) == 1);
+	g_assert_cmpstr(a->turn, ==, "turn:a p");
+	g_assert_cmpuint(a->turn_ttl_s, ==, 60);
+	g_assert_cmpuint(nat_signal_client_dropped(a->client), ==, 1);
 	liar_stop(&liar);
 }
 
@@ -1136,6 +1289,8 @@ main(int argc, char **argv)
 	ADD("fresh-addresses-win", test_fresh_addresses_win);
 	ADD("black-hole", test_black_hole);
 	ADD("dead-server", test_dead_server);
+	ADD("turn", test_turn);
+	ADD("turn-ignored", test_turn_ignored);
 #undef ADD
 	g_test_add_func("/signal-client/no-such-name", test_no_such_name);
 	g_test_add_func("/signal-client/refused", test_refused);
@@ -1144,6 +1299,7 @@ main(int argc, char **argv)
 	g_test_add_func("/signal-client/other-protocol", test_other_protocol);
 	g_test_add_func("/signal-client/other-version", test_other_version);
 	g_test_add_func("/signal-client/hostile", test_hostile);
+	g_test_add_func("/signal-client/turn-before-hello", test_turn_before_hello);
 	g_test_add_func("/signal-client/endless-message", test_endless_message);
 	g_test_add_func("/signal-client/ever-draining", test_ever_draining);
 	g_test_add_func("/signal-client/interest-behind-messages", test_interest_behind_messages);

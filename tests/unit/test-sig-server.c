@@ -112,7 +112,7 @@ on_message(SoupWebsocketConnection *ws, int type, GBytes *bytes, Client *client)
 	sig_wire_decode(data, len, frame, &error);
 	g_assert_no_error(error);
 	g_queue_push_tail(&client->frames, frame);
-	g_string_append_c(client->order, "?hlwipued"[frame->type]);
+	g_string_append_c(client->order, "?hlwipuedtn"[frame->type]);
 }
 
 static void
@@ -690,6 +690,34 @@ test_bad_value(void)
 	}
 }
 
+/* Relays without a secret to make credentials from, or from a file that holds none. */
+static void
+test_bad_turn(void)
+{
+	static const struct {
+		const char *flags[3];
+		const char *words;
+	} tries[] = {
+		{{"--turn-uri=turn:192.0.2.7"}, "--turn-secret-file"},
+		{{"--turn-secret-file=/dev/null"}, "--turn-uri"},
+		{{"--turn-uri=turn:192.0.2.7", "--turn-secret-file=/no/file"}, "/no/file"},
+		{{"--turn-uri=turn:192.0.2.7", "--turn-secret-file=/dev/null"}, "is empty"},
+		{{"--turn-uri=http:192.0.2.7", "--turn-secret-file=/dev/null"}, "http:192.0.2.7"},
+	};
+
+	for (guint i = 0; i < G_N_ELEMENTS(tries); i++) {
+		g_autofree char *err = NULL;
+		g_autoptr(GSubprocess) server =
+			g_subprocess_new(G_SUBPROCESS_FLAGS_STDERR_PIPE, NULL, NAT_SIGNALD,
+					 tries[i].flags[0], tries[i].flags[1], NULL);
+
+		g_assert_true(g_subprocess_communicate_utf8(server, NULL, NULL, NULL, &err, NULL));
+		g_assert_cmpint(g_subprocess_get_exit_status(server), ==, 2);
+		g_assert_nonnull(strstr(err, tries[i].words));
+		g_assert_true(strchr(err, '\n') == err + strlen(err) - 1); /* one line */
+	}
+}
+
 /* ---- bounds, with plain TCP connections ---- */
 
 static GSocket *
@@ -850,6 +878,42 @@ test_out_of_files(void)
 	server_stop(&server);
 }
 
+/* The file names the relay; the expiry is by this machine's clock. */
+static void
+test_turn(void)
+{
+	g_autofree char *secret = write_config("north\n");
+	g_autofree char *config = g_strdup_printf("[signald]\nturn-uri=turn:192.0.2.7\n"
+						  "turn-secret-file=%s\nturn-ttl=86400\n",
+						  secret);
+	const gint64 before = g_get_real_time() / G_USEC_PER_SEC;
+	Server server = {0};
+	Client *a, *b;
+	g_auto(SigFrame) frame = {0};
+	gint64 expiry;
+
+	server_start_with(&server, config);
+	g_unlink(secret);
+	a = client_new(&server);
+	b = client_new(&server);
+	send_text_take(a, sig_wire_encode_turn_wanted()); /* a stranger's wish */
+	send_interest(a, &b->key, NULL);
+	send_interest(b, &a->key, NULL);
+	client_expect(a, SIG_FRAME_TURN, &frame);
+	g_assert_cmpuint(frame.turn.ttl_s, ==, 86400);
+	expiry = g_ascii_strtoll(frame.turn.username, NULL, 10);
+	g_assert_cmpint(expiry, >=, before + 86400);
+	g_assert_cmpint(expiry, <=, g_get_real_time() / G_USEC_PER_SEC + 86400);
+	expect_presence(a, &b->key, TRUE);
+	g_assert_cmpstr(a->order->str, ==, "hwtp");
+	send_text_take(b, sig_wire_encode_turn_wanted());
+	client_expect(b, SIG_FRAME_TURN, &frame);
+	client_expect(b, SIG_FRAME_TURN, &frame);
+	client_free(a);
+	client_free(b);
+	server_stop(&server);
+}
+
 /* A Binding request by hand; the answer must name our own address. */
 static void
 ask_stun(guint16 port)
@@ -914,9 +978,11 @@ main(int argc, char **argv)
 	g_test_add_func("/sig/server/drain", test_drain);
 	g_test_add_func("/sig/server/port-taken", test_port_taken);
 	g_test_add_func("/sig/server/bad-value", test_bad_value);
+	g_test_add_func("/sig/server/bad-turn", test_bad_turn);
 	g_test_add_func("/sig/server/gate", test_gate);
 	g_test_add_func("/sig/server/silent", test_silent);
 	g_test_add_func("/sig/server/out-of-files", test_out_of_files);
 	g_test_add_func("/sig/server/stun", test_stun);
+	g_test_add_func("/sig/server/turn", test_turn);
 	return g_test_run();
 }

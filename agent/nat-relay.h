@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * NatRelay: the TURN side of one WireGuard interface: chooses among the servers and transports it is
- * given (UDP first, TCP and TLS where UDP is blocked), holds one allocation while somebody wants
+ * NatRelay: the TURN side of one WireGuard interface: chooses among the servers and transports it
+ * is given (UDP first, TCP and TLS where UDP is blocked), holds one allocation while somebody wants
  * one, replaces it when it is lost, when its local address changed or when its credentials no
  * longer serve, the new one before the old one goes. Host thread only; callbacks come from the main
  * loop, never from inside a call into the relay.
@@ -18,19 +18,20 @@
 typedef struct NatRelay NatRelay;
 
 typedef enum {
-	NAT_RELAY_NONE,	      /* no server is known */
-	NAT_RELAY_IDLE,	      /* not wanted now */
+	NAT_RELAY_NONE, /* no server is known */
+	NAT_RELAY_IDLE, /* not wanted now */
 	NAT_RELAY_ALLOCATING,
 	NAT_RELAY_UP,
 	NAT_RELAY_FAILED, /* tried again with back-off; nat_relay_problem() says why */
 } NatRelayState;
 
 typedef struct {
-	/* The relayed address came, changed or went. */
+	/* The relayed address came, changed or went, or the state or problem did. */
 	void (*changed)(gpointer user_data);
 	/* pkt->dst: our relayed address; pkt->src: the peer's address as the server saw it. */
 	void (*received)(const NatUdp *pkt, gpointer user_data);
-	/* The server refused the credentials: fresh ones are wanted (nat-signald's), if there are. */
+	/* The server refused the credentials: fresh ones are wanted (nat-signald's), if there are.
+	 */
 	void (*credentials_wanted)(gpointer user_data);
 } NatRelayFuncs;
 
@@ -66,9 +67,9 @@ gboolean nat_relay_send(NatRelay *relay, const WgEndpoint *relayed, const WgEndp
 /* A path through `relayed` went silent: asks the server whether it still knows us. */
 void nat_relay_check(NatRelay *relay, const WgEndpoint *relayed);
 
-/* WireGuard's data from and to one peer through `relayed`. ready: once, from the main loop; endpoint
- * is what WireGuard's endpoint must be, NULL: refused or lost. `lost` is ready(NULL) as well, any
- * time later: the allocation is gone. */
+/* WireGuard's data from and to one peer through `relayed`. ready: once, from the main loop;
+ * endpoint is what WireGuard's endpoint must be, NULL: refused or lost. `lost` is ready(NULL) as
+ * well, any time later: the allocation is gone. */
 typedef struct NatRelayBridge NatRelayBridge;
 typedef void (*NatRelayBridgeFunc)(NatRelayBridge *bridge, const WgEndpoint *endpoint,
 				   gpointer user_data);
@@ -80,3 +81,5 @@ void nat_relay_bridge_free(NatRelayBridge *bridge);
 const WgEndpoint *nat_relay_bridge_endpoint(const NatRelayBridge *bridge);
 /* As nat_bridge_set_source(). */
 gboolean nat_relay_bridge_set_source(NatRelayBridge *bridge, const WgEndpoint *source);
+/* FALSE while not ready. */
+gboolean nat_relay_bridge_stats(const NatRelayBridge *bridge, NatBridgeStats *out);

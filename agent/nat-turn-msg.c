@@ -246,6 +246,8 @@ read_reason(const StunMessage *msg, NatTurnMsg *out)
 	g_autofree char *text = NULL;
 	const char *end;
 
+	while (value && len > 4 && value[len - 1] == '\0') /* coturn counts its padding */
+		len--;
 	if (!value || len <= 4)
 		return;
 	text = nat_log_escape(value + 4, MIN(len - 4, NAT_TURN_REASON_LEN - 1));

@@ -137,18 +137,19 @@ leads_into_tunnel(NatFib *fib, int ifindex)
 static int
 on_route(const struct nlmsghdr *nlh, void *data)
 {
-	const struct nlattr *tb[RTA_PREFSRC + 1];
+	const struct nlattr *tb[RTA_VIA + 1];
 	const struct rtmsg *rtm = mnl_nlmsg_get_payload(nlh);
 	NatRoute *out = data;
 
 	if (nlh->nlmsg_type != RTM_NEWROUTE || mnl_nlmsg_get_payload_len(nlh) < sizeof *rtm)
 		return MNL_CB_OK;
-	nat_rtnl_attrs(nlh, sizeof *rtm, tb, RTA_PREFSRC);
+	nat_rtnl_attrs(nlh, sizeof *rtm, tb, RTA_VIA);
 	/* unreachable, prohibit, blackhole, throw; broadcast, multicast: nothing we could use */
 	if (rtm->rtm_type != RTN_UNICAST && rtm->rtm_type != RTN_LOCAL)
 		return MNL_CB_OK;
 	out->local = rtm->rtm_type == RTN_LOCAL;
 	out->oif = (int)read_u32(tb[RTA_OIF], 0);
+	out->on_link = !out->local && tb[RTA_GATEWAY] == NULL && tb[RTA_VIA] == NULL;
 	if (read_address(tb[RTA_PREFSRC], &out->source) &&
 	    wg_endpoint_is_link_local(&out->source) && wg_endpoint_family(&out->source) == AF_INET6)
 		out->source.v6.sin6_scope_id = (guint32)out->oif;

@@ -6,25 +6,23 @@
  * device that vanished or cannot be served leaves `problem` for status, and is read again each
  * second until it heals.
  */
-#include "agent/nat-interface.h"
+#include "agent/nat-interface-private.h"
 
 #include <gio/gio.h>
 #include <string.h>
 
 #include "agent/nat-log.h"
-#include "agent/nat-mux.h"
-#include "agent/nat-originals.h"
-#include "agent/nat-peer.h"
 #include "agent/nat-procnet.h"
-#include "agent/nat-signal-client.h"
-#include "agent/nat-stun-names.h"
-#include "agent/nat-stun-probe.h"
 
 #define POLL_MS 1000
+/* The link's counters are read so often; the device only when they moved, or once a second. So a
+ * packet that goes unanswered is known of within this time. */
+#define TRAFFIC_MS 200
 /* While a handshake is awaited: often, but never more than a quarter of the time spent reading. */
 #define URGENT_MS 8
 #define URGENT_SHARE 4
 #define DEFAULT_STUN_PORT 3478
+#define KEEPALIVE_S 25
 /* At the moment of login only this many peers are written to unasked; a larger network waits for
  * presence, one round trip later, instead of flooding the server. */
 #define ANNOUNCE_MAX 64
@@ -33,32 +31,6 @@
  * Nothing is ever sent there. */
 #define FAR_V4 "198.41.0.4"
 #define FAR_V6 "2001:503:ba3e::2:30"
-
-struct NatInterface {
-	NatInterfaceEnv env;
-	NatConfigInterface config; /* borrowed strings */
-	WgCtl *ctl;
-	WgDevice *device; /* the last snapshot */
-	char *problem;
-	guint poll;
-	gint64 poll_cost_us;
-
-	/* all of this exists while the device is served */
-	gboolean serving;
-	WgKey public_key;
-	guint16 port;
-	guint32 fwmark;
-	NatMux *mux;
-	NatStunProbe *probe;
-	NatSignalClient *signal;
-	NatOriginals *originals;
-	NatPeerEnv peer_env;
-	GHashTable *peers;	  /* WgKey* (inside the peer) → NatPeer */
-	GArray *server_stun;	  /* of WgEndpoint: from the signaling server */
-	GArray *server_sources;	  /* of WgEndpoint: our addresses towards it, when last looked */
-	NatStunNames *stun_names; /* --stun */
-	GHashTable *dropped;	  /* cause → guint64* */
-};
 
 static gboolean on_poll(gpointer user_data);
 static void observe_peers(NatInterface *iface);
@@ -87,8 +59,8 @@ add_source(NatInterface *iface, GArray *array, const WgEndpoint *dst)
 		wg_endpoint_array_add(array, &source, wg_endpoint_same);
 }
 
-static GArray *
-local_candidates(gpointer user_data)
+GArray *
+nat_interface_candidates(gpointer user_data)
 {
 	NatInterface *iface = user_data;
 	g_autoptr(GArray) sources = nat_stun_probe_sources(iface->probe);
@@ -106,6 +78,14 @@ local_candidates(gpointer user_data)
 		};
 
 		g_array_prepend_val(candidates, cand);
+	}
+	if (iface->relay != NULL && wg_endpoint_is_set(nat_relay_address(iface->relay))) {
+		NatCandidate cand = {
+			.type = NAT_CAND_RELAY,
+			.endpoint = *nat_relay_address(iface->relay),
+		};
+
+		g_array_append_val(candidates, cand);
 	}
 	return candidates;
 }
@@ -161,6 +141,41 @@ write_peer(const WgPeerChange *change, gpointer user_data)
 	nat_log_peer(G_LOG_LEVEL_WARNING, iface->config.name, &change->public_key,
 		     "cannot set the endpoint: %s", error->message);
 	return FALSE;
+}
+
+static void
+refresh(const WgKey *key, NatPath *path, gpointer user_data)
+{
+	NatInterface *iface = user_data;
+	g_autoptr(WgDevice) device = wg_ctl_read(iface->ctl, NULL);
+	const WgPeer *wg = device != NULL ? wg_device_find(device, key) : NULL;
+
+	if (wg != NULL)
+		nat_path_refresh(path, wg, g_get_monotonic_time(),
+				 g_get_real_time() / G_USEC_PER_SEC);
+}
+
+/* Shorter where a NAT on the way forgets sooner. */
+static guint16
+keepalive_s(gpointer user_data)
+{
+	return KEEPALIVE_S;
+}
+
+static void
+look_again(gpointer user_data)
+{
+	NatInterface *iface = user_data;
+
+	nat_stun_probe_run(iface->probe, FALSE);
+}
+
+static void
+relay_wanted(gpointer user_data)
+{
+	NatInterface *iface = user_data;
+
+	nat_relay_set_wanted(iface->relay, TRUE);
 }
 
 static void
@@ -234,8 +249,8 @@ server_sources_lost(NatInterface *iface)
 	return lost;
 }
 
-static void
-for_each_peer(NatInterface *iface, void (*func)(NatPeer *peer))
+void
+nat_interface_for_each_peer(NatInterface *iface, void (*func)(NatPeer *peer))
 {
 	GHashTableIter iter;
 	gpointer peer;
@@ -261,13 +276,13 @@ on_signal_state(NatSignalState state, const char *reason, gpointer user_data)
 		g_message("%s: at the signaling server %s", iface->config.name,
 			  nat_signal_client_url(iface->signal));
 		if (g_hash_table_size(iface->peers) <= ANNOUNCE_MAX)
-			for_each_peer(iface, nat_peer_signal_connected);
+			nat_interface_for_each_peer(iface, nat_peer_signal_connected);
 		return;
 	}
 	if (reason != NULL)
 		g_message("%s: signaling: %s", iface->config.name, reason);
 	if (state == NAT_SIGNAL_WAITING || state == NAT_SIGNAL_DUPLICATE)
-		for_each_peer(iface, set_offline);
+		nat_interface_for_each_peer(iface, set_offline);
 }
 
 static void
@@ -318,6 +333,7 @@ static const NatSignalFuncs SIGNAL_FUNCS = {
 	.stun_servers = on_signal_stun,
 	.presence = on_signal_presence,
 	.message = on_signal_message,
+	.turn = nat_interface_on_turn,
 };
 
 /* ---- STUN ---- */
@@ -328,7 +344,7 @@ on_mapping_changed(gpointer user_data)
 	NatInterface *iface = user_data;
 
 	if (iface->serving)
-		for_each_peer(iface, nat_peer_candidates_changed);
+		nat_interface_for_each_peer(iface, nat_peer_candidates_changed);
 }
 
 /* ---- serving ---- */
@@ -340,6 +356,7 @@ stop_serving(NatInterface *iface)
 		return;
 	iface->serving = FALSE;
 	g_hash_table_remove_all(iface->peers);
+	nat_interface_stop_relay(iface);
 	g_clear_pointer(&iface->stun_names, nat_stun_names_free);
 	g_clear_pointer(&iface->signal, nat_signal_client_free);
 	g_clear_pointer(&iface->probe, nat_stun_probe_free);
@@ -369,6 +386,7 @@ start_serving(NatInterface *iface, GError **error)
 	iface->fwmark = dev->fwmark;
 	iface->probe = nat_stun_probe_new(iface->mux, on_mapping_changed, iface);
 	iface->originals = nat_originals_new(iface->env.config->state_dir, &iface->public_key);
+	nat_interface_start_relay(iface);
 	iface->peer_env = (NatPeerEnv){
 		.ifname = iface->config.name,
 		.private_key = dev->private_key,
@@ -377,13 +395,19 @@ start_serving(NatInterface *iface, GError **error)
 		.tun = iface->env.tun,
 		.mux = iface->mux,
 		.originals = iface->originals,
-		.candidates = local_candidates,
+		.candidates = nat_interface_candidates,
 		.mapping = local_mapping,
 		.use_addresses = use_addresses,
 		.send = send_body,
 		.signal_problem = signal_problem,
 		.write = write_peer,
+		.refresh = refresh,
 		.hurry = hurry,
+		.keepalive = keepalive_s,
+		.look_again = look_again,
+		.relay_wanted = relay_wanted,
+		.relay_problem = nat_interface_relay_problem,
+		.relay = iface->relay,
 		.dropped = count_drop,
 		.user_data = iface,
 	};
@@ -489,6 +513,7 @@ follow_settings(NatInterface *iface)
 		g_message("%s: fwmark 0x%x → 0x%x", iface->config.name, iface->fwmark, dev->fwmark);
 		iface->fwmark = dev->fwmark;
 		nat_signal_client_set_fwmark(iface->signal, iface->fwmark);
+		nat_relay_set_fwmark(iface->relay, iface->fwmark);
 		moved = nat_mux_set_fwmark(iface->mux, iface->fwmark, &error);
 	}
 	if (error != NULL) {
@@ -498,6 +523,24 @@ follow_settings(NatInterface *iface)
 	} else if (moved) {
 		nat_interface_network_changed(iface);
 	}
+}
+
+/* What time alone changes, once a second however often the device is read. */
+static void
+tick(NatInterface *iface)
+{
+	GHashTableIter iter;
+	gpointer peer;
+	gint64 now = g_get_monotonic_time();
+
+	if (now - iface->ticked_us < POLL_MS * 1000)
+		return;
+	iface->ticked_us = now;
+	update_keep(iface);
+	g_hash_table_iter_init(&iter, iface->peers);
+	while (g_hash_table_iter_next(&iter, NULL, &peer))
+		nat_peer_tick(peer, now);
+	nat_interface_update_relay(iface, now);
 }
 
 static void
@@ -525,18 +568,16 @@ serve_snapshot(NatInterface *iface)
 		return;
 	}
 	observe_peers(iface);
-	update_keep(iface);
+	tick(iface);
 }
 
-static gboolean
-on_poll(gpointer user_data)
+static void
+read_device(NatInterface *iface)
 {
-	NatInterface *iface = user_data;
 	g_autoptr(GError) error = NULL;
 	gint64 began = g_get_monotonic_time();
 	WgDevice *device = wg_ctl_read(iface->ctl, &error);
 
-	iface->poll = 0;
 	if (device == NULL) {
 		set_problem(iface, error->message);
 	} else {
@@ -544,12 +585,51 @@ on_poll(gpointer user_data)
 		iface->device = device;
 		serve_snapshot(iface);
 	}
+	iface->read_us = began;
 	iface->poll_cost_us = g_get_monotonic_time() - began;
+}
+
+/* Whether packets passed the link since last asked. Where that can't be told: no. */
+static gboolean
+has_traffic(NatInterface *iface)
+{
+	guint ifindex = (guint)iface->device->ifindex;
+	guint64 rx, tx;
+	gboolean moved;
+
+	if (iface->ifindex != ifindex) {
+		nat_traffic_free(iface->traffic);
+		iface->traffic = ifindex != 0 ? nat_traffic_new(ifindex, NULL) : NULL;
+		iface->ifindex = ifindex;
+	}
+	if (iface->traffic == NULL || !nat_traffic_read(iface->traffic, &rx, &tx))
+		return FALSE;
+	moved = rx != iface->rx_packets || tx != iface->tx_packets;
+	iface->rx_packets = rx;
+	iface->tx_packets = tx;
+	return moved;
+}
+
+static gboolean
+on_poll(gpointer user_data)
+{
+	NatInterface *iface = user_data;
+	gint64 now = g_get_monotonic_time();
+	gboolean urgent;
+
+	iface->poll = 0;
 	/* a device that cannot be read brings no proof, however often it is asked */
-	if (iface->serving && iface->problem == NULL && any_urgent(iface, g_get_monotonic_time()))
+	urgent = iface->serving && iface->problem == NULL && any_urgent(iface, now);
+	if (urgent || has_traffic(iface) ||
+	    now - iface->read_us >= (POLL_MS - TRAFFIC_MS / 2) * 1000) {
+		read_device(iface);
+		urgent = iface->serving && iface->problem == NULL &&
+			 any_urgent(iface, g_get_monotonic_time());
+	}
+	if (urgent)
 		hurry(iface);
 	else
-		schedule_poll(iface, POLL_MS);
+		schedule_poll(iface, iface->traffic != NULL ? TRAFFIC_MS : POLL_MS);
 	return G_SOURCE_REMOVE;
 }
 
@@ -559,8 +639,9 @@ nat_interface_network_changed(NatInterface *iface)
 	if (!iface->serving)
 		return;
 	nat_stun_probe_run(iface->probe, TRUE);
+	nat_relay_network_changed(iface->relay);
 	nat_signal_client_kick(iface->signal, server_sources_lost(iface));
-	for_each_peer(iface, nat_peer_network_changed);
+	nat_interface_for_each_peer(iface, nat_peer_network_changed);
 }
 
 void
@@ -623,62 +704,7 @@ nat_interface_free(NatInterface *iface)
 	g_hash_table_unref(iface->dropped);
 	wg_device_free(iface->device);
 	wg_ctl_free(iface->ctl);
+	nat_traffic_free(iface->traffic);
 	g_free(iface->problem);
 	g_free(iface);
-}
-
-/* ---- status ---- */
-
-static void
-status_counters(NatInterface *iface, NatStatusInterface *out)
-{
-	GHashTableIter iter;
-	gpointer cause, count;
-
-	nat_status_set_counter(out, "drop_signal_frame", nat_signal_client_dropped(iface->signal));
-	for (guint i = 0; i < NAT_MUX_N_COUNTERS; i++)
-		nat_status_set_counter(out, nat_mux_counter_name(i),
-				       nat_mux_counter(iface->mux, i));
-	g_hash_table_iter_init(&iter, iface->dropped);
-	while (g_hash_table_iter_next(&iter, &cause, &count)) {
-		g_autofree char *name = g_strconcat("drop_", cause, NULL);
-
-		nat_status_set_counter(out, name, *(guint64 *)count);
-	}
-}
-
-static void
-status_serving(NatInterface *iface, NatStatusInterface *out)
-{
-	g_autoptr(GArray) candidates = local_candidates(iface);
-	g_autoptr(GArray) public_endpoints = nat_stun_probe_public(iface->probe);
-
-	out->signal_state =
-		g_strdup(nat_signal_state_to_string(nat_signal_client_state(iface->signal)));
-	out->signal_reason = g_strdup(nat_signal_client_reason(iface->signal));
-	out->mapping = nat_stun_probe_mapping(iface->probe);
-	g_array_append_vals(out->candidates, candidates->data, candidates->len);
-	g_array_append_vals(out->public_endpoints, public_endpoints->data, public_endpoints->len);
-	status_counters(iface, out);
-	for (guint i = 0; i < iface->device->peers->len; i++) {
-		const WgPeer *wg = g_ptr_array_index(iface->device->peers, i);
-		NatPeer *peer = g_hash_table_lookup(iface->peers, &wg->public_key);
-
-		if (peer != NULL)
-			nat_peer_status(peer, wg, nat_status_add_peer(out, &wg->public_key));
-	}
-}
-
-void
-nat_interface_status(NatInterface *iface, NatStatus *status)
-{
-	NatStatusInterface *out = nat_status_add_interface(status, iface->config.name);
-
-	out->problem = g_strdup(iface->problem);
-	out->public_key = iface->device->public_key;
-	out->listen_port = iface->device->listen_port;
-	out->backend = g_strdup(wg_backend_to_string(iface->device->backend));
-	out->signal_url = g_strdup(iface->config.signal_url);
-	if (iface->serving)
-		status_serving(iface, out);
 }

@@ -22,11 +22,12 @@ typedef enum {
 	FIELD_PWD = 6,
 	FIELD_MAPPING = 7,
 	FIELD_CANDIDATE = 8, /* the only one that may come again */
-	FIELD_LAST = FIELD_CANDIDATE,
+	FIELD_WATCH = 9,
+	FIELD_LAST = FIELD_WATCH,
 } Field;
 
 static const char *const FIELD_NAMES[] = {
-	NULL, "sid", "echo", "seq", "flags", "ufrag", "pwd", "mapping", "candidate",
+	NULL, "sid", "echo", "seq", "flags", "ufrag", "pwd", "mapping", "candidate", "watch",
 };
 
 static void
@@ -86,6 +87,7 @@ nat_msg_encode(const NatMsg *msg)
 	put_u32(out, FIELD_FLAGS, msg->flags);
 	put_field(out, FIELD_UFRAG, msg->ufrag, strlen(msg->ufrag));
 	put_field(out, FIELD_PWD, msg->pwd, strlen(msg->pwd));
+	put_u64(out, FIELD_WATCH, msg->watch);
 	put_field(out, FIELD_MAPPING, &mapping, 1);
 	for (guint i = 0; i < MIN(msg->n_candidates, NAT_MSG_MAX_CANDIDATES); i++)
 		put_candidate(out, &msg->candidates[i]);
@@ -192,6 +194,9 @@ get_field(Field type, const guint8 *value, gsize len, NatMsg *out, GError **erro
 		return TRUE;
 	case FIELD_CANDIDATE:
 		return get_candidate(value, len, out, error);
+	case FIELD_WATCH:
+		return get_number(type, value, len, 8, &out->watch, error) &&
+		       (out->watch != 0 || invalid(error, type, "is 0"));
 	}
 	return TRUE;
 }
@@ -219,7 +224,7 @@ next_field(const guint8 *data, gsize len, gsize *pos, guint8 *type, const guint8
 static gboolean
 decode_fields(const guint8 *data, gsize len, NatMsg *out, GError **error)
 {
-	static const Field required[] = {FIELD_SID, FIELD_SEQ, FIELD_UFRAG, FIELD_PWD};
+	static const Field required[] = {FIELD_SID, FIELD_SEQ, FIELD_UFRAG, FIELD_PWD, FIELD_WATCH};
 	guint32 seen = 0;
 	gsize pos = 1;
 

@@ -26,6 +26,7 @@ typedef struct {
 	guint64 echo; /* the last session id seen of the receiver, 0: none yet */
 	guint32 seq;  /* increases with every message of one sid */
 	guint32 flags;
+	guint64 watch; /* the sender's watch id: of its process, random, never 0 */
 	char ufrag[NAT_MSG_UFRAG_MAX + 1]; /* ICE characters only: [A-Za-z0-9+/], 4..64 */
 	char pwd[NAT_MSG_PWD_MAX + 1];	   /* ICE characters only, 22..128 */
 	NatMapping mapping;

@@ -48,6 +48,8 @@ struct NatMux {
 	GHashTable *txns;   /* Txn by id */
 	GQueue txn_order;   /* Txn*, oldest first: lives are equal, so it is sorted by expiry */
 	GHashTable *dests;  /* Dest by address */
+	NatMuxRelay relay;
+	gpointer relay_data;
 	guint n_clients;
 	guint64 counters[NAT_MUX_N_COUNTERS];
 };
@@ -223,12 +225,25 @@ nat_mux_source_for(NatMux *mux, const WgEndpoint *dst, WgEndpoint *source)
 	return TRUE;
 }
 
-/* Whether our packets to `remote` carry the address of `own`. */
+gboolean
+nat_mux_is_relayed(NatMux *mux, const WgEndpoint *own)
+{
+	return mux->relay.is_ours != NULL && mux->relay.is_ours(own, mux->relay_data);
+}
+
+/* Whether our packets to `remote` carry the address of `own`. What a relay sends for us does not
+ * leave by our routes; whom it may send to is its own and its permissions' affair. */
 static gboolean
 check_route(NatMux *mux, const WgEndpoint *own, const WgEndpoint *remote)
 {
 	WgEndpoint source;
 
+	if (nat_mux_is_relayed(mux, own)) {
+		if (!wg_endpoint_is_bogus(remote) && wg_endpoint_port(remote) != 0)
+			return TRUE;
+		mux->counters[NAT_MUX_DROP_DESTINATION]++;
+		return FALSE;
+	}
 	if (!nat_mux_source_for(mux, remote, &source)) {
 		mux->counters[NAT_MUX_DROP_DESTINATION]++;
 		return FALSE;
@@ -279,9 +294,8 @@ on_request(NatMux *mux, const NatUdp *pkt, const NatStun *stun)
 }
 
 static void
-on_packet(const NatUdp *pkt, gpointer user_data)
+receive(NatMux *mux, const NatUdp *pkt)
 {
-	NatMux *mux = user_data;
 	NatStun stun;
 
 	mux->counters[NAT_MUX_IN]++;
@@ -300,6 +314,25 @@ on_packet(const NatUdp *pkt, gpointer user_data)
 		on_response(mux, pkt, &stun);
 		break;
 	}
+}
+
+static void
+on_packet(const NatUdp *pkt, gpointer user_data)
+{
+	receive(user_data, pkt);
+}
+
+void
+nat_mux_receive_relayed(NatMux *mux, const NatUdp *pkt)
+{
+	receive(mux, pkt);
+}
+
+void
+nat_mux_set_relay(NatMux *mux, const NatMuxRelay *relay, gpointer user_data)
+{
+	mux->relay = relay != NULL ? *relay : (NatMuxRelay){0};
+	mux->relay_data = user_data;
 }
 
 NatMux *
@@ -412,13 +445,24 @@ nat_mux_client_free(NatMuxClient *client)
 	g_free(client);
 }
 
+static gboolean
+send_out(NatMux *mux, const WgEndpoint *src, const WgEndpoint *dst, const guint8 *payload,
+	 gsize len)
+{
+	WgEndpoint from = *src;
+
+	if (nat_mux_is_relayed(mux, src))
+		return mux->relay.send(src, dst, payload, len, mux->relay_data);
+	wg_endpoint_set_port(&from, mux->port);
+	return nat_raw_sock_send(mux->raw, &from, dst, payload, len, NULL);
+}
+
 gboolean
 nat_mux_client_send(NatMuxClient *client, const WgEndpoint *src, const WgEndpoint *dst,
 		    const guint8 *payload, gsize len)
 {
 	NatMux *mux = client->mux;
 	gint64 now = g_get_monotonic_time();
-	WgEndpoint from = *src;
 	NatStun stun;
 
 	if (!nat_stun_parse(payload, len, &stun)) {
@@ -433,8 +477,7 @@ nat_mux_client_send(NatMuxClient *client, const WgEndpoint *src, const WgEndpoin
 	}
 	if (stun.klass == NAT_STUN_REQUEST)
 		txn_remember(client, &stun, src, dst, now);
-	wg_endpoint_set_port(&from, mux->port);
-	if (!nat_raw_sock_send(mux->raw, &from, dst, payload, len, NULL)) {
+	if (!send_out(mux, src, dst, payload, len)) {
 		mux->counters[NAT_MUX_DROP_SEND]++;
 		return FALSE;
 	}

@@ -3,8 +3,9 @@
  * NatMux: all STUN of one WireGuard interface, on WireGuard's own port P.
  *
  * Three kinds of client share the port: searches (libnice, through the TUN), the STUN probe and
- * the path probers. A client may own a ufrag: requests whose USERNAME starts with it are its own.
- * Responses go to whoever sent the transaction. Everything else is dropped and counted.
+ * the watches over proven paths. A client may own a ufrag: requests whose USERNAME starts with it
+ * are its own. Responses go to whoever sent the transaction. Everything else is dropped and
+ * counted.
  *
  * The mux enforces, for every packet of every client, the rule of DESIGN §2: a packet to (or from)
  * R carries the address that the FIB, asked with WireGuard's fwmark and no source, answers for R; R
@@ -52,11 +53,25 @@ guint16 nat_mux_port(const NatMux *mux);
 guint64 nat_mux_counter(const NatMux *mux, NatMuxCounter counter);
 const char *nat_mux_counter_name(NatMuxCounter counter);
 
+/* Relayed addresses of ours (nat-relay): what a client sends from one goes through its allocation
+ * instead of port P. NULL: none. */
+typedef struct {
+	gboolean (*is_ours)(const WgEndpoint *relayed, gpointer user_data);
+	gboolean (*send)(const WgEndpoint *relayed, const WgEndpoint *dst, const guint8 *payload,
+			 gsize len, gpointer user_data);
+} NatMuxRelay;
+void nat_mux_set_relay(NatMux *mux, const NatMuxRelay *relay, gpointer user_data);
+gboolean nat_mux_is_relayed(NatMux *mux, const WgEndpoint *own);
+/* What came through an allocation: pkt->dst is the relayed address. Goes to clients like STUN on
+ * P; what is no STUN of theirs is dropped and counted. */
+void nat_mux_receive_relayed(NatMux *mux, const NatUdp *pkt);
+
 /* ufrag: NULL, or unique among the mux's clients (copied). */
 NatMuxClient *nat_mux_client_new(NatMux *mux, const char *ufrag, const NatMuxFuncs *funcs,
 				 gpointer user_data);
 void nat_mux_client_free(NatMuxClient *client);
-/* Sends STUN from src's address and port P. FALSE when it was dropped (and counted). */
+/* Sends STUN from src: from its address and port P, or through the allocation whose relayed address
+ * it is. FALSE when it was dropped (and counted). */
 gboolean nat_mux_client_send(NatMuxClient *client, const WgEndpoint *src, const WgEndpoint *dst,
 			     const guint8 *payload, gsize len);
 /* The address that WireGuard's packets to dst will carry (port set to P). FALSE when dst is

@@ -17,11 +17,12 @@
 	}
 #define RETRIES 2
 #define PROOF_US (8 * SEC)
-/* After a proof, late packets of a pair that ICE left may roam the kernel back: for so long the
- * wanted endpoint is written again, at most this often. */
+/* Late packets of the path just left roam the kernel back: for so long after the proof the wanted
+ * endpoint is written again, at most this often. */
 #define SETTLE_US (3 * SEC)
-#define SETTLE_WRITES 10
+#define SETTLE_WRITES 100
 #define KEEPALIVE_S 25
+#define KEEPALIVE_BYTES 32
 
 struct NatPath {
 	WgKey peer;
@@ -36,14 +37,16 @@ struct NatPath {
 	guint16 keepalive;
 	gint64 handshake_s, handshake_ns; /* as the device says it, for comparing only */
 	guint64 rx, tx;
-	gint64 first_us, handshake_us, rx_us, tx_us;
+	gint64 first_us, handshake_us, rx_us, tx_us, data_tx_us, data_rx_us;
 	gboolean roamed;
 
 	/* what is wanted */
 	WgEndpoint wanted, before; /* before: what the try replaced, for the roll-back */
-	gint64 tried_us, wrote_us;
+	WgEndpoint left;	   /* whose late packets may undo the last write */
+	gint64 tried_us, wrote_us, patience_us;
 	guint16 before_keepalive;
 	guint16 interval; /* the keepalive to arm with the endpoint */
+	guint16 most;	  /* what the mapping needs, 0: WireGuard's usual */
 	guint attempts, settle_writes;
 	gboolean was_live;	/* at the time of the try */
 	gint64 base_s, base_ns; /* handshake at the time of the try */
@@ -108,6 +111,7 @@ write_wanted(NatPath *path, gboolean initiate, gint64 now_us)
 		change.flags |= WG_CHANGE_REPLACE;
 	path->wrote_us = now_us;
 	path->roamed = FALSE;
+	path->base_rx = path->rx;
 	path->funcs.write(&change, path->user_data);
 }
 
@@ -121,6 +125,7 @@ move_endpoint(NatPath *path)
 		.endpoint = path->wanted,
 	};
 
+	path->base_rx = path->rx;
 	path->funcs.write(&change, path->user_data);
 }
 
@@ -138,28 +143,48 @@ arm_keepalive(NatPath *path)
 		path->funcs.write(&change, path->user_data);
 }
 
-void
-nat_path_try(NatPath *path, const WgEndpoint *remote, gint64 now_us)
+/* The user's own keepalive stays where it is short enough. */
+static guint16
+wanted_interval(const NatPath *path, guint16 users)
 {
-	gboolean proving = path->phase == NAT_PATH_PROVING;
+	guint16 most = path->most != 0 ? path->most : KEEPALIVE_S;
+
+	if (users == 0)
+		return most;
+	return path->most != 0 ? MIN(users, path->most) : users;
+}
+
+static void
+begin_proof(NatPath *path, gint64 now_us)
+{
+	path->interval = wanted_interval(path, path->keepalive);
+	path->before = path->left = path->endpoint;
+	path->before_keepalive = path->keepalive;
+	path->was_live = nat_path_live(path, now_us);
+	path->base_s = path->handshake_s;
+	path->base_ns = path->handshake_ns;
+	path->base_rx = path->rx;
+}
+
+void
+nat_path_try(NatPath *path, const WgEndpoint *remote, gboolean afresh, gint64 patience_us,
+	     gint64 now_us)
+{
+	gboolean proving = path->phase == NAT_PATH_PROVING && !afresh;
 
 	if (proving && wg_endpoint_equal(&path->wanted, remote))
 		return;
-	if (!proving) {
-		path->interval = path->keepalive != 0 ? path->keepalive : KEEPALIVE_S;
-		path->before = path->endpoint;
-		path->before_keepalive = path->keepalive;
-		path->was_live = nat_path_live(path, now_us);
-		path->base_s = path->handshake_s;
-		path->base_ns = path->handshake_ns;
-		path->base_rx = path->rx;
-	}
+	if (proving)
+		path->left = path->wanted;
+	else
+		begin_proof(path, now_us);
 	path->wanted = *remote;
 	path->phase = NAT_PATH_PROVING;
 	path->tried_us = now_us;
+	path->patience_us = patience_us != 0 ? patience_us : PROOF_US;
 	path->attempts = 0;
 	path->settle_writes = 0;
-	/* ICE found a better pair while the first one's handshake is under way: both work, so let
+	/* A better pair was found while the first one's handshake is under way: both work, so let
 	 * that handshake finish instead of starting over. */
 	if (proving)
 		move_endpoint(path);
@@ -188,6 +213,17 @@ nat_path_poke(NatPath *path)
 }
 
 void
+nat_path_set_keepalive(NatPath *path, guint16 seconds)
+{
+	if (path->most == seconds)
+		return;
+	path->most = seconds;
+	path->interval = wanted_interval(path, path->before_keepalive);
+	if (path->phase == NAT_PATH_PROVEN && path->keepalive != 0)
+		arm_keepalive(path);
+}
+
+void
 nat_path_reset(NatPath *path)
 {
 	path->phase = NAT_PATH_IDLE;
@@ -199,7 +235,7 @@ has_proof(const NatPath *path)
 {
 	if (path->handshake_s != path->base_s || path->handshake_ns != path->base_ns)
 		return path->handshake_s != 0;
-	/* An idle move proves itself by the other end's bytes; the endpoint must have stayed. */
+	/* A move proves itself by the other end's bytes; the endpoint must have stayed. */
 	return path->was_live && path->rx > path->base_rx &&
 	       wg_endpoint_equal(&path->endpoint, &path->wanted);
 }
@@ -222,6 +258,22 @@ roll_back(NatPath *path)
 	path->funcs.disproved(path->user_data);
 }
 
+/* The kernel took the endpoint from a packet: a late one of the path just left, or one from where
+ * the peer really is. */
+static void
+follow_roaming(NatPath *path)
+{
+	if (wg_endpoint_equal(&path->endpoint, &path->wanted) ||
+	    !wg_endpoint_is_set(&path->endpoint))
+		return;
+	if (!wg_endpoint_equal(&path->endpoint, &path->left)) {
+		path->wanted = path->endpoint;
+	} else if (path->settle_writes < SETTLE_WRITES) {
+		path->settle_writes++;
+		move_endpoint(path);
+	}
+}
+
 static void
 step_proving(NatPath *path, gint64 now_us)
 {
@@ -235,10 +287,12 @@ step_proving(NatPath *path, gint64 now_us)
 		path->funcs.proven(path->user_data);
 		return;
 	}
-	if (age > PROOF_US) {
+	if (age > path->patience_us) {
 		roll_back(path);
 		return;
 	}
+	if (path->was_live)
+		follow_roaming(path);
 	if (path->attempts < RETRIES && age > retry_us[path->attempts]) {
 		path->attempts++;
 		write_wanted(path, TRUE, now_us);
@@ -246,33 +300,34 @@ step_proving(NatPath *path, gint64 now_us)
 }
 
 static void
+step_dead(NatPath *path, gint64 now_us)
+{
+	WgEndpoint wanted = path->wanted;
+
+	if (!wg_endpoint_is_set(&wanted)) {
+		path->phase = NAT_PATH_IDLE;
+		return;
+	}
+	nat_path_reset(path);
+	/* Somebody made the peer anew (wg setconf): same path, new session. */
+	if (path->handshake_s == 0)
+		nat_path_try(path, &wanted, FALSE, 0, now_us);
+}
+
+static void
 step_proven(NatPath *path, gint64 now_us)
 {
-	gboolean there = wg_endpoint_equal(&path->endpoint, &path->wanted);
-
 	if (!nat_path_live(path, now_us)) {
-		if (!wg_endpoint_is_set(&path->wanted)) {
-			path->phase = NAT_PATH_IDLE;
-		} else if (path->handshake_s == 0) {
-			/* Somebody made the peer anew (wg setconf): same path, new session. */
-			WgEndpoint wanted = path->wanted;
-
-			nat_path_reset(path);
-			nat_path_try(path, &wanted, now_us);
-		} else {
-			nat_path_reset(path);
-		}
+		step_dead(path, now_us);
 		return;
 	}
-	if (there || path->tried_us == 0)
+	if (wg_endpoint_equal(&path->endpoint, &path->wanted) || path->tried_us == 0)
 		return;
-	if (now_us - path->tried_us < SETTLE_US && path->settle_writes < SETTLE_WRITES) {
-		path->settle_writes++;
-		move_endpoint(path);
-	} else {
+	if (now_us - path->tried_us < SETTLE_US)
+		follow_roaming(path);
+	else
 		/* The kernel roams on authenticated packets only: that is where the peer is. */
 		path->wanted = path->endpoint;
-	}
 }
 
 static void
@@ -297,16 +352,28 @@ note_handshake(NatPath *path, const WgPeer *wg, gint64 now_us, gint64 real_s)
 	path->handshake_ns = wg->last_handshake_ns;
 }
 
+static void
+note_traffic(NatPath *path, const WgPeer *wg, gint64 now_us)
+{
+	if (!path->seen)
+		return;
+	if (wg->rx_bytes > path->rx)
+		path->rx_us = now_us;
+	if (wg->tx_bytes > path->tx)
+		path->tx_us = now_us;
+	if (wg->rx_bytes > path->rx + KEEPALIVE_BYTES)
+		path->data_rx_us = now_us;
+	if (wg->tx_bytes > path->tx + KEEPALIVE_BYTES)
+		path->data_tx_us = now_us;
+}
+
 void
-nat_path_observe(NatPath *path, const WgPeer *wg, gint64 now_us, gint64 real_s)
+nat_path_refresh(NatPath *path, const WgPeer *wg, gint64 now_us, gint64 real_s)
 {
 	if (!path->seen)
 		path->first_us = now_us;
 	note_handshake(path, wg, now_us, real_s);
-	if (path->seen && wg->rx_bytes > path->rx)
-		path->rx_us = now_us;
-	if (path->seen && wg->tx_bytes > path->tx)
-		path->tx_us = now_us;
+	note_traffic(path, wg, now_us);
 	if (path->seen && wg_endpoint_is_set(&wg->endpoint) &&
 	    !wg_endpoint_equal(&path->endpoint, &wg->endpoint))
 		path->roamed = !wg_endpoint_equal(&wg->endpoint, &path->wanted);
@@ -317,6 +384,12 @@ nat_path_observe(NatPath *path, const WgPeer *wg, gint64 now_us, gint64 real_s)
 	path->endpoint = wg->endpoint;
 	path->keepalive = wg->keepalive;
 	path->seen = TRUE;
+}
+
+void
+nat_path_observe(NatPath *path, const WgPeer *wg, gint64 now_us, gint64 real_s)
+{
+	nat_path_refresh(path, wg, now_us, real_s);
 	switch (path->phase) {
 	case NAT_PATH_IDLE:
 		break;
@@ -363,6 +436,24 @@ gint64
 nat_path_tx_us(const NatPath *path)
 {
 	return path->tx_us;
+}
+
+gint64
+nat_path_data_tx_us(const NatPath *path)
+{
+	return path->data_tx_us;
+}
+
+gint64
+nat_path_data_rx_us(const NatPath *path)
+{
+	return path->data_rx_us;
+}
+
+gint64
+nat_path_tried_us(const NatPath *path)
+{
+	return path->tried_us;
 }
 
 gboolean

@@ -2,22 +2,28 @@
 /*
  * NatPath: one peer's endpoint in WireGuard: how it is written, and when it counts as working.
  *
- * ICE proposes (nat_path_try), WireGuard disposes: an endpoint counts as proven when a handshake
+ * Checks propose (nat_path_try), WireGuard disposes: an endpoint counts as proven when a handshake
  * completes or authenticated bytes arrive on it (DESIGN §3). How it is written depends on what
  * WireGuard did lately:
  *
- *   a session is live              endpoint, keepalive 0 then n in one message: a packet leaves at
- * once no session, slot free          endpoint and keepalive in one message: an initiation leaves
- * at once no session, slot burned        the peer is replaced in one transaction (WireGuard sends
- * at most one initiation per 5 s and peer)
+ *   a session is live         endpoint, keepalive 0 then n in one message: a packet leaves at once
+ *   no session, slot free     endpoint and keepalive in one message: an initiation leaves at once
+ *   no session, slot burned   the peer is replaced in one transaction (WireGuard sends at most one
+ *                             initiation per 5 s and peer)
  *
  * Only one end initiates at first, the controlling one: when two initiations cross, each end
  * answers the other's and so forgets its own, both responses are void, and WireGuard tries again
  * after 5 s (seen with wireguard-go; the kernel keeps one handshake state per peer too). The other
  * end writes the endpoint alone and initiates only when nothing came.
  *
+ * A live tunnel that is moved: the kernel resets the endpoint from every authenticated packet, so
+ * late ones of the path just left undo the write. It is written again for as long as that happens;
+ * an endpoint that the kernel takes from any third place is where the peer is, and accepted. Bytes
+ * are proof only when they came after the last write, with the endpoint staying: those of the old
+ * path would have moved it.
+ *
  *   IDLE ──try──▶ PROVING ──handshake or bytes──▶ PROVEN ──session dies──▶ IDLE
- *                    └──no proof in 8 s──▶ IDLE (rolled back)
+ *                    └──no proof in time──▶ IDLE (rolled back)
  *
  * All of it is driven by snapshots of the device (nat_path_observe) with the time as an argument;
  * the only effect is the `write` function. Proven by tests/vm/wg-table. One thread.
@@ -50,13 +56,22 @@ void nat_path_free(NatPath *path);
 /* A snapshot of the peer. now_us: monotonic; real_s: CLOCK_REALTIME seconds, used once, to date the
  * handshake found at the first sight. */
 void nat_path_observe(NatPath *path, const WgPeer *wg, gint64 now_us, gint64 real_s);
-/* Writes the endpoint and waits for proof. */
-void nat_path_try(NatPath *path, const WgEndpoint *remote, gint64 now_us);
+/* The same, and does nothing about it: right before a try, so that what came in before counts as
+ * before. */
+void nat_path_refresh(NatPath *path, const WgPeer *wg, gint64 now_us, gint64 real_s);
+/* Writes the endpoint and waits for proof, for patience_us (0: as long as a handshake may take
+ * where nothing else is left to try). What is being proved meanwhile goes on towards the new
+ * endpoint; `afresh`: it is given up, a handshake starts anew. */
+void nat_path_try(NatPath *path, const WgEndpoint *remote, gboolean afresh, gint64 patience_us,
+		  gint64 now_us);
 /* Makes WireGuard's present endpoint the one to keep (adopted or confirmed); nothing is written. */
 void nat_path_adopt(NatPath *path, gint64 now_us);
 /* Sends a packet on the live session (keepalive 0, then n): WireGuard answers no keepalive, so an
  * end whose tunnel is fine must speak for the other end to have its proof. */
 void nat_path_poke(NatPath *path);
+/* How often, in s, WireGuard shall keep the mapping alive, at most (a user's shorter value stays).
+ * Takes effect with the next write, or at once on a proven path. */
+void nat_path_set_keepalive(NatPath *path, guint16 seconds);
 /* Forget what was tried; the device is left as it is. */
 void nat_path_reset(NatPath *path);
 
@@ -71,6 +86,10 @@ const WgEndpoint *nat_path_wanted(const NatPath *path);
 gint64 nat_path_handshake_us(const NatPath *path);
 gint64 nat_path_rx_us(const NatPath *path);
 gint64 nat_path_tx_us(const NatPath *path);
+/* When more than a keepalive was last sent, or received; 0: never seen. */
+gint64 nat_path_data_tx_us(const NatPath *path);
+gint64 nat_path_data_rx_us(const NatPath *path);
+gint64 nat_path_tried_us(const NatPath *path); /* 0: nothing is being tried, or settles */
 /* The kernel moved the endpoint by itself since the last write (roaming). */
 gboolean nat_path_roamed(const NatPath *path);
 /* Whether the next observation should come soon (PROVING or settling). */

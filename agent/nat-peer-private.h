@@ -4,25 +4,29 @@
  *
  * Our credentials belong to our session id: a new search of our own is a new id with new
  * credentials; answering the peer's restart keeps both. The NatSearch exists as soon as our
- * credentials are published; its NiceAgent starts when the peer's snapshot is there.
+ * credentials are published; its NiceAgent starts when the peer's snapshot is there. The watch over
+ * the pairs that are known to lead to the peer belongs to both agents' processes instead (watch
+ * ids), and outlives searches.
  *
- * A tunnel that is up when the session begins (our restart, the peer's restart) is only watched:
- * the prober asks the present endpoint. Checks begin when one side says CHECKING: because it has no
- * live tunnel, or because the watch found silence. So a restart of an agent moves no endpoint.
+ * A tunnel that is up when the session begins (our restart, the peer's restart) is only watched.
+ * Checks begin when one side says CHECKING: because it has no live tunnel, because what it had went
+ * silent, or because it is on a relay and looks for a direct path. So a restart of an agent moves
+ * no endpoint.
  *
  * Timers: `release` ends the NiceAgent some time after both sides are proven; `retry` starts a new
- * search after a failure; `give_up` waits for late answers after libnice's FAILED; `decide` waits
- * for the prober's word on the present endpoint before a live tunnel is moved; `poke` gives the
- * peer the bytes that prove the path to it; `resend` spaces snapshots; `unheard` repeats the one
- * that no echo of the peer has answered.
+ * search after a failure, or from a relay; `give_up` waits for late answers after libnice's FAILED;
+ * `poke` gives the peer the bytes that prove the path to it; `resend` spaces snapshots; `unheard`
+ * repeats the one that no echo of the peer has answered; `reconsider` asks the chooser again when a
+ * hold-down is over.
  */
 #pragma once
 
+#include "agent/nat-choice.h"
 #include "agent/nat-msg.h"
 #include "agent/nat-peer.h"
-#include "agent/nat-prober.h"
 #include "agent/nat-seal.h"
 #include "agent/nat-session.h"
+#include "agent/nat-watch.h"
 #include "agent/nat-why.h"
 
 struct NatPeer {
@@ -49,7 +53,6 @@ struct NatPeer {
 	GArray *addresses; /* of WgEndpoint: what the search binds to */
 	GArray *offered;   /* of NatCandidate: remote candidates given to it */
 	NatPath *path;
-	NatProber *prober;
 	WgEndpoint selected_local;
 	NatCandidate selected;	 /* what ICE proposed last */
 	NatCandType remote_type; /* of the present endpoint */
@@ -58,9 +61,25 @@ struct NatPeer {
 	gint64 connect_ms;	 /* negative: unknown */
 	NatFailure failure;
 	gint64 doubt_us; /* since when the path has been silent (NAT_FAILURE_SILENCE) */
-	guint release, retry, give_up, decide, poke;
+	guint release, retry, give_up, poke;
 	guint pokes;
 	guint retry_ms;
+
+	/* pairs, and the one in use */
+	NatWatch *watch;
+	guint64 watch_id, watch_remote; /* ours; the peer's that `watch` was made for */
+	NatWatchPair *chosen;		/* NULL: none, or WireGuard's endpoint is no pair */
+	gint64 chosen_us;		/* since when */
+	guint32 epoch;			/* of the controlling side's last choice */
+	guint32 dead_epoch;		/* the follower left the pair of this choice; 0: none */
+	guint8 dead_why;		/* NatNoteFlags */
+	gint64 relay_due_us;		/* without a session, relayed pairs may be used from then */
+	gint64 deaf_since_us, deaf_us;	/* nat_peer_note_deaf(): since when; the peer was asked */
+	gint64 poked_us;		/* the peer asked for it last */
+	guint reconsider;
+	guint moves;		 /* of a connected tunnel from one pair to another */
+	gboolean direct_blocked; /* a direct pair answered checks, and dropped WireGuard */
+	gboolean standby, wanted_relay;
 	WgEndpoint configured; /* endpoint at the first sight */
 	gboolean observed;
 };
@@ -98,8 +117,35 @@ void nat_peer_go_waiting(NatPeer *peer);
 /* The interface's candidates, and the addresses that only this peer is reached from (a second LAN
  * without a default route). */
 GArray *nat_peer_own_candidates(NatPeer *peer);
-void nat_peer_make_prober(NatPeer *peer);
-void nat_peer_watch(NatPeer *peer);
+/* The standby carries on; something better is looked for soon. */
+void nat_peer_look_again(NatPeer *peer);
+
+/* nat-peer-path.c: the choice among pairs */
+void nat_peer_make_watch(NatPeer *peer);
+/* Asks the chooser, and does what it says. */
+void nat_peer_consider(NatPeer *peer);
+void nat_peer_reconsider_in(NatPeer *peer, guint ms);
+void nat_peer_take_selected_pair(NatPeer *peer, NatWatchPair *pair);
+NatWatchPair *nat_peer_best_relay(NatPeer *peer);
+gboolean nat_peer_leave_blocked(NatPeer *peer);
+/* The device was read: data went out since the last bytes came in. */
+void nat_peer_note_deaf(NatPeer *peer, gboolean deaf, gint64 now_us);
+/* The pair that an endpoint of WireGuard's is; NULL: none. */
+NatWatchPair *nat_peer_pair_of(NatPeer *peer, const WgEndpoint *endpoint);
+void nat_peer_watch_present(NatPeer *peer);
+void nat_peer_aim_bridges(NatPeer *peer);
+
+/* nat-peer-pairs.c: which pairs there are */
+gboolean nat_peer_on_relay(const NatPeer *peer);
+void nat_peer_update_pairs(NatPeer *peer);
+NatWatchPair *nat_peer_add_pair(NatPeer *peer, const NatCandidate *remote);
+void nat_peer_rest_pairs(NatPeer *peer);
+NatWatchPair *nat_peer_standby_pair(NatPeer *peer);
+
+/* nat-peer.c */
+/* The chosen pair answered after silence; it is no more. */
+void nat_peer_path_answers(NatPeer *peer);
+void nat_peer_path_lost(NatPeer *peer);
 
 /* nat-peer-talk.c: what is said to the peer's agent, and heard */
 void nat_peer_send_snapshot(NatPeer *peer);

@@ -10,8 +10,9 @@
 #define GIVE_UP_MS 3000
 #define RETRY_MIN_MS 5000
 #define RETRY_MAX_MS 60000
-#define DECIDE_MS 500
 #define POKE_MS 500
+/* Issue of a path: so long a direct one is waited for before a relayed one may carry the tunnel. */
+#define RELAY_FIRST_MS 500
 #define POKES 6
 #define SEARCH_BURST 6
 #define SEARCH_INTERVAL_US (5 * (gint64)G_USEC_PER_SEC)
@@ -21,7 +22,6 @@ nat_peer_end_search(NatPeer *peer)
 {
 	nat_peer_stop_timer(&peer->release);
 	nat_peer_stop_timer(&peer->give_up);
-	nat_peer_stop_timer(&peer->decide);
 	nat_peer_stop_timer(&peer->poke);
 	g_clear_pointer(&peer->search, nat_search_free);
 	g_array_set_size(peer->addresses, 0);
@@ -44,7 +44,8 @@ nat_peer_plan_release(NatPeer *peer)
 {
 	gboolean both = (peer->remote.flags & NAT_MSG_PROVEN) != 0;
 
-	if (peer->search == NULL || !nat_peer_path_is_good(peer))
+	/* from a relay the search goes on */
+	if (peer->search == NULL || !nat_peer_path_is_good(peer) || nat_peer_on_relay(peer))
 		return;
 	nat_peer_stop_timer(&peer->release);
 	peer->release = g_timeout_add(both ? RELEASE_MS : RELEASE_MAX_MS, on_release, peer);
@@ -63,7 +64,8 @@ on_retry(gpointer user_data)
 	NatPeer *peer = user_data;
 
 	peer->retry = 0;
-	if (peer->online && (!nat_peer_tunnel_live(peer) || peer->failure == NAT_FAILURE_SILENCE))
+	if (peer->online && (!nat_peer_tunnel_live(peer) || nat_peer_on_relay(peer) ||
+			     peer->failure == NAT_FAILURE_SILENCE))
 		nat_peer_begin_search(peer);
 	return G_SOURCE_REMOVE;
 }
@@ -113,6 +115,8 @@ nat_peer_fail(NatPeer *peer, NatFailure failure)
 	if (nat_peer_tunnel_live(peer) && failure != NAT_FAILURE_SILENCE) {
 		nat_peer_set_state(peer, NAT_PEER_CONNECTED,
 				   "no better path, the present one lives");
+		if (nat_peer_on_relay(peer) && peer->online)
+			plan_retry(peer);
 		return;
 	}
 	restore_original(peer);
@@ -133,6 +137,11 @@ on_give_up(gpointer user_data)
 	NatPeer *peer = user_data;
 
 	peer->give_up = 0;
+	if (peer->state == NAT_PEER_CONNECTED && nat_peer_on_relay(peer)) {
+		nat_peer_end_search(peer);
+		nat_peer_fail(peer, NAT_FAILURE_CHECKS);
+		return G_SOURCE_REMOVE;
+	}
 	/* A path that went silent is still PROVEN as far as WireGuard knows. */
 	if (peer->state == NAT_PEER_CHECKING && nat_path_phase(peer->path) != NAT_PATH_PROVING)
 		nat_peer_fail(peer, peer->failure == NAT_FAILURE_SILENCE ? NAT_FAILURE_SILENCE
@@ -190,41 +199,26 @@ nat_peer_keep_present(NatPeer *peer, const char *reason)
 	nat_peer_plan_release(peer);
 }
 
+/* What ICE selected carries the tunnel at once where nothing else does, or where it is the better
+ * pair of a try that is under way; a tunnel that is live elsewhere is the chooser's affair. */
 static void
-take_selected(NatPeer *peer)
+take_selected(NatPeer *peer, gboolean fresh)
 {
-	gint64 now = g_get_monotonic_time();
+	NatWatchPair *pair = peer->watch != NULL ? nat_peer_add_pair(peer, &peer->selected) : NULL;
 
 	nat_peer_stop_timer(&peer->give_up);
-	if (wg_endpoint_equal(nat_path_endpoint(peer->path), &peer->selected.endpoint) &&
-	    nat_path_live(peer->path, now) && nat_path_phase(peer->path) != NAT_PATH_PROVING &&
-	    peer->failure != NAT_FAILURE_SILENCE) {
+	if (pair == NULL)
+		return;
+	if (nat_peer_tunnel_live(peer) && !fresh && peer->failure != NAT_FAILURE_SILENCE) {
+		nat_watch_probe(pair);
+		if (pair != peer->chosen)
+			return;
 		nat_peer_keep_present(peer, "the present path was confirmed");
 		nat_path_poke(peer->path);
 		nat_peer_start_poking(peer);
 		return;
 	}
-	nat_path_try(peer->path, &peer->selected.endpoint, now);
-	peer->env->hurry(peer->env->user_data);
-}
-
-/* A live tunnel is not moved while its own path answers. */
-static gboolean
-on_decide(gpointer user_data)
-{
-	NatPeer *peer = user_data;
-
-	peer->decide = 0;
-	if (!wg_endpoint_is_set(&peer->selected.endpoint))
-		return G_SOURCE_REMOVE;
-	if (!nat_peer_tunnel_live(peer) || peer->prober == NULL ||
-	    nat_prober_rtt_ms(peer->prober) < 0) {
-		take_selected(peer);
-	} else {
-		nat_peer_keep_present(peer, "the present path answers");
-		nat_peer_start_poking(peer);
-	}
-	return G_SOURCE_REMOVE;
+	nat_peer_take_selected_pair(peer, pair);
 }
 
 static void
@@ -232,21 +226,17 @@ on_ice_selected(const WgEndpoint *local, const NatCandidate *remote, gpointer us
 {
 	NatPeer *peer = user_data;
 	char text[WG_ENDPOINT_STRLEN];
-	gboolean fresh = nat_path_phase(peer->path) == NAT_PATH_PROVING ||
-			 nat_path_urgent(peer->path, g_get_monotonic_time());
+	gboolean fresh = !nat_peer_on_relay(peer) &&
+			 (nat_path_phase(peer->path) == NAT_PATH_PROVING ||
+			  nat_path_urgent(peer->path, g_get_monotonic_time())) &&
+			 (peer->chosen == NULL || !nat_watch_is_relay(peer->chosen));
 
 	nat_log_peer(G_LOG_LEVEL_DEBUG, peer->env->ifname, &peer->key, "selected %s %s",
 		     nat_cand_type_to_string(remote->type),
 		     wg_endpoint_format(&remote->endpoint, text));
 	peer->selected_local = *local;
 	peer->selected = *remote;
-	if (nat_peer_tunnel_live(peer) && !fresh && peer->failure != NAT_FAILURE_SILENCE &&
-	    !wg_endpoint_equal(nat_path_endpoint(peer->path), &remote->endpoint)) {
-		if (peer->decide == 0)
-			peer->decide = g_timeout_add(DECIDE_MS, on_decide, peer);
-		return;
-	}
-	take_selected(peer);
+	take_selected(peer, fresh);
 }
 
 /* The initiator need not wait for its own check's answer: the peer's check came through, and the
@@ -261,7 +251,7 @@ on_ice_checked(const WgEndpoint *local, const WgEndpoint *remote, gpointer user_
 	if (!peer->controlling || nat_path_live(peer->path, now) ||
 	    nat_path_phase(peer->path) != NAT_PATH_IDLE)
 		return;
-	nat_path_try(peer->path, remote, now);
+	nat_path_try(peer->path, remote, FALSE, 0, now);
 	peer->env->hurry(peer->env->user_data);
 }
 
@@ -304,6 +294,9 @@ offer(NatPeer *peer, const NatCandidate *cand, GArray *usable, GArray *sources)
 		return;
 	}
 	wg_endpoint_array_add(sources, &source, wg_endpoint_same_address);
+	/* libnice looks for direct paths: relayed ones have pairs of their own. */
+	if (cand->type == NAT_CAND_RELAY)
+		return;
 	if (was_offered(peer, &cand->endpoint))
 		return;
 	/* libnice takes no more either; a peer may name ever new ones. */
@@ -446,8 +439,10 @@ nat_peer_start_checks(NatPeer *peer)
 	offered_addresses = peer->addresses->len;
 	remote = usable_candidates(peer, peer->addresses);
 	peer->began_us = g_get_monotonic_time();
+	peer->relay_due_us = peer->began_us + RELAY_FIRST_MS * 1000;
 	if (!nat_peer_tunnel_live(peer) || peer->failure == NAT_FAILURE_SILENCE)
 		nat_peer_set_state(peer, NAT_PEER_CHECKING, "the peer's agent announced itself");
+	nat_peer_update_pairs(peer);
 	if (peer->addresses->len == 0 ||
 	    !peer->env->use_addresses((const WgEndpoint *)(gpointer)peer->addresses->data,
 				      peer->addresses->len, peer->env->user_data)) {
@@ -482,60 +477,13 @@ new_session(NatPeer *peer)
 	nat_session_renew(&peer->session, nat_peer_random_sid());
 }
 
-/* ---- the watch ---- */
-
-static void
-on_probe_measured(double rtt_ms, gpointer user_data)
-{
-	NatPeer *peer = user_data;
-
-	if (peer->failure != NAT_FAILURE_SILENCE ||
-	    nat_path_phase(peer->path) == NAT_PATH_PROVING || !nat_peer_tunnel_live(peer))
-		return;
-	nat_peer_keep_present(peer, "the path answers again");
-}
-
-static void
-on_probe_lost(gpointer user_data)
-{
-	NatPeer *peer = user_data;
-
-	nat_log_peer(G_LOG_LEVEL_DEBUG, peer->env->ifname, &peer->key, "the path went silent");
-	/* The agent at the other end may be gone while the tunnel works: only a peer that is at
-	 * the signaling server can join a search. */
-	if (!peer->online || peer->state != NAT_PEER_CONNECTED)
-		return;
-	nat_peer_doubt(peer);
-	nat_peer_begin_search(peer);
-}
-
-static const NatProberFuncs PROBER_FUNCS = {
-	.measured = on_probe_measured,
-	.lost = on_probe_lost,
-};
-
 void
-nat_peer_watch(NatPeer *peer)
+nat_peer_look_again(NatPeer *peer)
 {
-	const WgEndpoint *endpoint = nat_path_endpoint(peer->path);
-
-	if (peer->prober == NULL)
-		return;
-	nat_prober_set_path(peer->prober, nat_peer_tunnel_live(peer) && wg_endpoint_is_set(endpoint)
-						  ? endpoint
-						  : NULL);
-}
-
-void
-nat_peer_make_prober(NatPeer *peer)
-{
-	g_clear_pointer(&peer->prober, nat_prober_free);
-	if (peer->session.remote == 0)
-		return;
-	peer->prober =
-		nat_prober_new(peer->env->mux, peer->seal, &peer->env->public_key, &peer->key,
-			       peer->session.local, peer->session.remote, &PROBER_FUNCS, peer);
-	nat_peer_watch(peer);
+	peer->env->look_again(peer->env->user_data);
+	peer->retry_ms = 0;
+	if (peer->online && (nat_peer_on_relay(peer) || !nat_peer_path_is_good(peer)))
+		plan_retry(peer);
 }
 
 /* A search of our own: because there is no live tunnel, or the one there is went silent. */
@@ -543,7 +491,6 @@ void
 nat_peer_begin_search(NatPeer *peer)
 {
 	new_session(peer);
-	nat_peer_make_prober(peer);
 	nat_peer_make_search(peer);
 	if (!nat_peer_tunnel_live(peer))
 		nat_path_reset(peer->path);

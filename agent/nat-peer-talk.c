@@ -15,6 +15,7 @@ fill_snapshot(NatPeer *peer, NatMsg *msg)
 
 	g_strlcpy(msg->ufrag, peer->ufrag, sizeof msg->ufrag);
 	g_strlcpy(msg->pwd, peer->pwd, sizeof msg->pwd);
+	msg->watch = peer->watch_id;
 	msg->mapping = peer->env->mapping(peer->env->user_data);
 	msg->n_candidates = MIN(own->len, NAT_MSG_MAX_CANDIDATES);
 	for (guint i = 0; i < msg->n_candidates; i++)
@@ -109,8 +110,9 @@ act_on_snapshot(NatPeer *peer)
 			   : we_want || !nat_peer_tunnel_live(peer)) {
 		nat_peer_start_checks(peer);
 	} else {
-		nat_peer_watch(peer);
+		nat_peer_watch_present(peer);
 	}
+	nat_peer_update_pairs(peer);
 	nat_peer_plan_release(peer);
 }
 
@@ -132,13 +134,13 @@ on_verdict(NatPeer *peer, NatSessionVerdict verdict, const NatMsg *msg, gboolean
 		/* Checks of the session before are void; ours began under the same credentials. */
 		if (peer->search != NULL && nat_search_started(peer->search))
 			nat_peer_end_search(peer);
-		nat_peer_make_prober(peer);
 		break;
 	case NAT_SESSION_UPDATE:
 		peer->online = TRUE;
 		peer->remote = *msg;
 		break;
 	}
+	nat_peer_make_watch(peer);
 	await_echo(peer);
 	/* A session newly followed is told so: our echo is what lets the peer follow ours. */
 	if (behind || verdict == NAT_SESSION_NEW)
@@ -204,7 +206,16 @@ nat_peer_presence(NatPeer *peer, gboolean online)
 void
 nat_peer_candidates_changed(NatPeer *peer)
 {
-	if (peer->online && peer->search != NULL)
+	/* Also while connected: a relay lets in whom it was told of. */
+	if (peer->online && (peer->search != NULL || peer->watch != NULL))
+		nat_peer_send_soon(peer);
+}
+
+void
+nat_peer_relay_changed(NatPeer *peer)
+{
+	nat_peer_update_pairs(peer);
+	if (peer->online && peer->managed && peer->wanted_relay)
 		nat_peer_send_soon(peer);
 }
 
@@ -216,13 +227,15 @@ nat_peer_network_changed(NatPeer *peer)
 
 	if (!peer->managed)
 		return;
-	if (nat_peer_tunnel_live(peer) && nat_mux_source_for(peer->env->mux, endpoint, &source) &&
-	    (!wg_endpoint_is_set(&peer->selected_local) ||
-	     wg_endpoint_equal(&source, &peer->selected_local))) {
-		if (peer->prober != NULL)
-			nat_prober_hurry(peer->prober);
+	if (peer->watch != NULL)
+		nat_watch_probe_all(peer->watch);
+	if (nat_peer_tunnel_live(peer) &&
+	    (peer->chosen != NULL && nat_watch_relayed(peer->chosen) != NULL
+		     ? nat_mux_is_relayed(peer->env->mux, nat_watch_relayed(peer->chosen))
+		     : nat_mux_source_for(peer->env->mux, endpoint, &source) &&
+			       (!wg_endpoint_is_set(&peer->selected_local) ||
+				wg_endpoint_equal(&source, &peer->selected_local))))
 		return;
-	}
 	/* Without its agent nobody joins a search; presence will bring one. */
 	if (!peer->online)
 		return;

@@ -6,7 +6,8 @@
 
 #include "agent/nat-log.h"
 
-#define DOUBT_US (3 * (gint64)G_USEC_PER_SEC)
+/* Bytes go out and none came in for so long: is the path still there? */
+#define SUSPECT_US (150 * 1000)
 #define POLL_LAG_US (1500 * (gint64)G_USEC_PER_SEC / 1000)
 #define UFRAG_BYTES 12
 #define PWD_BYTES 24
@@ -84,46 +85,15 @@ on_path_write(const WgPeerChange *change, gpointer user_data)
 	return peer->env->write(change, peer->env->user_data);
 }
 
-static void
-on_path_proven(gpointer user_data)
-{
-	NatPeer *peer = user_data;
-	gint64 now = g_get_monotonic_time();
-
-	if (peer->connect_ms < 0 || peer->state != NAT_PEER_CONNECTED)
-		peer->connect_ms = peer->began_us != 0 ? (now - peer->began_us) / 1000 : -1;
-	peer->remote_type = peer->selected.type;
-	peer->failure = NAT_FAILURE_NONE;
-	peer->retry_ms = 0;
-	nat_peer_stop_timer(&peer->retry);
-	nat_peer_set_state(peer, NAT_PEER_CONNECTED, "handshake");
-	nat_peer_watch(peer);
-	nat_peer_send_soon(peer);
-	nat_peer_plan_release(peer);
-	nat_peer_start_poking(peer);
-}
-
-static void
-on_path_disproved(gpointer user_data)
-{
-	NatPeer *peer = user_data;
-
-	nat_peer_end_search(peer);
-	nat_peer_fail(peer, NAT_FAILURE_PROOF);
-}
-
-static const NatPathFuncs PATH_FUNCS = {
-	.write = on_path_write,
-	.proven = on_path_proven,
-	.disproved = on_path_disproved,
-};
-
 /* What kind of address the present endpoint is. */
 static NatCandType
-endpoint_type(const NatPeer *peer)
+endpoint_type(NatPeer *peer)
 {
 	const WgEndpoint *endpoint = nat_path_endpoint(peer->path);
+	NatWatchPair *pair = nat_peer_pair_of(peer, endpoint);
 
+	if (pair != NULL && nat_watch_relayed(pair) != NULL)
+		return nat_watch_remote(pair)->type;
 	for (guint i = 0; i < peer->remote.n_candidates; i++)
 		if (wg_endpoint_equal(&peer->remote.candidates[i].endpoint, endpoint))
 			return peer->remote.candidates[i].type;
@@ -133,6 +103,59 @@ endpoint_type(const NatPeer *peer)
 		return peer->selected.type;
 	return peer->managed ? NAT_CAND_PRFLX : NAT_CAND_ROAMED;
 }
+
+static void
+on_path_proven(gpointer user_data)
+{
+	NatPeer *peer = user_data;
+	gint64 now = g_get_monotonic_time();
+
+	if (peer->connect_ms < 0 || peer->state != NAT_PEER_CONNECTED)
+		peer->connect_ms = peer->began_us != 0 ? (now - peer->began_us) / 1000 : -1;
+	peer->remote_type = endpoint_type(peer);
+	if (peer->chosen != NULL && !nat_watch_is_relay(peer->chosen))
+		peer->direct_blocked = FALSE;
+	peer->failure = NAT_FAILURE_NONE;
+	peer->retry_ms = 0;
+	nat_peer_stop_timer(&peer->retry);
+	nat_peer_set_state(peer, NAT_PEER_CONNECTED, "handshake");
+	nat_peer_watch_present(peer);
+	nat_peer_aim_bridges(peer);
+	nat_peer_rest_pairs(peer);
+	nat_peer_send_soon(peer);
+	nat_peer_plan_release(peer);
+	nat_peer_start_poking(peer);
+	nat_peer_consider(peer);
+}
+
+static void
+on_path_disproved(gpointer user_data)
+{
+	NatPeer *peer = user_data;
+	gboolean relayed = peer->chosen != NULL && nat_watch_is_relay(peer->chosen);
+
+	nat_log_peer(G_LOG_LEVEL_DEBUG, peer->env->ifname, &peer->key,
+		     "WireGuard's packets do not pass there");
+	if (nat_peer_leave_blocked(peer))
+		return;
+	/* The tunnel was elsewhere, and still is. */
+	if (nat_peer_tunnel_live(peer) && peer->failure != NAT_FAILURE_SILENCE) {
+		nat_path_adopt(peer->path, g_get_monotonic_time());
+		return;
+	}
+	/* A relay that does not carry WireGuard says nothing about the direct path being looked
+	 * for. */
+	if (relayed && peer->search != NULL && nat_search_started(peer->search))
+		return;
+	nat_peer_end_search(peer);
+	nat_peer_fail(peer, NAT_FAILURE_PROOF);
+}
+
+static const NatPathFuncs PATH_FUNCS = {
+	.write = on_path_write,
+	.proven = on_path_proven,
+	.disproved = on_path_disproved,
+};
 
 /* A session came up by itself while nothing that could say more is under way: the peer followed
  * another of our sessions, or found the path before us. */
@@ -155,44 +178,102 @@ doubt_is_over(const NatPeer *peer)
 	       nat_path_phase(peer->path) != NAT_PATH_PROVING;
 }
 
-void
-nat_peer_observe(NatPeer *peer, const WgPeer *wg, gint64 now_us, gint64 real_s)
+/* Ours, of a run before this one: the agent that bridged it is gone. */
+static gboolean
+is_dead_bridge(NatPeer *peer)
 {
-	gboolean live;
+	const WgEndpoint *endpoint = nat_path_endpoint(peer->path);
 
-	if (!peer->observed) {
-		peer->observed = TRUE;
-		peer->configured = wg->endpoint;
-	}
+	return wg_endpoint_is_set(endpoint) && wg_endpoint_is_bogus(endpoint) &&
+	       nat_peer_pair_of(peer, endpoint) == NULL;
+}
+
+static void
+note_configured(NatPeer *peer, const WgPeer *wg)
+{
 	/* Until its agent speaks, whatever appears without the kernel's doing is configured. */
-	if (!peer->managed && wg->rx_bytes == 0 && wg_endpoint_is_set(&wg->endpoint))
+	if (!wg_endpoint_is_bogus(&wg->endpoint) &&
+	    (!peer->observed ||
+	     (!peer->managed && wg->rx_bytes == 0 && wg_endpoint_is_set(&wg->endpoint))))
 		peer->configured = wg->endpoint;
-	nat_path_observe(peer->path, wg, now_us, real_s);
-	live = nat_path_live(peer->path, now_us);
-	if (live)
-		peer->remote_type = endpoint_type(peer);
-	if (live && doubt_is_over(peer))
+	peer->observed = TRUE;
+}
+
+/* Bytes that come in are the best answer a path can give; bytes that only go out are a question. */
+static void
+watch_traffic(NatPeer *peer, gint64 now_us)
+{
+	gint64 heard = MAX(nat_path_rx_us(peer->path), nat_path_handshake_us(peer->path));
+
+	nat_peer_watch_present(peer);
+	if (peer->chosen == NULL)
+		return;
+	if (heard == now_us &&
+	    nat_peer_pair_of(peer, nat_path_endpoint(peer->path)) == peer->chosen)
+		nat_watch_heard(peer->chosen);
+	else if (nat_path_data_tx_us(peer->path) == now_us && now_us - heard > SUSPECT_US)
+		nat_watch_suspect(peer->chosen);
+	if (heard == now_us)
+		nat_peer_note_deaf(peer, FALSE, now_us);
+	else if (nat_path_data_tx_us(peer->path) == now_us)
+		nat_peer_note_deaf(peer, TRUE, now_us);
+}
+
+static void
+on_live(NatPeer *peer, gint64 now_us)
+{
+	peer->remote_type = endpoint_type(peer);
+	if (doubt_is_over(peer))
 		nat_peer_keep_present(peer, "bytes come in again");
-	if (live && peer->failure != NAT_FAILURE_SILENCE &&
+	if (peer->failure != NAT_FAILURE_SILENCE &&
 	    (peer->state == NAT_PEER_WAITING || peer->state == NAT_PEER_FAILED ||
 	     checks_are_moot(peer))) {
 		if (nat_path_phase(peer->path) == NAT_PATH_IDLE && peer->managed)
 			nat_path_adopt(peer->path, now_us);
 		nat_peer_set_state(peer, NAT_PEER_CONNECTED, "a handshake is live");
-		nat_peer_watch(peer);
 	}
+	if (peer->state == NAT_PEER_CONNECTED && peer->managed)
+		watch_traffic(peer, now_us);
+}
+
+void
+nat_peer_observe(NatPeer *peer, const WgPeer *wg, gint64 now_us, gint64 real_s)
+{
+	gboolean live;
+
+	note_configured(peer, wg);
+	nat_path_observe(peer->path, wg, now_us, real_s);
+	live = nat_path_live(peer->path, now_us);
+	if (live && !is_dead_bridge(peer))
+		on_live(peer, now_us);
+	else if (live && peer->failure != NAT_FAILURE_SILENCE)
+		nat_peer_path_lost(peer);
 	if (!live && peer->state == NAT_PEER_CONNECTED) {
 		nat_peer_set_state(peer, NAT_PEER_WAITING, "no handshake for 180 s");
 		if (peer->managed && peer->online && nat_path_phase(peer->path) == NAT_PATH_IDLE)
 			nat_peer_begin_search(peer);
 	}
-	if (live && peer->prober != NULL && peer->state == NAT_PEER_CONNECTED) {
-		nat_peer_watch(peer);
-		/* Bytes go out and none come in: is the path still there? */
-		if (nat_path_tx_us(peer->path) == now_us &&
-		    now_us - nat_path_rx_us(peer->path) > DOUBT_US)
-			nat_prober_hurry(peer->prober);
-	}
+}
+
+void
+nat_peer_path_answers(NatPeer *peer)
+{
+	if (peer->failure == NAT_FAILURE_SILENCE &&
+	    nat_path_phase(peer->path) != NAT_PATH_PROVING && nat_peer_tunnel_live(peer))
+		nat_peer_keep_present(peer, "the path answers again");
+}
+
+void
+nat_peer_path_lost(NatPeer *peer)
+{
+	nat_peer_consider(peer);
+	if (peer->chosen != NULL || peer->failure == NAT_FAILURE_SILENCE)
+		return;
+	nat_peer_doubt(peer);
+	if (peer->state == NAT_PEER_CONNECTED)
+		nat_peer_set_state(peer, NAT_PEER_WAITING, "its relay is gone");
+	if (peer->online && peer->managed)
+		nat_peer_begin_search(peer);
 }
 
 /* ---- life ---- */
@@ -214,10 +295,31 @@ nat_peer_new(const NatPeerEnv *env, const WgKey *key, const char *name)
 	peer->path = nat_path_new(key, peer->controlling, &PATH_FUNCS, peer);
 	nat_session_init(&peer->session, nat_peer_random_sid());
 	nat_peer_make_credentials(peer);
+	peer->watch_id = nat_peer_random_sid();
 	peer->seal = nat_seal_new(&env->private_key, key, &error);
 	if (peer->seal == NULL)
 		nat_log_peer(G_LOG_LEVEL_WARNING, env->ifname, key, "%s", error->message);
 	return peer;
+}
+
+/* A loopback endpoint leads nowhere without us, and must not end in somebody's configuration. */
+static void
+restore_bridged(NatPeer *peer)
+{
+	WgPeerChange change = {.public_key = peer->key,
+			       .flags = WG_CHANGE_ENDPOINT | WG_CHANGE_KEEPALIVE |
+					WG_CHANGE_REPLACE};
+	const WgEndpoint *endpoint = nat_path_endpoint(peer->path);
+
+	if (!peer->managed || !wg_endpoint_is_set(endpoint) || !wg_endpoint_is_bogus(endpoint))
+		return;
+	if (!nat_originals_get(peer->env->originals, &peer->key, &change.endpoint,
+			       &change.keepalive))
+		return;
+	/* only a peer made anew forgets its endpoint */
+	if (wg_endpoint_is_set(&change.endpoint))
+		change.flags = WG_CHANGE_ENDPOINT | WG_CHANGE_KEEPALIVE;
+	peer->env->write(&change, peer->env->user_data);
 }
 
 void
@@ -229,7 +331,11 @@ nat_peer_free(NatPeer *peer)
 	nat_peer_stop_timer(&peer->retry);
 	nat_peer_stop_timer(&peer->resend);
 	nat_peer_stop_timer(&peer->unheard);
-	nat_prober_free(peer->prober);
+	nat_peer_stop_timer(&peer->reconsider);
+	restore_bridged(peer);
+	g_clear_pointer(&peer->watch, nat_watch_free);
+	if (peer->env->relay != NULL)
+		nat_relay_permit(peer->env->relay, peer, NULL, 0);
 	nat_path_free(peer->path);
 	nat_seal_free(peer->seal);
 	g_array_unref(peer->addresses);
@@ -268,6 +374,18 @@ nat_peer_addresses(const NatPeer *peer)
 /* ---- status ---- */
 
 static void
+status_standby(NatPeer *peer, NatStatusPeer *out)
+{
+	NatWatchPair *standby = nat_peer_standby_pair(peer);
+
+	if (standby == NULL)
+		return;
+	out->has_standby = TRUE;
+	out->standby_relay = nat_watch_is_relay(standby);
+	out->standby = *nat_watch_remote(standby);
+}
+
+static void
 status_path(NatPeer *peer, NatStatusPeer *out)
 {
 	WgEndpoint source;
@@ -279,8 +397,17 @@ status_path(NatPeer *peer, NatStatusPeer *out)
 		out->local.type = NAT_CAND_HOST;
 		out->local.endpoint = source;
 	}
-	if (peer->prober != NULL)
-		out->rtt_ms = nat_prober_rtt_ms(peer->prober);
+	if (peer->chosen == NULL)
+		return;
+	out->relay = nat_watch_is_relay(peer->chosen);
+	out->since_s = (g_get_monotonic_time() - peer->chosen_us) / G_USEC_PER_SEC;
+	out->loss = nat_watch_rtt_ms(peer->chosen) >= 0 ? nat_watch_loss(peer->chosen) : -1;
+	out->rtt_ms = nat_watch_rtt_ms(peer->chosen);
+	out->remote.endpoint = nat_watch_remote(peer->chosen)->endpoint;
+	if (nat_watch_relayed(peer->chosen) != NULL) {
+		out->local.type = NAT_CAND_RELAY;
+		out->local.endpoint = *nat_watch_relayed(peer->chosen);
+	}
 }
 
 void
@@ -299,12 +426,18 @@ nat_peer_status(NatPeer *peer, const WgPeer *wg, NatStatusPeer *out)
 		.remote_candidates = peer->offered->len,
 		.port = nat_mux_port(peer->env->mux),
 		.failure = peer->failure,
+		.relay = nat_peer_on_relay(peer),
+		.wireguard_blocked = peer->direct_blocked,
 	};
+
+	why.relay_problem = peer->env->relay_problem(&why.relay_known, peer->env->user_data);
 
 	out->name = g_strdup(peer->name);
 	out->state = peer->state;
 	out->managed = peer->managed;
-	out->rtt_ms = -1;
+	out->rtt_ms = out->loss = -1;
+	out->since_s = -1;
+	out->failovers = peer->moves;
 	out->connect_ms = peer->state == NAT_PEER_CONNECTED ? peer->connect_ms : -1;
 	out->last_handshake_s = handshake != 0 ? (now - handshake) / G_USEC_PER_SEC : -1;
 	if (wg != NULL) {
@@ -314,6 +447,7 @@ nat_peer_status(NatPeer *peer, const WgPeer *wg, NatStatusPeer *out)
 	}
 	if (peer->state == NAT_PEER_CONNECTED)
 		status_path(peer, out);
+	status_standby(peer, out);
 	g_free(out->why);
 	out->why = nat_why_sentence(&why);
 }

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * NatPeer: everything about one WireGuard peer: the session with its agent (nat-session), the
- * search for a path (nat-search), the endpoint's proof (nat-path), its watch (nat-prober), and the
- * state that status shows. Host thread only.
+ * search for a path (nat-search), the endpoint's proof (nat-path), the watch over its pairs
+ * (nat-watch) with the choice among them, and the state that status shows. Host thread only.
  *
  *                 presence / message
  *     WAITING ───────────────────────▶ CHECKING ──proof──▶ CONNECTED
@@ -19,6 +19,7 @@
 
 #include "agent/nat-originals.h"
 #include "agent/nat-path.h"
+#include "agent/nat-relay.h"
 #include "agent/nat-search.h"
 #include "agent/nat-status.h"
 
@@ -32,6 +33,7 @@ typedef struct {
 	NatTun *tun;
 	NatMux *mux;
 	NatOriginals *originals;
+	NatRelay *relay; /* NULL: none */
 	/* Our candidates as they are now (transfer full, of NatCandidate). */
 	GArray *(*candidates)(gpointer user_data);
 	NatMapping (*mapping)(gpointer user_data);
@@ -41,8 +43,19 @@ typedef struct {
 	gboolean (*send)(const WgKey *peer, GBytes *body, gpointer user_data);
 	const char *(*signal_problem)(gpointer user_data);
 	gboolean (*write)(const WgPeerChange *change, gpointer user_data);
+	/* Calls nat_path_refresh() with the peer as the device has it now. */
+	void (*refresh)(const WgKey *peer, NatPath *path, gpointer user_data);
 	/* Snapshots are wanted soon (nat_path_urgent). */
 	void (*hurry)(gpointer user_data);
+	/* Seconds between two packets that keep a mapping of ours alive here. */
+	guint16 (*keepalive)(gpointer user_data);
+	/* A path broke: our mappings may have changed. */
+	void (*look_again)(gpointer user_data);
+	/* What the peer wants of the relay may have changed. */
+	void (*relay_wanted)(gpointer user_data);
+	/* Why there is no relayed address; NULL: there is one, or none is known of. *known: a TURN
+	 * server is. */
+	const char *(*relay_problem)(gboolean *known, gpointer user_data);
 	/* A message of this peer was dropped. */
 	void (*dropped)(const char *cause, gpointer user_data);
 	gpointer user_data;
@@ -59,12 +72,22 @@ void nat_peer_message(NatPeer *peer, const guint8 *body, gsize len);
 void nat_peer_observe(NatPeer *peer, const WgPeer *wg, gint64 now_us, gint64 real_s);
 /* Our candidates grew (a STUN answer came): tell the peer. */
 void nat_peer_candidates_changed(NatPeer *peer);
+/* Our relayed address came, changed or went. */
+void nat_peer_relay_changed(NatPeer *peer);
+/* Every second or so. */
+void nat_peer_tick(NatPeer *peer, gint64 now_us);
 /* Addresses, routes, port or mark changed: check the path, or search anew. */
 void nat_peer_network_changed(NatPeer *peer);
 
 NatPeerState nat_peer_state(const NatPeer *peer);
 gboolean nat_peer_urgent(const NatPeer *peer, gint64 now_us);
 const WgKey *nat_peer_key(const NatPeer *peer);
+/* A relayed address of ours is wanted for it; whether a warm standby may be held; when it last had
+ * traffic (monotonic, 0: never). */
+gboolean nat_peer_wants_relay(const NatPeer *peer, gint64 now_us);
+void nat_peer_set_standby(NatPeer *peer, gboolean standby);
+gint64 nat_peer_data_us(const NatPeer *peer);
+gboolean nat_peer_is_active(const NatPeer *peer, gint64 now_us);
 /* Addresses its search uses (transfer none; may be NULL). Of WgEndpoint. */
 const GArray *nat_peer_addresses(const NatPeer *peer);
 /* Fills one row of status from the last snapshot. */

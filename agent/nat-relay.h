@@ -33,6 +33,8 @@ typedef struct {
 	/* The server refused the credentials: fresh ones are wanted (nat-signald's), if there are.
 	 */
 	void (*credentials_wanted)(gpointer user_data);
+	/* Whether a server that the user did not name may be used (NULL: any). */
+	gboolean (*allowed)(const WgEndpoint *server, gpointer user_data);
 } NatRelayFuncs;
 
 /* ifname is for log lines; state_dir and own_public for the names' last good addresses. */

@@ -22,6 +22,7 @@ typedef enum {
 	ATTR_XOR_MAPPED_ADDRESS = 0x0020,
 	ATTR_USE_CANDIDATE = 0x0025,
 	ATTR_FINGERPRINT = 0x8028,
+	ATTR_NOTE = 0xC0A7, /* not registered; PROTOCOL.md */
 } Attr;
 
 static guint16
@@ -148,6 +149,8 @@ read_attr(const guint8 *msg, guint16 type, const guint8 *value, gsize len, NatSt
 			out->mapped = mapped;
 	} else if (type == ATTR_USE_CANDIDATE) {
 		out->use_candidate = TRUE;
+	} else if (type == ATTR_NOTE && len == NAT_STUN_NOTE_LEN) {
+		out->note = value;
 	}
 }
 
@@ -301,16 +304,23 @@ seal(Writer *w, const char *password)
 	return w->len;
 }
 
+static void
+append_bytes(Writer *w, Attr type, gconstpointer bytes, gsize len)
+{
+	guint8 *value = append(w, type, len);
+
+	if (value && len > 0)
+		memcpy(value, bytes, len);
+}
+
 gsize
 nat_stun_build_request(guint8 *buf, gsize size, const guint8 id[NAT_STUN_ID_LEN],
 		       const char *username, const char *password)
 {
 	Writer w = begin(buf, size, 0x0001, id);
-	gsize len = username ? strlen(username) : 0;
-	guint8 *value = username ? append(&w, ATTR_USERNAME, len) : NULL;
 
-	if (value)
-		memcpy(value, username, len);
+	if (username)
+		append_bytes(&w, ATTR_USERNAME, username, strlen(username));
 	return password ? seal(&w, password) : w.len;
 }
 
@@ -322,4 +332,28 @@ nat_stun_build_response(guint8 *buf, gsize size, const guint8 id[NAT_STUN_ID_LEN
 
 	append_address(&w, mapped);
 	return password ? seal(&w, password) : w.len;
+}
+
+gsize
+nat_stun_build_probe(guint8 *buf, gsize size, const guint8 id[NAT_STUN_ID_LEN],
+		     const char *username, const char *password,
+		     const guint8 note[NAT_STUN_NOTE_LEN])
+{
+	Writer w = begin(buf, size, 0x0001, id);
+
+	append_bytes(&w, ATTR_USERNAME, username, strlen(username));
+	append_bytes(&w, ATTR_NOTE, note, NAT_STUN_NOTE_LEN);
+	return seal(&w, password);
+}
+
+gsize
+nat_stun_build_probe_answer(guint8 *buf, gsize size, const guint8 id[NAT_STUN_ID_LEN],
+			    const WgEndpoint *mapped, const char *password,
+			    const guint8 note[NAT_STUN_NOTE_LEN])
+{
+	Writer w = begin(buf, size, 0x0101, id);
+
+	append_address(&w, mapped);
+	append_bytes(&w, ATTR_NOTE, note, NAT_STUN_NOTE_LEN);
+	return seal(&w, password);
 }

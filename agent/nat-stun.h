@@ -20,6 +20,7 @@ typedef enum {
 } NatStunClass;
 
 #define NAT_STUN_BINDING 0x001
+#define NAT_STUN_NOTE_LEN 8
 
 typedef struct {
 	NatStunClass klass;
@@ -31,6 +32,7 @@ typedef struct {
 	gboolean has_integrity;
 	gboolean has_fingerprint; /* and it is right: a wrong one is no STUN message */
 	gboolean use_candidate;
+	const guint8 *note; /* NAT_STUN_NOTE_LEN bytes inside the message, NULL when absent */
 } NatStun;
 
 /* TRUE iff the bytes are one complete STUN message with the magic cookie: both top bits zero,
@@ -48,5 +50,13 @@ gsize nat_stun_build_request(guint8 *buf, gsize size, const guint8 id[NAT_STUN_I
 /* Binding success response with XOR-MAPPED-ADDRESS; password NULL: no integrity. */
 gsize nat_stun_build_response(guint8 *buf, gsize size, const guint8 id[NAT_STUN_ID_LEN],
 			      const WgEndpoint *mapped, const char *password);
+/* The same between the watches of two agents, each with a note (signaling/PROTOCOL.md): an
+ * attribute of ours that others ignore (comprehension-optional), covered by the integrity. */
+gsize nat_stun_build_probe(guint8 *buf, gsize size, const guint8 id[NAT_STUN_ID_LEN],
+			   const char *username, const char *password,
+			   const guint8 note[NAT_STUN_NOTE_LEN]);
+gsize nat_stun_build_probe_answer(guint8 *buf, gsize size, const guint8 id[NAT_STUN_ID_LEN],
+				  const WgEndpoint *mapped, const char *password,
+				  const guint8 note[NAT_STUN_NOTE_LEN]);
 /* Whether MESSAGE-INTEGRITY is present and right under the short-term password. */
 gboolean nat_stun_check_integrity(const guint8 *msg, gsize len, const char *password);

@@ -24,6 +24,7 @@ typedef struct {
 	NatTurnTransport transport;
 	gboolean tcp_too; /* no transport was named: TCP is a fallback */
 	char *username, *password;
+	gboolean offered; /* by nat-signald, not named by the user: never inside our own networks */
 } NatTurnUri;
 
 /* The error says what is wrong and what would be right, and never repeats the secret. */

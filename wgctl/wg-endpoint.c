@@ -309,3 +309,19 @@ wg_endpoint_array_add(GArray *array, const WgEndpoint *ep, WgEndpointSame same)
 			return;
 	g_array_append_val(array, *ep);
 }
+
+gboolean
+wg_endpoint_is_private(const WgEndpoint *ep)
+{
+	guint32 a;
+
+	if (wg_endpoint_is_link_local(ep))
+		return TRUE;
+	if (wg_endpoint_family(ep) == AF_INET6)
+		return (ep->v6.sin6_addr.s6_addr[0] & 0xfe) == 0xfc;
+	if (wg_endpoint_family(ep) != AF_INET)
+		return FALSE;
+	a = g_ntohl(ep->v4.sin_addr.s_addr);
+	return a >> 24 == 10 || a >> 20 == (172 << 4 | 1) || a >> 16 == (192 << 8 | 168) ||
+	       a >> 22 == (100 << 2 | 1);
+}

@@ -13,6 +13,7 @@ static const char VECTOR_HEX[] = "01"
 				 "04000400000002"
 				 "05000441423031"
 				 "0600166162636465666768696a6b6c6d6e6f70717273747576"
+				 "0900082122232425262728"
 				 "07000102"
 				 "0800080104ca6cc0a80102"
 				 "0800080204a03ccb007109"
@@ -35,6 +36,7 @@ example(void)
 		.echo = 0x1112131415161718,
 		.seq = 3,
 		.flags = NAT_MSG_GATHERED,
+		.watch = 0x2122232425262728,
 		.ufrag = "AB01",
 		.pwd = "abcdefghijklmnopqrstuv",
 		.mapping = NAT_MAPPING_ENDPOINT_INDEPENDENT,
@@ -53,6 +55,7 @@ assert_same(const NatMsg *a, const NatMsg *b)
 	g_assert_cmphex(a->echo, ==, b->echo);
 	g_assert_cmpuint(a->seq, ==, b->seq);
 	g_assert_cmphex(a->flags, ==, b->flags);
+	g_assert_cmphex(a->watch, ==, b->watch);
 	g_assert_cmpstr(a->ufrag, ==, b->ufrag);
 	g_assert_cmpstr(a->pwd, ==, b->pwd);
 	g_assert_cmpint(a->mapping, ==, b->mapping);
@@ -184,7 +187,7 @@ test_truncated(void)
 	while (bytes->len > 0) {
 		/* Without the last field, mapping, it is whole again. */
 		g_byte_array_set_size(bytes, bytes->len - 1);
-		if (bytes->len == 1 + 11 + 11 + 7 + 7 + 7 + 25) {
+		if (bytes->len == 1 + 11 + 11 + 7 + 7 + 7 + 25 + 11) {
 			msg.mapping = NAT_MAPPING_UNKNOWN;
 			assert_decodes(bytes, &msg);
 		} else {
@@ -204,6 +207,7 @@ test_twice(void)
 		"05000441423031",
 		"0600166162636465666768696a6b6c6d6e6f70717273747576",
 		"07000101",
+		"0900082122232425262728",
 	};
 
 	for (gsize i = 0; i < G_N_ELEMENTS(fields); i++) {
@@ -230,6 +234,8 @@ test_bad_fields(void)
 		{"010500044142432d", "ufrag has a character"},
 		{"0105000441420043", "ufrag has a character"},
 		{"0106000441424344", "pwd is too short"},
+		{"010900080000000000000000", "watch is 0"},
+		{"01090004ffffffff", "watch has a wrong length"},
 		{"010700020001", "mapping has a wrong length"},
 		{"0108000801", "cut off"},
 		{"01080003010400", "candidate is too short"},

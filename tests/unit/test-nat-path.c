@@ -81,7 +81,7 @@ test_fresh_peer(Fixture *f, gconstpointer data)
 	WgEndpoint r = ep("192.0.2.1:51820");
 
 	observe(f, 0);
-	nat_path_try(f->path, &r, T0);
+	nat_path_try(f->path, &r, FALSE, 0, T0);
 	g_assert_cmpuint(f->last.flags, ==, WG_CHANGE_ENDPOINT | WG_CHANGE_KEEPALIVE);
 	g_assert_cmpuint(f->last.keepalive, ==, 25);
 	observe(f, S / 10);
@@ -101,7 +101,7 @@ test_responder_waits(Fixture *f, gconstpointer data)
 
 	f->wg->keepalive = 15;
 	observe(f, 0);
-	nat_path_try(f->path, &r, T0);
+	nat_path_try(f->path, &r, FALSE, 0, T0);
 	g_assert_cmpuint(f->last.flags, ==, WG_CHANGE_ENDPOINT | WG_CHANGE_KEEPALIVE);
 	g_assert_cmpuint(f->wg->keepalive, ==, 0);
 	observe(f, S / 10);
@@ -118,7 +118,7 @@ test_responder_initiates_when_nothing_comes(Fixture *f, gconstpointer data)
 	WgEndpoint r = ep("192.0.2.1:51820");
 
 	observe(f, 0);
-	nat_path_try(f->path, &r, T0);
+	nat_path_try(f->path, &r, FALSE, 0, T0);
 	observe(f, S / 2);
 	g_assert_cmpuint(f->writes, ==, 1);
 	observe(f, S);
@@ -134,7 +134,7 @@ test_burned_slot_replaces(Fixture *f, gconstpointer data)
 
 	f->wg->keepalive = 15;
 	observe(f, 0);
-	nat_path_try(f->path, &r, T0);
+	nat_path_try(f->path, &r, FALSE, 0, T0);
 	g_assert_true(f->last.flags & WG_CHANGE_REPLACE);
 	g_assert_cmpuint(f->last.keepalive, ==, 15);
 }
@@ -149,7 +149,7 @@ test_wrong_endpoint_tried_lately_replaces(Fixture *f, gconstpointer data)
 	observe(f, 20 * S);
 	f->wg->tx_bytes += 148;
 	observe(f, 21 * S);
-	nat_path_try(f->path, &r, T0 + 22 * S);
+	nat_path_try(f->path, &r, FALSE, 0, T0 + 22 * S);
 	g_assert_true(f->last.flags & WG_CHANGE_REPLACE);
 }
 
@@ -164,7 +164,7 @@ test_live_session_is_never_replaced(Fixture *f, gconstpointer data)
 	f->wg->rx_bytes = 1000;
 	observe(f, 0);
 	g_assert_true(nat_path_live(f->path, T0));
-	nat_path_try(f->path, &r, T0 + S);
+	nat_path_try(f->path, &r, FALSE, 0, T0 + S);
 	g_assert_false(f->last.flags & WG_CHANGE_REPLACE);
 	g_assert_true(f->last.flags & WG_CHANGE_REARM);
 	/* bytes prove an idle move, but only while the endpoint stays */
@@ -186,7 +186,7 @@ test_no_proof_rolls_back(Fixture *f, gconstpointer data)
 	f->wg->endpoint = before;
 	observe(f, 0);
 	observe(f, 30 * S);
-	nat_path_try(f->path, &r, T0 + 30 * S);
+	nat_path_try(f->path, &r, FALSE, 0, T0 + 30 * S);
 	g_assert_cmpuint(f->writes, ==, 1);
 	observe(f, 32 * S);
 	g_assert_cmpuint(f->writes, ==, 2);
@@ -206,26 +206,31 @@ test_better_pair_before_proof(Fixture *f, gconstpointer data)
 	WgEndpoint first = ep("192.0.2.1:51820"), second = ep("10.0.0.2:51820");
 
 	observe(f, 0);
-	nat_path_try(f->path, &first, T0);
+	nat_path_try(f->path, &first, FALSE, 0, T0);
 	observe(f, S / 100);
-	nat_path_try(f->path, &second, T0 + S / 50);
+	nat_path_try(f->path, &second, FALSE, 0, T0 + S / 50);
 	g_assert_false(f->last.flags & WG_CHANGE_REPLACE);
 	g_assert_true(wg_endpoint_equal(&f->wg->endpoint, &second));
 }
 
-/* Soon after a proof late packets of the old pair may roam the kernel back; later it is roaming. */
+/* Soon after a proof late packets of the old pair may roam the kernel back; later, and to any other
+ * place, it is roaming. */
 static void
 test_settles_then_accepts_roaming(Fixture *f, gconstpointer data)
 {
-	WgEndpoint r = ep("192.0.2.1:51820"), moved = ep("192.0.2.7:9");
+	WgEndpoint r = ep("192.0.2.1:51820"), moved = ep("192.0.2.7:9"), third = ep("192.0.2.8:9");
 
+	f->wg->endpoint = moved;
 	observe(f, 0);
-	nat_path_try(f->path, &r, T0);
+	nat_path_try(f->path, &r, FALSE, 0, T0);
 	f->wg->last_handshake_s = REAL;
 	observe(f, S / 5);
 	f->wg->endpoint = moved;
 	observe(f, S);
 	g_assert_true(wg_endpoint_equal(&f->wg->endpoint, &r));
+	f->wg->endpoint = third;
+	observe(f, S + S / 2);
+	g_assert_true(wg_endpoint_equal(&f->wg->endpoint, &third));
 	observe(f, 10 * S);
 	f->wg->endpoint = moved;
 	observe(f, 11 * S);
@@ -240,7 +245,7 @@ test_peer_made_anew(Fixture *f, gconstpointer data)
 	WgEndpoint r = ep("192.0.2.1:51820");
 
 	observe(f, 0);
-	nat_path_try(f->path, &r, T0);
+	nat_path_try(f->path, &r, FALSE, 0, T0);
 	f->wg->last_handshake_s = REAL;
 	observe(f, S / 5);
 	observe(f, 20 * S);

@@ -40,6 +40,7 @@ struct Agents {
 	gboolean up;
 	Agent a, b;	     /* a controls: its key is the larger one */
 	gboolean handshakes; /* WireGuard's packets pass */
+	gboolean talking;    /* data goes to and fro */
 	/* the signaling server's doing, to every message of either */
 	guint lose;	    /* so many are lost */
 	gboolean duplicate; /* each comes twice */
@@ -143,6 +144,15 @@ agent_packet(Agent *from)
 	from->other->wg->endpoint = v6 ? from->host->addr6 : from->host->addr;
 }
 
+/* A packet of the user's. It does not wait for anybody's turn to initiate. */
+static inline void
+agent_data(Agent *from)
+{
+	from->wg->tx_bytes += 128;
+	if (from->agents->handshakes && leads_to_other(from))
+		from->other->wg->rx_bytes += 128;
+}
+
 static inline gboolean
 has_session(const Agent *agent)
 {
@@ -198,6 +208,15 @@ env_write(const WgPeerChange *change, gpointer user_data)
 }
 
 static inline void
+env_refresh(const WgKey *key, NatPath *path, gpointer user_data)
+{
+	Agent *agent = user_data;
+
+	nat_path_refresh(path, agent->wg, g_get_monotonic_time(),
+			 g_get_real_time() / G_USEC_PER_SEC);
+}
+
+static inline void
 agent_observe(Agent *agent)
 {
 	if (agent->peer != NULL)
@@ -212,6 +231,10 @@ agents_tick(gpointer user_data)
 
 	agent_initiate(&agents->a);
 	agent_initiate(&agents->b);
+	if (agents->talking && has_session(&agents->a)) {
+		agent_data(&agents->a);
+		agent_data(&agents->b);
+	}
 	agent_observe(&agents->a);
 	agent_observe(&agents->b);
 	return G_SOURCE_CONTINUE;
@@ -246,6 +269,24 @@ env_signal_problem(gpointer user_data)
 static inline void
 env_hurry(gpointer user_data)
 {
+}
+
+static inline guint16
+env_keepalive(gpointer user_data)
+{
+	return 25;
+}
+
+static inline void
+env_nothing(gpointer user_data)
+{
+}
+
+static inline const char *
+env_relay_problem(gboolean *known, gpointer user_data)
+{
+	*known = FALSE;
+	return NULL;
 }
 
 static inline void
@@ -349,7 +390,12 @@ agent_up(Agent *agent, Agents *agents, Agent *other, Host *host)
 		.send = env_send,
 		.signal_problem = env_signal_problem,
 		.write = env_write,
+		.refresh = env_refresh,
 		.hurry = env_hurry,
+		.keepalive = env_keepalive,
+		.look_again = env_nothing,
+		.relay_wanted = env_nothing,
+		.relay_problem = env_relay_problem,
 		.dropped = env_dropped,
 		.user_data = agent,
 	};
@@ -453,7 +499,7 @@ a_waiting(gconstpointer data)
 	return agent_is(&((const Agents *)data)->a, NAT_PEER_WAITING);
 }
 
-/* Their searches have ended: what is left of a connected peer is its prober. */
+/* Their searches have ended: what is left of a connected peer is its watch. */
 static inline gboolean
 both_released(gconstpointer data)
 {

@@ -1,0 +1,59 @@
+/* SPDX-License-Identifier: MIT */
+/* What nat-interface*.c share: one served WireGuard device. */
+#pragma once
+
+#include "agent/nat-interface.h"
+#include "agent/nat-mux.h"
+#include "agent/nat-originals.h"
+#include "agent/nat-peer.h"
+#include "agent/nat-relay.h"
+#include "agent/nat-signal-client.h"
+#include "agent/nat-stun-names.h"
+#include "agent/nat-stun-probe.h"
+#include "agent/nat-traffic.h"
+#include "agent/nat-turn-list.h"
+
+struct NatInterface {
+	NatInterfaceEnv env;
+	NatConfigInterface config; /* borrowed strings */
+	WgCtl *ctl;
+	WgDevice *device; /* the last snapshot */
+	char *problem;
+	guint poll;
+	gint64 poll_cost_us;
+	NatTraffic *traffic;		/* NULL: the link's counters can't be had */
+	guint ifindex;			/* that `traffic` reads */
+	guint64 rx_packets, tx_packets; /* of the link, when last read */
+	gint64 ticked_us, read_us;
+
+	/* all of this exists while the device is served */
+	gboolean serving;
+	WgKey public_key;
+	guint16 port;
+	guint32 fwmark;
+	NatMux *mux;
+	NatStunProbe *probe;
+	NatSignalClient *signal;
+	NatOriginals *originals;
+	NatTurnList *turns;
+	NatRelay *relay;
+	NatPeerEnv peer_env;
+	GHashTable *peers;	  /* WgKey* (inside the peer) → NatPeer */
+	GArray *server_stun;	  /* of WgEndpoint: from the signaling server */
+	GArray *server_sources;	  /* of WgEndpoint: our addresses towards it, when last looked */
+	NatStunNames *stun_names; /* --stun */
+	GHashTable *dropped;	  /* cause → guint64* */
+};
+
+/* nat-interface.c */
+GArray *nat_interface_candidates(gpointer iface); /* what peers are told (transfer full) */
+void nat_interface_for_each_peer(NatInterface *iface, void (*func)(NatPeer *peer));
+
+/* nat-interface-relay.c: the TURN side */
+void nat_interface_start_relay(NatInterface *iface);
+void nat_interface_stop_relay(NatInterface *iface);
+/* What the peers want of it, once a second and when one of them changed. */
+void nat_interface_update_relay(NatInterface *iface, gint64 now_us);
+const char *nat_interface_relay_problem(gboolean *known, gpointer iface);
+void nat_interface_on_turn(const char *const *uris, const char *username, const char *password,
+			   guint ttl_s, gpointer iface);

@@ -1,0 +1,237 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Which pairs of a peer are under watch besides those that ICE selected: the relayed ones, made of
+ * both ends' relayed addresses. A pair from a relayed address of ours to a reflexive address of the
+ * peer is never made here: the peer's probe to that address makes it, from the mapping that its NAT
+ * really has towards the relay.
+ */
+#include "agent/nat-peer-private.h"
+
+#define SEC ((gint64)G_USEC_PER_SEC)
+/* DESIGN §5: a standby is held for peers with traffic in the last 5 minutes. */
+#define ACTIVE_US (300 * SEC)
+#define REST_ACTIVE_MS 5000
+#define REST_STANDBY_MS 15000
+#define PERMITS 8
+
+gint64
+nat_peer_data_us(const NatPeer *peer)
+{
+	return MAX(nat_path_data_tx_us(peer->path), nat_path_data_rx_us(peer->path));
+}
+
+gboolean
+nat_peer_is_active(const NatPeer *peer, gint64 now_us)
+{
+	gint64 last = nat_peer_data_us(peer);
+
+	return last != 0 && now_us - last < ACTIVE_US;
+}
+
+gboolean
+nat_peer_on_relay(const NatPeer *peer)
+{
+	return peer->state == NAT_PEER_CONNECTED && peer->chosen != NULL &&
+	       nat_watch_is_relay(peer->chosen);
+}
+
+/* A relayed address is wanted while there is no path, while a relayed one is used, or for a
+ * standby. */
+gboolean
+nat_peer_wants_relay(const NatPeer *peer, gint64 now_us)
+{
+	if (!peer->managed || !(peer->online || peer->state == NAT_PEER_CONNECTED))
+		return FALSE;
+	if (peer->state != NAT_PEER_CONNECTED || nat_peer_on_relay(peer))
+		return TRUE;
+	if (peer->search != NULL && nat_search_started(peer->search))
+		return TRUE;
+	return peer->standby && nat_peer_is_active(peer, now_us);
+}
+
+void
+nat_peer_set_standby(NatPeer *peer, gboolean standby)
+{
+	if (peer->standby == standby)
+		return;
+	peer->standby = standby;
+	nat_peer_update_pairs(peer);
+}
+
+static gboolean
+is_remote_relay(const NatPeer *peer, const WgEndpoint *ep)
+{
+	for (guint i = 0; i < peer->remote.n_candidates; i++)
+		if (peer->remote.candidates[i].type == NAT_CAND_RELAY &&
+		    wg_endpoint_equal(&peer->remote.candidates[i].endpoint, ep))
+			return TRUE;
+	return FALSE;
+}
+
+/* Whoever of the peer may send to our relayed address: its public mapping, its relay. */
+static void
+permit(NatPeer *peer, gboolean wanted)
+{
+	WgEndpoint peers[PERMITS];
+	gsize n = 0;
+
+	for (guint i = 0; wanted && i < peer->remote.n_candidates && n < PERMITS; i++) {
+		const NatCandidate *cand = &peer->remote.candidates[i];
+
+		if (cand->type == NAT_CAND_HOST && wg_endpoint_is_private(&cand->endpoint))
+			continue; /* the relay never sees such an address */
+		peers[n++] = cand->endpoint;
+	}
+	nat_relay_permit(peer->env->relay, peer, peers, n);
+}
+
+static gboolean
+is_stale(NatPeer *peer, NatWatchPair *pair)
+{
+	const WgEndpoint *relayed = nat_watch_relayed(pair);
+
+	if (relayed != NULL && !nat_mux_is_relayed(peer->env->mux, relayed))
+		return TRUE;
+	return nat_watch_is_added(pair) && nat_watch_remote(pair)->type == NAT_CAND_RELAY &&
+	       !is_remote_relay(peer, &nat_watch_remote(pair)->endpoint);
+}
+
+static gboolean
+drop_stale(NatPeer *peer)
+{
+	gboolean chosen = FALSE;
+
+	for (guint i = nat_watch_count(peer->watch); i > 0; i--) {
+		NatWatchPair *pair = nat_watch_nth(peer->watch, i - 1);
+
+		if (!is_stale(peer, pair))
+			continue;
+		chosen |= pair == peer->chosen;
+		nat_watch_remove(pair);
+	}
+	return chosen;
+}
+
+/* A dead pair that ICE found once makes room for a living one. */
+static void
+make_room(NatPeer *peer)
+{
+	for (guint i = 0; i < nat_watch_count(peer->watch); i++) {
+		NatWatchPair *pair = nat_watch_nth(peer->watch, i);
+
+		if (nat_watch_count(peer->watch) < NAT_WATCH_PAIRS - 2)
+			return;
+		if (nat_watch_state(pair) == NAT_PAIR_DEAD && pair != peer->chosen) {
+			nat_watch_remove(pair);
+			i = 0;
+		}
+	}
+}
+
+static void
+add_relayed(NatPeer *peer, const NatCandidate *remote)
+{
+	const WgEndpoint *own =
+		peer->env->relay != NULL ? nat_relay_address(peer->env->relay) : NULL;
+	WgEndpoint source;
+
+	if (nat_mux_source_for(peer->env->mux, &remote->endpoint, &source))
+		nat_watch_add(peer->watch, NULL, remote);
+	else
+		peer->env->dropped("candidate_refused", peer->env->user_data);
+	if (own != NULL && wg_endpoint_is_set(own) &&
+	    wg_endpoint_family(own) == wg_endpoint_family(&remote->endpoint))
+		nat_watch_add(peer->watch, own, remote);
+}
+
+NatWatchPair *
+nat_peer_add_pair(NatPeer *peer, const NatCandidate *remote)
+{
+	make_room(peer);
+	return nat_watch_add(peer->watch, NULL, remote);
+}
+
+void
+nat_peer_update_pairs(NatPeer *peer)
+{
+	gboolean wanted = nat_peer_wants_relay(peer, g_get_monotonic_time());
+	gboolean lost;
+
+	if (wanted && !peer->wanted_relay)
+		peer->env->relay_wanted(peer->env->user_data);
+	peer->wanted_relay = wanted;
+
+	if (peer->env->relay != NULL)
+		permit(peer, wanted);
+	if (peer->watch == NULL)
+		return;
+	lost = drop_stale(peer);
+	for (guint i = 0, n = 0; wanted && i < peer->remote.n_candidates && n < 2; i++) {
+		if (peer->remote.candidates[i].type != NAT_CAND_RELAY)
+			continue;
+		make_room(peer);
+		add_relayed(peer, &peer->remote.candidates[i]);
+		n++;
+	}
+	nat_peer_rest_pairs(peer);
+	if (lost)
+		nat_peer_path_lost(peer);
+	else
+		nat_peer_consider(peer);
+}
+
+/* At rest: the pair in use is kept alive by WireGuard itself and asked for its round trip while it
+ * is used; the standbys of a used tunnel are asked often enough to keep their mappings. */
+void
+nat_peer_rest_pairs(NatPeer *peer)
+{
+	gboolean active = nat_peer_is_active(peer, g_get_monotonic_time());
+	guint keepalive_ms = peer->env->keepalive(peer->env->user_data) * 1000u;
+
+	if (peer->watch == NULL)
+		return;
+	for (guint i = 0; i < nat_watch_count(peer->watch); i++) {
+		NatWatchPair *pair = nat_watch_nth(peer->watch, i);
+
+		if (pair == peer->chosen)
+			nat_watch_set_rest(pair, active ? REST_ACTIVE_MS : 0);
+		else if (active || nat_peer_on_relay(peer))
+			nat_watch_set_rest(pair, MIN(REST_STANDBY_MS, keepalive_ms));
+		else
+			nat_watch_set_rest(pair, 0);
+	}
+}
+
+/* Every second: what time alone changes. */
+void
+nat_peer_tick(NatPeer *peer, gint64 now_us)
+{
+	gboolean wanted = nat_peer_wants_relay(peer, now_us);
+
+	nat_path_set_keepalive(peer->path, peer->env->keepalive(peer->env->user_data));
+	if (wanted != peer->wanted_relay)
+		nat_peer_update_pairs(peer);
+	else
+		nat_peer_rest_pairs(peer);
+}
+
+/* What would carry the tunnel next; NULL: nothing that lives. */
+NatWatchPair *
+nat_peer_standby_pair(NatPeer *peer)
+{
+	NatWatchPair *best = NULL;
+
+	if (peer->watch == NULL)
+		return NULL;
+	for (guint i = 0; i < nat_watch_count(peer->watch); i++) {
+		NatWatchPair *pair = nat_watch_nth(peer->watch, i);
+
+		if (pair == peer->chosen || nat_watch_state(pair) != NAT_PAIR_ALIVE)
+			continue;
+		if (best == NULL || (nat_watch_is_relay(best) && !nat_watch_is_relay(pair)) ||
+		    (nat_watch_is_relay(best) == nat_watch_is_relay(pair) &&
+		     nat_watch_rtt_ms(pair) < nat_watch_rtt_ms(best)))
+			best = pair;
+	}
+	return best;
+}

@@ -24,31 +24,47 @@ within()
 equal() { [ "$2" = "$3" ] && say "$1 is '$3'" || fail "$1 is '$2', not '$3'"; }
 
 # direct A B [SECONDS]: both ends say connected and direct, and packets pass both ways
-direct()
+direct() { joined direct "$@"; }
+
+# relayed A B [SECONDS]: the same by relay; at one end at least, WireGuard sends to a bridge
+relayed()
 {
-	local a=$1 b=$2
-	within "${3:-10}" "$a: $b connected" peer_is "$a" "$b" connected
-	within 5 "$b: $a connected" peer_is "$b" "$a" connected
-	direct_one "$a" "$b"
-	direct_one "$b" "$a"
+	joined relay "$@"
+	[[ $(wg_get "$1" "$2" endpoints) = 127.* || $(wg_get "$2" "$1" endpoints) = 127.* ]] ||
+		fail "neither $1 nor $2 bridges"
+}
+
+# The kind is waited for as well: a pair may be connected before its best path is found.
+joined()
+{
+	local kind=$1 a=$2 b=$3 limit=${4:-10}
+	within "$limit" "$a: $b connected, $kind" path_is "$a" "$b" "$kind"
+	within 5 "$b: $a connected, $kind" path_is "$b" "$a" "$kind"
+	joined_one "$kind" "$a" "$b"
+	joined_one "$kind" "$b" "$a"
 	pings "$a" "$b"
 	pings "$b" "$a"
 }
 
+direct_one() { joined_one direct "$@"; }
+
+# path_is NODE PEER KIND: connected, and by this kind of path
+path_is() { [ "$(peer "$1" "$2" '[.state, .path.kind] | join(" ")')" = "connected $3" ]; }
+
 # What status says of a connected peer is what the device says.
-direct_one()
+joined_one()
 {
-	local json
+	local want=$1 json state kind type why endpoint remote
+	shift
 	json=$(peer "$1" "$2" 'select(.path != null) | [.state, .path.kind, (.path.remote.type // "-"), .why, .endpoint, (.path.remote.endpoint // "-")] | @tsv')
-	local state kind type why endpoint remote
 	IFS=$'\t' read -r state kind type why endpoint remote <<<"$json"
 	[ "$state" = connected ] || fail "$1: $2 is '$state'"
-	[ "$kind" = direct ] || fail "$1: path to $2 is '$kind'"
-	case $type in
-	host | srflx | prflx | configured | roamed) ;;
+	[ "$kind" = "$want" ] || fail "$1: path to $2 is '$kind'"
+	case $want:$type in
+	relay:* | direct:host | direct:srflx | direct:prflx | direct:configured | direct:roamed) ;;
 	*) fail "$1: remote type of $2 is '$type'" ;;
 	esac
-	[ -n "$why" ] || fail "$1: no word why $2 is direct"
+	[ -n "$why" ] || fail "$1: no word why $2 is $want"
 	equal "$1: WireGuard's endpoint of $2" "$(wg_get "$1" "$2" endpoints)" "$endpoint"
 	say "$1 → $2: $kind, $type $remote: $why"
 }
@@ -64,34 +80,6 @@ pings6()
 {
 	nx "$1" ping -6 -n -q -c "${3:-3}" -i 0.05 -W $((2 * ${LAB_SLOW:-1})) "$(wg_ip6 "$2")" >>"$LAB_DIR/log/ping" 2>&1 ||
 		fail "no IPv6 ping through the tunnel from $1 to $2"
-}
-
-# stream A B: a ping every 50 ms from now on, and every value that WireGuard's endpoint takes
-stream()
-{
-	daemon "$1" "stream.$2" ping -n -i 0.05 "$(wg_ip "$2")"
-	daemon "$1" "watch.$2" sh -c 'while :; do wg show wg0 endpoints; sleep 0.1; done'
-}
-
-# stream_lossless A B: ends the stream: not one ping lost, the endpoint never another
-stream_lossless()
-{
-	local log sent received last
-	log=$(log_of "$1" "stream.$2")
-	daemon_stop "$1" "watch.$2"
-	daemon_stop "$1" "stream.$2" INT
-	sent=$(sed -n 's/ packets transmitted.*//p' "$log")
-	# What was still on its way at the end is not lost: nothing may be missing before the last
-	# answer, and that one is not old.
-	read -r received last < <(sed -n 's/.*icmp_seq=\([0-9]*\) .*time=.*/\1/p' "$log" | sort -nu |
-		awk '{ n++; last = $1 } END { print n + 0, last + 0 }')
-	[ "${sent:-0}" -gt 10 ] || fail "the ping stream did not end well: $(tail -n 2 "$log")"
-	[ "$received" = "$last" ] && [ $((sent - last)) -lt 10 ] ||
-		fail "pings were lost: $sent sent, $received of the first $last received"
-	equal "number of endpoints that $1 had for $2" \
-		"$(grep -F "$(pub "$2")" "$(log_of "$1" "watch.$2")" | sort -u | wc -l)" 1
-	say "not one of $last pings lost"
-	rm -f "$log" "$(log_of "$1" "watch.$2")"
 }
 
 # capture NODE IF [FILTER]: into $LAB_DIR/NODE.IF.pcap
@@ -145,3 +133,12 @@ field_is() { [ "$(status "$1" ".interfaces[0].$2")" = "$3" ]; }
 
 # passes NODE PEER: one ping through the tunnel
 passes() { nx "$1" ping -n -q -c 1 -W 1 "$(wg_ip "$2")"; }
+
+# relay_is NODE STATE [SERVER-WORD]: one of the relays in the status is in this state
+relay_is()
+{
+	status "$1" '.interfaces[0].relays[] | [.server, .state] | join(" ")' | grep -q -e "${3:-}.* $2\$"
+}
+
+# relay_says NODE WORD: the status names this problem of a relay
+relay_says() { status "$1" '.interfaces[0].relays[].problem // empty' | grep -q -i -e "$2"; }

@@ -27,10 +27,16 @@ NAT_SIGNALD=${NAT_SIGNALD:-$NAT_BUILD/signaling/nat-signald}
 . "$LAB_SRC/net.sh"
 # shellcheck source=nat.sh
 . "$LAB_SRC/nat.sh"
+# shellcheck source=trouble.sh
+. "$LAB_SRC/trouble.sh"
+# shellcheck source=turn.sh
+. "$LAB_SRC/turn.sh"
 # shellcheck source=wg.sh
 . "$LAB_SRC/wg.sh"
 # shellcheck source=expect.sh
 . "$LAB_SRC/expect.sh"
+# shellcheck source=measure.sh
+. "$LAB_SRC/measure.sh"
 
 # Says something in the scenario's log, with the seconds since lab_init.
 say()

@@ -1,17 +1,24 @@
 # SPDX-License-Identifier: MIT
 # NAT routers, as nftables rules. Sourced by lib.sh.
 #
-#   profile      mapping / filtering (RFC 4787)                 port       hairpin
-#   fullcone     endpoint-independent / endpoint-independent    preserved  yes
-#   addr-restr   endpoint-independent / address-dependent       preserved  yes
-#   port-restr   endpoint-independent / address and port        preserved  as told (default no)
-#   linux        plain masquerade / address and port            preserved  no
-#   symmetric    address and port / address and port            random     no
+#   profile          mapping / filtering (RFC 4787)                 port       hairpin
+#   fullcone         endpoint-independent / endpoint-independent    preserved  yes
+#   addr-restr       endpoint-independent / address-dependent       preserved  yes
+#   port-restr       endpoint-independent / address and port        preserved  as told (default no)
+#   port-restr-rand  endpoint-independent / address and port        random     as told (default no)
+#   udp5s, udp10s    the same, and a mapping unused for 5 / 10 s is gone
+#   linux            plain masquerade / address and port            preserved  no
+#   adm              address-dependent / address and port           random     no
+#   symmetric        address and port / address and port            random     no
+#   symmetric-seq    address and port / address and port            the next   no
+#   symmetric-eif    address and port / endpoint-independent        random     no
+#   no-udp           as linux, but no UDP passes
+#   tcp443           as linux, but nothing passes but TCP to port 443
 #
 # How: the kernel picks the external port. A chain behind srcnat notes what it picked in timed
 # maps: `out` from inside to outside, `rev` the other way, `revad` with the address contacted. The
 # srcnat chain obeys `out`: that makes the mapping endpoint-independent even where two hosts inside
-# use one port. The dstnat chain obeys `rev` (everybody may come in) or `revad` (who was contacted
+# use one port (`outad`, with the address contacted in its key: address-dependent). The dstnat chain obeys `rev` (everybody may come in) or `revad` (who was contacted
 # may). Filtering by address and port is conntrack's own.
 #
 # Unsolicited packets to the router itself are dropped: accepting them would let a stranger's early
@@ -27,8 +34,24 @@ nat_router()
 # The same on a node that exists already.
 nat_setup()
 {
-	local name=$1 profile=$2 ext=$3 lan=$4 hairpin=${5:-}
-	net_attach "$name" wan "$ext"
+	net_attach "$1" wan "$3"
+	nat_inside "$@"
+}
+
+# nat_behind NAME CARRIER PROFILE WAN-ADDRESS/LEN LAN-ADDRESS/LEN [hairpin]: an existing node becomes
+# a router in the LAN of another one, the carrier.
+nat_behind()
+{
+	local name=$1 carrier=$2 profile=$3 wan=$4
+	shift 4
+	lan_attach "$name" "$carrier" "$wan" wan
+	nat_inside "$name" "$profile" "${wan%/*}" "$@"
+}
+
+# Same words as nat_router: all but the wan
+nat_inside()
+{
+	local name=$1 lan=$4
 	node_sysctl "$name" ipv4/ip_forward=1 ipv6/conf/all/forwarding=1
 	node_ip "$name" <<-END
 		link add br0 type bridge
@@ -37,8 +60,47 @@ nat_setup()
 		addr add $lan dev br0
 		addr add fe80::1/64 dev br0 nodad
 	END
-	nat_rules "$profile" "$ext" "$hairpin" >"$LAB_DIR/conf/$name.nft"
-	nx "$name" nft -f - <"$LAB_DIR/conf/$name.nft" || fail "NAT rules ($profile) on $name"
+	nat_becomes "$name" "$2" "$3" "${5:-}"
+}
+
+# nat_becomes ROUTER PROFILE WAN-ADDRESS [hairpin]: these rules instead of those that it has, in one
+# step; what conntrack knows stays
+nat_becomes()
+{
+	local seconds
+	echo "$2 $3 ${4:-}" >"$LAB_DIR/conf/$1.nat"
+	nat_rules "$2" "$3" "${4:-}" >"$LAB_DIR/conf/$1.nft"
+	nat_load "$1"
+	seconds=$(nat_timeout "$2")
+	# The kernel's own default is 30 s for what was never answered, 120 s for the rest.
+	[ "$seconds" = 120 ] ||
+		node_sysctl "$1" netfilter/nf_conntrack_udp_timeout="$seconds" netfilter/nf_conntrack_udp_timeout_stream="$seconds"
+}
+
+# nat_open ROUTER: from now on a full cone; flows that are up keep the mapping that they have
+nat_open()
+{
+	local profile ext
+	read -r profile ext _ <"$LAB_DIR/conf/$1.nat"
+	nat_becomes "$1" fullcone "$ext"
+}
+
+# nat_moves ROUTER ADDRESS: another public address, and nothing known of before
+nat_moves()
+{
+	local profile ext hairpin
+	read -r profile ext hairpin <"$LAB_DIR/conf/$1.nat"
+	node_ip net <<-END
+		route del $ext/32 dev $1
+		route replace $2/32 dev $1
+	END
+	node_ip "$1" <<-END
+		addr add $2/32 dev wan
+		route replace default via 100.64.0.1 dev wan onlink src $2
+		addr del $ext/32 dev wan
+	END
+	nat_becomes "$1" "$profile" "$2" "$hairpin"
+	nat_forgets "$1"
 }
 
 # nat_v6 ROUTER PREFIX(::): routes a /64 to the LAN, behind a stateful firewall, without NAT
@@ -54,54 +116,113 @@ nat_v6()
 # nat_reboot ROUTER: forgets every mapping, as a power cut does
 nat_reboot()
 {
-	nx "$1" nft flush ruleset && nx "$1" nft -f - <"$LAB_DIR/conf/$1.nft" || fail "reboot of $1"
-	nx "$1" conntrack -F >/dev/null 2>&1 || fail "conntrack -F on $1"
+	nat_load "$1"
+	nat_forgets "$1"
+}
+
+# New tables: the maps are empty.
+nat_load()
+{
+	local t
+	{
+		for t in 'ip nat' 'inet filter'; do printf 'table %s\ndelete table %s\n' "$t" "$t"; done
+		cat "$LAB_DIR/conf/$1.nft"
+	} | nx "$1" nft -f - || fail "NAT rules on $1"
+}
+
+nat_forgets() { nx "$1" conntrack -F >/dev/null 2>&1 || fail "conntrack -F on $1"; }
+
+nat_timeout()
+{
+	case $1 in
+	udp*s) printf '%s' "${1//[a-z]/}" ;;
+	*) printf 120 ;;
+	esac
+}
+
+# The rules by which a profile picks a port for a new flow
+nat_snat()
+{
+	case $1 in
+	port-restr-rand | udp5s | udp10s | adm | symmetric | symmetric-eif)
+		echo "oifname \"wan\" meta l4proto udp snat to $2:1024-65535 fully-random"
+		;;
+	symmetric-seq)
+		# A map, because numgen's number itself would be taken for one in host byte order.
+		echo "oifname \"wan\" meta l4proto udp snat to $2 : numgen inc mod 2048 map { $(awk 'BEGIN { for (i = 0; i < 2048; i++) printf "%s%d:%d", i ? "," : "", i, 40000 + i }') }"
+		;;
+	esac
+	echo 'oifname "wan" masquerade'
+}
+
+# How a flow gets the mapping that an earlier one of the same host and port has
+nat_again()
+{
+	case $1 in
+	fullcone | addr-restr | port-restr | port-restr-rand | udp5s | udp10s)
+		echo 'oifname "wan" meta l4proto udp snat ip to ip saddr . udp sport map @out'
+		;;
+	adm) echo 'oifname "wan" meta l4proto udp snat ip to ip saddr . udp sport . ip daddr map @outad' ;;
+	esac
+}
+
+# Who may come in where conntrack expects nobody
+nat_in()
+{
+	case $1 in
+	fullcone | symmetric-eif) echo 'iifname "wan" meta l4proto udp dnat ip to ip daddr . udp dport map @rev' ;;
+	addr-restr) echo 'iifname "wan" meta l4proto udp dnat ip to ip daddr . udp dport . ip saddr map @revad' ;;
+	esac
+}
+
+# What may go out
+nat_out()
+{
+	case $1 in
+	no-udp) echo 'iifname "br0" meta l4proto != udp accept' ;;
+	tcp443) echo 'iifname "br0" tcp dport 443 accept' ;;
+	*) echo 'iifname "br0" accept' ;;
+	esac
 }
 
 nat_rules()
 {
-	local profile=$1 ext=$2 hairpin=$3 in='' snat="oifname \"wan\" masquerade"
+	local profile=$1 ext=$2 hairpin=$3 timeout
 	case $profile in
-	fullcone)
-		hairpin=${hairpin:-hairpin}
-		in='iifname "wan" meta l4proto udp dnat ip to ip daddr . udp dport map @rev'
-		;;
-	addr-restr)
-		hairpin=${hairpin:-hairpin}
-		in='iifname "wan" meta l4proto udp dnat ip to ip daddr . udp dport . ip saddr map @revad'
-		;;
-	port-restr | linux) ;;
-	symmetric)
-		snat="oifname \"wan\" meta l4proto udp snat to $ext:1024-65535 fully-random
-		oifname \"wan\" masquerade"
-		;;
+	fullcone | addr-restr) hairpin=${hairpin:-hairpin} ;;
+	port-restr | port-restr-rand | linux | adm | symmetric | symmetric-seq | symmetric-eif | udp5s | udp10s | no-udp | tcp443) ;;
 	*) fail "no NAT profile named '$profile'" ;;
 	esac
+	timeout=$(nat_timeout "$profile")
 	cat <<-END
 		table ip nat {
 			map out {
 				type ipv4_addr . inet_service : ipv4_addr . inet_service
-				flags dynamic,timeout; timeout 120s; size 65535
+				flags dynamic,timeout; timeout ${timeout}s; size 65535
+			}
+			map outad {
+				type ipv4_addr . inet_service . ipv4_addr : ipv4_addr . inet_service
+				flags dynamic,timeout; timeout ${timeout}s; size 65535
 			}
 			map rev {
 				type ipv4_addr . inet_service : ipv4_addr . inet_service
-				flags dynamic,timeout; timeout 120s; size 65535
+				flags dynamic,timeout; timeout ${timeout}s; size 65535
 			}
 			map revad {
 				type ipv4_addr . inet_service . ipv4_addr : ipv4_addr . inet_service
-				flags dynamic,timeout; timeout 120s; size 65535
+				flags dynamic,timeout; timeout ${timeout}s; size 65535
 			}
 			chain dstnat {
 				type nat hook prerouting priority dstnat;
-				$in
+				$(nat_in "$profile")
 				${hairpin:+iifname "br0" ip daddr $ext meta l4proto udp dnat ip to ip daddr . udp dport map @rev}
 			}
 			chain srcnat {
 				type nat hook postrouting priority srcnat;
-				$(nat_keeps_mapping "$profile" && echo 'oifname "wan" meta l4proto udp snat ip to ip saddr . udp sport map @out')
+				$(nat_again "$profile")
 				${hairpin:+iifname "br0" oifname "br0" ct status dnat meta l4proto udp snat ip to ip saddr . udp sport map @out}
 				${hairpin:+iifname "br0" oifname "br0" ct status dnat snat to $ext}
-				$snat
+				$(nat_snat "$profile" "$ext")
 			}
 			chain learn {
 				type filter hook postrouting priority 300;
@@ -109,6 +230,7 @@ nat_rules()
 			}
 			chain note {
 				meta l4proto udp update @out { ct original ip saddr . ct original proto-src : ip saddr . udp sport }
+				meta l4proto udp update @outad { ct original ip saddr . ct original proto-src . ip daddr : ip saddr . udp sport }
 				meta l4proto udp update @rev { ip saddr . udp sport : ct original ip saddr . ct original proto-src }
 				meta l4proto udp update @revad { ip saddr . udp sport . ip daddr : ct original ip saddr . ct original proto-src }
 			}
@@ -123,18 +245,10 @@ nat_rules()
 			chain forward {
 				type filter hook forward priority filter; policy drop;
 				ct state established,related accept
-				iifname "br0" accept
+				$(nat_out "$profile")
 				ct status dnat accept
 				iifname "wan" icmpv6 type echo-request accept
 			}
 		}
 	END
-}
-
-nat_keeps_mapping()
-{
-	case $1 in
-	fullcone | addr-restr | port-restr) true ;;
-	*) false ;;
-	esac
 }

@@ -32,8 +32,8 @@ internet()
 	END
 }
 
-# make_link NODE-A IF-A NODE-B IF-B: a cable; LAB_DELAY_MS (one way), LAB_JITTER_MS and LAB_LOSS
-# (percent) make it a long one
+# make_link NODE-A IF-A NODE-B IF-B: a cable; LAB_DELAY_MS (one way), LAB_JITTER_MS, LAB_LOSS
+# (percent) and LAB_RATE (Mbit/s) make it a long one, which link_becomes can change
 make_link()
 {
 	if [ -z "${LAB_DELAY_MS:-}" ]; then
@@ -42,8 +42,9 @@ make_link()
 		return
 	fi
 	[ -x "$NAT_BUILD/tests/lab/delay" ] || fail "$NAT_BUILD/tests/lab/delay is not built"
-	daemon "$1" "delay.$2" "$NAT_BUILD/tests/lab/delay" "$LAB_DELAY_MS" "${LAB_JITTER_MS:-0}" \
-		"${LAB_LOSS:-0}" "$2" "$4" 9 9<"/proc/$(node_pid "$3")/ns/net"
+	echo "$LAB_DELAY_MS ${LAB_JITTER_MS:-0} ${LAB_LOSS:-0} ${LAB_RATE:-0}" >"$LAB_DIR/conf/delay.$2"
+	daemon "$1" "delay.$2" "$NAT_BUILD/tests/lab/delay" "$LAB_DIR/conf/delay.$2" "$2" "$4" 9 \
+		9<"/proc/$(node_pid "$3")/ns/net"
 	wait_until 10 grep -q ready "$(log_of "$1" "delay.$2")" || fail "delay: $(cat "$(log_of "$1" "delay.$2")")"
 }
 
@@ -129,21 +130,6 @@ firewall()
 				ct state established,related accept
 				icmpv6 type { nd-neighbor-solicit, nd-neighbor-advert, nd-router-advert } accept
 				${2:+udp dport $2 accept}
-			}
-		}
-	END
-}
-
-# loss NODE IF PERCENT: of what arrives there; 0 ends it
-loss()
-{
-	nx "$1" nft -f - <<-END || fail "loss on $1"
-		table netdev loss
-		delete table netdev loss
-		table netdev loss {
-			chain in {
-				type filter hook ingress device "$2" priority 0;
-				numgen random mod 10000 < $(($3 * 100)) drop
 			}
 		}
 	END

@@ -101,11 +101,11 @@ wg_get()
 
 wg_handshaken() { [ "$(wg_get "$1" "$2" latest-handshakes)" -gt 0 ]; }
 
-# signald NODE: at every public address of the node; LAB_SIGNAL becomes its URL by the first IPv4
+# signald NODE [ARGUMENTS…]: at every public address of the node; LAB_SIGNAL becomes its URL by the first IPv4
 # address (or $LAB_SIGNAL_NAME), LAB_SIGNAL6 the one by IPv6
 signald()
 {
-	local node=$1 a args=()
+	local node=$1 a args=("${@:2}")
 	LAB_SIGNAL6=
 	LAB_SIGNAL=
 	LAB_SIGNAL_NODE=$node
@@ -146,11 +146,13 @@ signald_listens()
 signald_kill() { daemon_stop "$LAB_SIGNAL_NODE" nat-signald "${1:-KILL}"; }
 signald_again() { signald_start "${LAB_SIGNALD_ARGS[@]}"; }
 
-# agent NODE… : starts nat-agent for wg0 on each, and does not wait for anything
+# agent NODE… : starts nat-agent for wg0 on each, and does not wait for anything. It is given the
+# relay servers that exist (turn.sh).
 agent()
 {
-	local n
-	for n; do agent_run "$n" --interface wg0 --signal "${LAB_SIGNAL:-$(<"$LAB_DIR/conf/signal")}"; done
+	local n uri turn=()
+	while read -r uri; do turn+=(--turn "$uri"); done < <(turn_uris)
+	for n; do agent_run "$n" --interface wg0 --signal "${LAB_SIGNAL:-$(<"$LAB_DIR/conf/signal")}" "${turn[@]}"; done
 }
 
 # agent_run NODE ARGUMENTS…: with these instead

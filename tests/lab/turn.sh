@@ -16,8 +16,7 @@ turn_server()
 	for a in $(turn_addresses "$node"); do args+=(-L "$a" -E "$a"); done
 	for user; do args+=(-u "$user"); done
 	if [ $# = 0 ]; then
-		echo lab-turn-secret >"$LAB_DIR/conf/$node.secret"
-		args+=(--use-auth-secret "--static-auth-secret=$(<"$LAB_DIR/conf/$node.secret")")
+		args+=(--use-auth-secret)
 	else
 		args+=(--lt-cred-mech)
 		turn_use_more "turn:$1@$(turn_addresses "$node" | head -n 1):3478?transport=udp"
@@ -30,6 +29,7 @@ turn_server()
 		--userdb "$LAB_DIR/conf/$node.turndb" --pidfile /run/turnserver.pid
 		--log-file stdout --simple-log ${LAB_TURN_OPTIONS:-})
 	printf '%s\n' "${args[@]}" >"$LAB_DIR/conf/$node.turnserver"
+	turn_secret "$node" lab-turn-secret
 	turn_again "$node"
 }
 
@@ -40,11 +40,16 @@ turn_addresses()
 
 turn_kill() { daemon_stop "$1" turnserver "${2:-KILL}"; }
 
+# turn_secret NODE SECRET: of the next start
+turn_secret() { echo "$2" >"$LAB_DIR/conf/$1.secret"; }
+
 # turn_again NODE: with the same words, and nothing known of before
 turn_again()
 {
 	local args
 	mapfile -t args <"$LAB_DIR/conf/$1.turnserver"
+	# To coturn, a secret means that there are no lasting users.
+	[[ " ${args[*]} " != *' --use-auth-secret '* ]] || args+=("--static-auth-secret=$(<"$LAB_DIR/conf/$1.secret")")
 	daemon "$1" turnserver turnserver -n "${args[@]}"
 	wait_until 10 turn_listens "$1" || fail "coturn on $1: $(tail -n 3 "$(log_of "$1" turnserver)")"
 }
@@ -103,6 +108,23 @@ turn_known()
 turn_credentials()
 {
 	local user=$(($(date +%s) + $2)):lab
-	printf '%s %s' "$user" "$(printf %s "$user" |
+	printf '%s %s\n' "$user" "$(printf %s "$user" |
 		openssl dgst -sha1 -hmac "$(<"$LAB_DIR/conf/$1.secret")" -binary | base64)"
+}
+
+# relay_lab PROFILE-A PROFILE-B [signald's arguments…]: two_nats, a relay server on `turn` (192.0.2.20),
+# signald on sig
+relay_lab()
+{
+	two_nats "$1" "$2"
+	shift 2
+	server turn 192.0.2.20
+	turn_server turn user:secret
+	signald sig "$@"
+}
+
+# relay_address A B: the relayed address that one of the two sends WireGuard's packets to
+relay_address()
+{
+	{ wg_get "$1" "$2" endpoints; echo; wg_get "$2" "$1" endpoints; } | grep -m 1 '^192\.0\.2\.'
 }

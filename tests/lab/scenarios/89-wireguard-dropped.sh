@@ -1,0 +1,21 @@
+# SPDX-License-Identifier: MIT
+# Somebody in the middle passes STUN and drops WireGuard: the pair ends on the relay, says so, and
+# does not try again and again.
+
+setup()
+{
+	relay_lab port-restr port-restr
+	drops_wireguard ra
+}
+
+check()
+{
+	event 'both agents start' agent a b
+	took 8 'pings pass' passes a b
+	relayed a b
+	expect 'a says why' grep -q -i 'wireguard' <<<"$(peer a b .why)"
+	stream a b
+	sleep 10
+	stream_lossless a b
+	relayed a b
+}

@@ -1,0 +1,27 @@
+# SPDX-License-Identifier: MIT
+# kill -9 of nat-signald while a pair is relayed: the tunnel does not notice, and the state
+# is one again when it is back.
+
+setup()
+{
+	relay_lab symmetric symmetric
+}
+
+check()
+{
+	agent a b
+	relayed a b
+	sleep 1
+	stream a b
+	signald_kill
+	within 5 'a notices' not_signaling a
+	sleep 5
+	signald_again
+	within 30 'a is back' signaling_is a connected
+	within 30 'b is back' signaling_is b connected
+	sleep 2
+	stream_lossless a b
+	relayed a b
+}
+
+not_signaling() { ! signaling_is "$1" connected; }

@@ -196,6 +196,30 @@ daemon_stop()
 		fail "$2 on $1 still runs 10 s after SIG${3:-TERM}"
 }
 
+# PIDs as the machine sees them: the node's own numbers mean nothing in our /proc
+outer_pid()
+{
+	local pid inner
+	inner=$(daemon_pid "$1" "$2")
+	for pid in $(pgrep --ns "$(node_pid "$1")" --nslist pid); do
+		[ "$(awk '/^NSpid:/ { print $NF }' "/proc/$pid/status")" = "$inner" ] && echo "$pid" && return
+	done
+	fail "$2 on $1 does not run"
+}
+
+# daemon_pause NODE NAME: it stands still. The nsenter above it stops along with it, and would keep
+# the node from ending: lab_kill must know of it.
+daemon_pause()
+{
+	local above
+	above=$(awk '/^PPid:/ { print $2 }' "/proc/$(outer_pid "$1" "$2")/status")
+	proc_id "$above" >>"$LAB_RUN/$LAB_NAME/holders"
+	echo "$above" >"$LAB_DIR/pid/$1.$2.above"
+	nx "$1" kill -STOP "$(daemon_pid "$1" "$2")"
+}
+
+daemon_resume() { kill -CONT "$(<"$LAB_DIR/pid/$1.$2.above")"; }
+
 daemon_gone() { ! daemon_alive "$@"; }
 
 # wait_until SECONDS CMD…: polls. LAB_SLOW multiplies all deadlines, for a slow machine.

@@ -100,7 +100,7 @@ nat_moves()
 		addr del $ext/32 dev wan
 	END
 	nat_becomes "$1" "$profile" "$2" "$hairpin"
-	nat_forgets "$1"
+	nat_restart "$1"
 }
 
 # nat_v6 ROUTER PREFIX(::): routes a /64 to the LAN, behind a stateful firewall, without NAT
@@ -116,8 +116,7 @@ nat_v6()
 # nat_reboot ROUTER: forgets every mapping, as a power cut does
 nat_reboot()
 {
-	nat_load "$1"
-	nat_forgets "$1"
+	nat_restart "$1"
 }
 
 # New tables: the maps are empty.
@@ -130,7 +129,14 @@ nat_load()
 	} | nx "$1" nft -f - || fail "NAT rules on $1"
 }
 
-nat_forgets() { nx "$1" conntrack -F >/dev/null 2>&1 || fail "conntrack -F on $1"; }
+# Nothing may pass meanwhile: the maps would learn from conntrack what is to be forgotten, or
+# conntrack from the maps.
+nat_restart()
+{
+	nx "$1" nft add table inet off '{ chain everything { type filter hook prerouting priority -500; policy drop; }; }' &&
+		nat_load "$1" && nx "$1" conntrack -F >>"$LAB_DIR/log/conntrack" 2>&1 &&
+		nx "$1" nft delete table inet off || fail "$1 does not start anew"
+}
 
 nat_timeout()
 {

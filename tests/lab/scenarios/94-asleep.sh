@@ -14,12 +14,12 @@ check()
 	agent a b
 	direct a b
 	sleep 1
-	nx a kill -STOP "$(daemon_pid a nat-agent)"
+	daemon_pause a nat-agent
 	cut_path 203.0.113.1 198.51.100.1
 	nat_reboot ra
 	sleep 15
 	mend_path 203.0.113.1 198.51.100.1
-	event 'a wakes' nx a kill -CONT "$(daemon_pid a nat-agent)"
+	event 'a wakes' daemon_resume a nat-agent
 	took 10 'pings pass' passes a b
 	direct a b 60
 }

@@ -11,7 +11,7 @@
 #define LOSS_MS 400.0
 #define RTT_UNKNOWN_MS 1000.0
 /* A second relay is one more thing that can break. */
-#define RELAY_MS 2.0
+#define RELAY_MS 5.0
 #define REPLACE_ANSWERS 2
 #define HOLD_MAX_SHIFT 6 /* 64 s */
 

@@ -59,6 +59,27 @@ add_source(NatInterface *iface, GArray *array, const WgEndpoint *dst)
 		wg_endpoint_array_add(array, &source, wg_endpoint_same);
 }
 
+/* What `why` advises to a host behind a hard NAT: a port forwarded at the router, which no STUN
+ * answer shows. One more check of the peer's, and only where P is not what STUN saw. */
+static void
+add_forwarded(NatInterface *iface, GArray *candidates)
+{
+	guint n = candidates->len;
+
+	for (guint i = 0; i < n; i++) {
+		NatCandidate cand = g_array_index(candidates, NatCandidate, i);
+		gboolean known = cand.type != NAT_CAND_SRFLX;
+
+		wg_endpoint_set_port(&cand.endpoint, iface->port);
+		for (guint j = 0; j < candidates->len && !known; j++)
+			known = wg_endpoint_equal(
+				&g_array_index(candidates, NatCandidate, j).endpoint,
+				&cand.endpoint);
+		if (!known)
+			g_array_append_val(candidates, cand);
+	}
+}
+
 GArray *
 nat_interface_candidates(gpointer user_data)
 {
@@ -79,6 +100,7 @@ nat_interface_candidates(gpointer user_data)
 
 		g_array_prepend_val(candidates, cand);
 	}
+	add_forwarded(iface, candidates);
 	if (iface->relay != NULL && wg_endpoint_is_set(nat_relay_address(iface->relay))) {
 		NatCandidate cand = {
 			.type = NAT_CAND_RELAY,
@@ -389,6 +411,7 @@ start_serving(NatInterface *iface, GError **error)
 	nat_interface_start_relay(iface);
 	iface->peer_env = (NatPeerEnv){
 		.ifname = iface->config.name,
+		.userspace = dev->backend == WG_BACKEND_USERSPACE,
 		.private_key = dev->private_key,
 		.public_key = dev->public_key,
 		.ns = iface->env.ns,

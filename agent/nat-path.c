@@ -26,7 +26,7 @@
 
 struct NatPath {
 	WgKey peer;
-	gboolean initiator;
+	gboolean initiator, userspace;
 	NatPathFuncs funcs;
 	gpointer user_data;
 	NatPathPhase phase;
@@ -88,7 +88,7 @@ slot_burned(const NatPath *path, gint64 now_us)
 	if (path->wrote_us != 0 && now_us - path->wrote_us < SLOT_US)
 		return TRUE;
 	if (!wg_endpoint_is_set(&path->endpoint))
-		return FALSE;
+		return path->userspace;
 	return now_us - path->first_us < SLOT_US ||
 	       (path->tx_us != 0 && now_us - path->tx_us < SLOT_US);
 }
@@ -210,6 +210,12 @@ nat_path_poke(NatPath *path)
 	};
 
 	path->funcs.write(&change, path->user_data);
+}
+
+void
+nat_path_set_userspace(NatPath *path, gboolean userspace)
+{
+	path->userspace = userspace;
 }
 
 void

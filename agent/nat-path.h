@@ -69,6 +69,9 @@ void nat_path_adopt(NatPath *path, gint64 now_us);
 /* Sends a packet on the live session (keepalive 0, then n): WireGuard answers no keepalive, so an
  * end whose tunnel is fine must speak for the other end to have its proof. */
 void nat_path_poke(NatPath *path);
+/* WireGuard runs in user space: it burns the initiation's slot by user traffic even without an
+ * endpoint (the kernel drops such packets before it comes to that). */
+void nat_path_set_userspace(NatPath *path, gboolean userspace);
 /* How often, in s, WireGuard shall keep the mapping alive, at most (a user's shorter value stays).
  * Takes effect with the next write, or at once on a proven path. */
 void nat_path_set_keepalive(NatPath *path, guint16 seconds);

@@ -36,6 +36,7 @@ typedef struct {
 	gint64 blocked_until_us;
 	guint blocked_s;
 	gint64 far_dead_until_us; /* the follower said so */
+	gboolean far_unready;	  /* the peer's end carries no data yet */
 } Info;
 
 static Info *
@@ -110,10 +111,19 @@ on_bridge(NatRelayBridge *bridge, const WgEndpoint *endpoint, gpointer user_data
 {
 	NatPeer *peer = user_data;
 
-	if (endpoint != NULL)
-		nat_peer_consider(peer);
-	else
+	char text[WG_ENDPOINT_STRLEN];
+
+	nat_log_peer(G_LOG_LEVEL_DEBUG, peer->env->ifname, &peer->key, "bridge %s",
+		     endpoint != NULL ? wg_endpoint_format(endpoint, text) : "lost");
+	if (endpoint == NULL) {
 		nat_peer_update_pairs(peer);
+		return;
+	}
+	/* The peer must hear that this end is ready. */
+	for (guint i = 0; i < nat_watch_count(peer->watch); i++)
+		if (info_of(nat_watch_nth(peer->watch, i))->bridge == bridge)
+			nat_watch_probe(nat_watch_nth(peer->watch, i));
+	nat_peer_consider(peer);
 }
 
 /* A channel takes a round trip to bind: it is there before it is needed. */
@@ -184,7 +194,8 @@ fill_choice(NatPeer *peer, NatWatchPair *pair, NatChoicePair *out, gint64 now)
 
 	out->alive = state == NAT_PAIR_ALIVE || (state == NAT_PAIR_SUSPECT && pair == peer->chosen);
 	out->relays = relays_of(pair);
-	out->blocked = is_blocked(pair, now) || !pair_endpoint(peer, pair, &endpoint) ||
+	out->blocked = is_blocked(pair, now) || info_of(pair)->far_unready ||
+		       !pair_endpoint(peer, pair, &endpoint) ||
 		       (out->relays > 0 && !relays_may(peer, now));
 	if (nat_watch_relayed(pair) == NULL &&
 	    !nat_mux_source_for(peer->env->mux, &nat_watch_remote(pair)->endpoint, &source))
@@ -264,9 +275,11 @@ take(NatPeer *peer, NatWatchPair *pair, const char *reason)
 	peer->dead_epoch = 0;
 	nat_peer_aim_bridges(peer);
 	peer->env->refresh(&peer->key, peer->path, peer->env->user_data);
-	if (uses(peer, &endpoint))
+	if (uses(peer, &endpoint) && peer->failure != NAT_FAILURE_SILENCE) {
+		/* The other end was faster: its handshake is here. */
+		nat_peer_keep_present(peer, "the present path was confirmed");
 		nat_path_poke(peer->path);
-	else
+	} else
 		nat_path_try(peer->path, &endpoint, afresh, patience_us(peer, pair, now), now);
 	nat_peer_start_poking(peer);
 	nat_peer_rest_pairs(peer);
@@ -394,8 +407,9 @@ nat_peer_consider(NatPeer *peer)
 	}
 	best = best_pair(peer, now);
 	/* What was tried first may be alive for STUN and dead for WireGuard. */
-	if (best == peer->chosen && !nat_path_live(peer->path, now) && relays_may(peer, now) &&
-	    nat_path_phase(peer->path) == NAT_PATH_PROVING)
+	if (best != NULL && best == peer->chosen && !nat_path_live(peer->path, now) &&
+	    relays_may(peer, now) && nat_path_phase(peer->path) == NAT_PATH_PROVING &&
+	    relays_of(peer->chosen) == 0)
 		best = nat_peer_best_relay(peer);
 	if (best == NULL || best == peer->chosen || !is_worth(peer, best, now))
 		return;
@@ -479,8 +493,11 @@ static void
 on_tell(NatWatchPair *pair, NatNote *note, gpointer user_data)
 {
 	NatPeer *peer = user_data;
+	WgEndpoint endpoint;
 
 	note->epoch = peer->epoch;
+	if (!pair_endpoint(peer, pair, &endpoint))
+		note->flags |= NAT_NOTE_UNREADY;
 	if (pair == peer->chosen)
 		note->flags |= NAT_NOTE_CHOSEN;
 	else if (!peer->controlling && peer->dead_epoch != 0 && peer->dead_epoch == peer->epoch)
@@ -534,7 +551,12 @@ on_noted(NatWatchPair *pair, const NatNote *note, gpointer user_data)
 {
 	NatPeer *peer = user_data;
 	gint64 now = g_get_monotonic_time();
+	gboolean unready = (note->flags & NAT_NOTE_UNREADY) != 0;
 
+	if (info_of(pair)->far_unready != unready) {
+		info_of(pair)->far_unready = unready;
+		nat_peer_consider(peer);
+	}
 	if ((note->flags & NAT_NOTE_POKE) && now - peer->poked_us > POKE_SPACE_US &&
 	    nat_peer_tunnel_live(peer)) {
 		peer->poked_us = now;

@@ -435,6 +435,8 @@ nat_peer_start_checks(NatPeer *peer)
 	nat_peer_make_search(peer);
 	if (peer->search == NULL)
 		return;
+	/* What our NATs map to may have changed since it was last asked. */
+	peer->env->look_again(peer->env->user_data);
 	add_own_addresses(peer, peer->addresses);
 	offered_addresses = peer->addresses->len;
 	remote = usable_candidates(peer, peer->addresses);
@@ -490,6 +492,7 @@ nat_peer_look_again(NatPeer *peer)
 void
 nat_peer_begin_search(NatPeer *peer)
 {
+	nat_log_peer(G_LOG_LEVEL_DEBUG, peer->env->ifname, &peer->key, "begins a search");
 	new_session(peer);
 	nat_peer_make_search(peer);
 	if (!nat_peer_tunnel_live(peer))

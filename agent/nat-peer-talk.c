@@ -23,7 +23,8 @@ fill_snapshot(NatPeer *peer, NatMsg *msg)
 	if (nat_peer_path_is_good(peer))
 		msg->flags |= NAT_MSG_PROVEN;
 	if (!nat_peer_tunnel_live(peer) ||
-	    (peer->search != NULL && nat_search_started(peer->search)) ||
+	    (peer->search != NULL &&
+	     (nat_search_started(peer->search) || nat_peer_on_relay(peer))) ||
 	    peer->failure == NAT_FAILURE_SILENCE)
 		msg->flags |= NAT_MSG_CHECKING;
 }
@@ -105,9 +106,9 @@ act_on_snapshot(NatPeer *peer)
 
 	if (peer->search != NULL && nat_search_started(peer->search)) {
 		nat_peer_add_late_candidates(peer);
-	} else if (wants_checks
-			   ? !nat_peer_path_is_good(peer) || !(peer->remote.flags & NAT_MSG_PROVEN)
-			   : we_want || !nat_peer_tunnel_live(peer)) {
+	} else if (wants_checks ? !nat_peer_path_is_good(peer) || nat_peer_on_relay(peer) ||
+					  !(peer->remote.flags & NAT_MSG_PROVEN)
+				: we_want || !nat_peer_tunnel_live(peer)) {
 		nat_peer_start_checks(peer);
 	} else {
 		nat_peer_watch_present(peer);

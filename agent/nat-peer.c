@@ -293,6 +293,7 @@ nat_peer_new(const NatPeerEnv *env, const WgKey *key, const char *name)
 	peer->addresses = g_array_new(FALSE, FALSE, sizeof(WgEndpoint));
 	peer->offered = g_array_new(FALSE, FALSE, sizeof(NatCandidate));
 	peer->path = nat_path_new(key, peer->controlling, &PATH_FUNCS, peer);
+	nat_path_set_userspace(peer->path, env->userspace);
 	nat_session_init(&peer->session, nat_peer_random_sid());
 	nat_peer_make_credentials(peer);
 	peer->watch_id = nat_peer_random_sid();

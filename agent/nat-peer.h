@@ -28,6 +28,7 @@ typedef struct NatPeer NatPeer;
 /* What the interface lends its peers. Pointers outlive the peers. */
 typedef struct {
 	const char *ifname;
+	gboolean userspace; /* wireguard-go and the like */
 	WgKey private_key, public_key;
 	NatIceNs *ns;
 	NatTun *tun;

@@ -340,8 +340,7 @@ free_number(NatTurnGrants *grants)
 		guint16 number = grants->next_channel++;
 
 		if (grants->next_channel > NAT_TURN_CHANNEL_LAST)
-			grants->left_out = g_ptr_array_new_with_free_func(binder_free);
-		grants->next_channel = NAT_TURN_CHANNEL_FIRST;
+			grants->next_channel = NAT_TURN_CHANNEL_FIRST;
 		if (!g_hash_table_contains(grants->by_number, GUINT_TO_POINTER(number)))
 			return number;
 	}

@@ -34,6 +34,7 @@ typedef enum {
 	NAT_NOTE_DEAD = 1 << 1,	   /* the pair of `epoch` is dead for the sender */
 	NAT_NOTE_BLOCKED = 1 << 2, /* … because WireGuard's packets do not pass on it */
 	NAT_NOTE_POKE = 1 << 3,	   /* the sender's WireGuard hears nothing: let yours send */
+	NAT_NOTE_UNREADY = 1 << 4, /* the sender's end of this pair carries no data yet */
 } NatNoteFlags;
 
 typedef struct {

@@ -372,6 +372,7 @@ liar_init(Liar *liar, const Agents *f)
 	liar->seal = nat_seal_new(&f->b.private_key, &f->a.public_key, &error);
 	g_assert_no_error(error);
 	liar->msg.sid = 1000;
+	liar->msg.watch = 7;
 	liar->msg.flags = NAT_MSG_CHECKING;
 	g_strlcpy(liar->msg.ufrag, "ufragOfALiar", sizeof liar->msg.ufrag);
 	g_strlcpy(liar->msg.pwd, "passwordOfALiarxxxxxxxxxxx", sizeof liar->msg.pwd);

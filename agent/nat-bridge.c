@@ -17,14 +17,14 @@ struct NatBridge {
 NatLane *
 nat_lane_ref(NatLane *lane)
 {
-	g_atomic_ref_count_inc(&lane->refs);
+	atomic_fetch_add(&lane->refs, 1);
 	return lane;
 }
 
 void
 nat_lane_unref(NatLane *lane)
 {
-	if (!g_atomic_ref_count_dec(&lane->refs))
+	if (atomic_fetch_sub(&lane->refs, 1) > 1)
 		return;
 	nat_inject_free(lane->inject);
 	nat_dgram_close(&lane->sock);
@@ -74,7 +74,7 @@ nat_bridge_new(NatPump *pump, guint16 channel, guint16 wg_port, guint32 fwmark, 
 		return NULL;
 	}
 	lane = g_new0(NatLane, 1);
-	g_atomic_ref_count_init(&lane->refs);
+	lane->refs = 1;
 	lane->channel = channel;
 	nat_dgram_init(&lane->sock, fd);
 	bridge = g_new0(NatBridge, 1);

@@ -21,7 +21,7 @@
 typedef struct NatLane NatLane;
 
 struct NatLane {
-	gatomicrefcount refs;
+	_Atomic guint refs;
 	guint16 channel;
 	NatDgram sock;	   /* towards WireGuard */
 	NatInject *inject; /* late packets go this way instead; NULL: not now */
@@ -42,11 +42,14 @@ typedef enum {
 	NAT_ORDER_QUIT,
 } NatOrder;
 
-typedef struct {
+typedef struct NatPumpOrder NatPumpOrder;
+
+struct NatPumpOrder {
 	NatOrder order;
 	NatLane *lane;
 	NatInject *inject;
-} NatPumpOrder;
+	NatPumpOrder *next; /* the one before */
+};
 
 /* Data on its way to a lane's socket; `next` is the same lane's. */
 typedef struct {
@@ -65,14 +68,13 @@ struct NatPump {
 	/* both: constant */
 	NatDgram turn; /* the thread's, but for fd */
 	GMainContext *host;
-	GAsyncQueue *orders;
 	int wake_fd;
 	NatDoor *door;
 	/* both: atomic */
-	_Atomic guint waiting;	   /* control messages not yet delivered */
-	_Atomic gint64 refused_us; /* since when nothing but refusals came; 0: not */
-	_Atomic gboolean ordered;  /* orders wait */
-	_Atomic int failed;	   /* errno; 0: works */
+	_Atomic guint waiting;	      /* control messages not yet delivered */
+	_Atomic gint64 refused_us;    /* since when nothing but refusals came; 0: not */
+	NatPumpOrder *_Atomic orders; /* the last one first */
+	_Atomic int failed;	      /* errno; 0: works */
 	/* pump thread */
 	int epoll_fd;
 	NatDgramIn *in;

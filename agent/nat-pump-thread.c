@@ -187,12 +187,20 @@ obey(NatPump *pump, NatPumpOrder *order)
 static void
 obey_all(NatPump *pump)
 {
-	NatPumpOrder *order;
+	NatPumpOrder *last = NULL, *order = NULL, *before;
 
-	if (!atomic_exchange(&pump->ordered, FALSE))
-		return;
-	while ((order = g_async_queue_try_pop(pump->orders)) != NULL)
+	if (atomic_load_explicit(&pump->orders, memory_order_relaxed))
+		last = atomic_exchange(&pump->orders, NULL);
+	/* turned round: in the order in which they were given */
+	for (; last; last = before) {
+		before = last->next;
+		last->next = order;
+		order = last;
+	}
+	for (; order; order = last) {
+		last = order->next;
 		obey(pump, order);
+	}
 }
 
 /* ---- pump thread: its rounds ---- */

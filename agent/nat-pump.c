@@ -27,7 +27,7 @@
 
 /* Outlives the pump while a closure is on its way. */
 struct NatDoor {
-	gatomicrefcount refs;
+	_Atomic guint refs;
 	NatPump *pump; /* host thread only; NULL: freed */
 };
 
@@ -43,7 +43,7 @@ typedef struct {
 static void
 door_unref(NatDoor *door)
 {
-	if (g_atomic_ref_count_dec(&door->refs))
+	if (atomic_fetch_sub(&door->refs, 1) == 1)
 		g_free(door);
 }
 
@@ -80,7 +80,7 @@ post(NatPump *pump, int error, const guint8 *msg, gsize len)
 	Report *report = g_malloc(sizeof *report + len);
 
 	report->door = pump->door;
-	g_atomic_ref_count_inc(&pump->door->refs);
+	atomic_fetch_add(&pump->door->refs, 1);
 	report->error = error;
 	report->len = len;
 	if (len > 0)
@@ -181,8 +181,9 @@ nat_pump_order(NatPump *pump, NatOrder kind, NatLane *lane, NatInject *inject)
 	order->order = kind;
 	order->lane = lane ? nat_lane_ref(lane) : NULL;
 	order->inject = inject;
-	g_async_queue_push(pump->orders, order);
-	atomic_store(&pump->ordered, TRUE);
+	order->next = atomic_load(&pump->orders);
+	while (!atomic_compare_exchange_weak(&pump->orders, &order->next, order))
+		;
 	wake(pump);
 }
 
@@ -192,7 +193,6 @@ pump_clear(NatPump *pump)
 	for (guint i = 0; i < NAT_CHANNELS; i++)
 		if (pump->lanes[i])
 			nat_lane_unref(pump->lanes[i]);
-	g_async_queue_unref(pump->orders);
 	nat_dgram_close(&pump->turn);
 	nat_dgram_in_free(pump->in);
 	nat_dgram_out_free(pump->out);
@@ -214,9 +214,8 @@ nat_pump_new(int fd, const NatPumpFuncs *funcs, gpointer user_data, GError **err
 	pump->funcs = *funcs;
 	pump->user_data = user_data;
 	pump->host = g_main_context_ref_thread_default();
-	pump->orders = g_async_queue_new_full((GDestroyNotify)nat_pump_order_free);
 	pump->door = g_new0(NatDoor, 1);
-	g_atomic_ref_count_init(&pump->door->refs);
+	pump->door->refs = 1;
 	pump->door->pump = pump;
 	nat_dgram_init(&pump->turn, fd);
 	pump->in = nat_dgram_in_new();

@@ -4,9 +4,9 @@
  * which leaves as one message with UDP_SEGMENT; sendmmsg takes all runs at once. Heads and data are
  * gathered by the kernel; nothing is copied here.
  *
- * A run may be refused where its single datagrams would not be: EINVAL (EMSGSIZE since Linux 6.17)
- * when they exceed the path's MTU and would be fragmented, EIO on a path that cannot compute
- * checksums (IPsec). Then such ones go alone from there on.
+ * A run may be refused where its single datagrams would not be: EINVAL or, from newer kernels,
+ * EMSGSIZE when they exceed the path's MTU and would be fragmented, EIO on a path that cannot
+ * compute checksums (IPsec). From then on such ones go alone.
  */
 #include "agent/nat-dgram.h"
 

@@ -72,6 +72,7 @@ struct NatPump {
 	NatDoor *door;
 	/* both: atomic */
 	_Atomic guint waiting;	      /* control messages not yet delivered */
+	_Atomic guint64 unheard;      /* control messages that were one too many */
 	_Atomic gint64 refused_us;    /* since when nothing but refusals came; 0: not */
 	NatPumpOrder *_Atomic orders; /* the last one first */
 	_Atomic int failed;	      /* errno; 0: works */

@@ -95,8 +95,10 @@ void
 nat_pump_deliver(NatPump *pump, const guint8 *msg, gsize len)
 {
 	/* the pump thread alone counts up, so the bound holds */
-	if (atomic_load(&pump->waiting) >= CONTROL_MAX)
+	if (atomic_load(&pump->waiting) >= CONTROL_MAX) {
+		nat_count(&pump->unheard, 1);
 		return;
+	}
 	atomic_fetch_add(&pump->waiting, 1);
 	post(pump, 0, msg, len);
 }
@@ -185,6 +187,12 @@ nat_pump_order(NatPump *pump, NatOrder kind, NatLane *lane, NatInject *inject)
 	while (!atomic_compare_exchange_weak(&pump->orders, &order->next, order))
 		;
 	wake(pump);
+}
+
+guint64
+nat_pump_control_dropped(const NatPump *pump)
+{
+	return atomic_load(&pump->unheard);
 }
 
 static void

@@ -4,10 +4,10 @@
  * between the datagram socket towards the TURN server (ChannelData, RFC 8656 §12.4) and one
  * loopback UDP socket per bridged peer. In batches, without an allocation per packet.
  *
- * What is not ChannelData of an open bridge (STUN, ChannelData of a channel without a bridge,
- * garbage) goes to `control` in the host thread, bounded in number. All functions are called from
- * the host thread; `control` comes in its default main context, never after nat_pump_free()
- * returned.
+ * What is not a WireGuard message in an open bridge's channel (STUN, also inside of a channel,
+ * ChannelData of a channel without a bridge, garbage) goes to `control` in the host thread, whole
+ * and bounded in number. All functions are called from the host thread; callbacks come in its
+ * default main context, never after nat_pump_free() returned. They may free bridges and pump.
  */
 #pragma once
 
@@ -19,9 +19,9 @@ typedef struct NatBridge NatBridge;
 typedef struct {
 	/* A datagram of the TURN server's that no bridge took. Valid during the call. */
 	void (*control)(const guint8 *msg, gsize len, gpointer user_data);
-	/* The socket failed for good: errno, e.g. ECONNREFUSED (an ICMP port unreachable: the
-	 * server is gone) or EPIPE (a stream ended). Called once; the pump stands still afterwards.
-	 */
+	/* The socket failed for good. ECONNREFUSED: the server is gone (ICMP port unreachable
+	 * twice, 100 ms apart at least, and no datagram of its between them); EPIPE: a stream
+	 * ended. Called once; the pump stands still afterwards and is to be freed. */
 	void (*failed)(int error, gpointer user_data);
 } NatPumpFuncs;
 
@@ -31,14 +31,19 @@ typedef struct {
 	guint64 dropped; /* a full socket, or too big */
 } NatBridgeStats;
 
-/* fd: a connected datagram socket (UDP, or one end of a socketpair that a stream adaptor serves),
- * taken, made non-blocking, buffers sized. */
+/* fd: a connected datagram socket: UDP, or one end of a SOCK_SEQPACKET socketpair that a stream
+ * adaptor serves (SOCK_DGRAM pairs hold some ten datagrams and tell of no end). Taken, also on
+ * failure; made non-blocking, buffers sized (of a pair: this end's; the adaptor sizes its own). */
 NatPump *nat_pump_new(int fd, const NatPumpFuncs *funcs, gpointer user_data, GError **error);
 void nat_pump_free(NatPump *pump); /* every bridge must have been freed */
-/* From the host thread, beside the data. FALSE when the kernel refused it. */
+/* From the host thread, beside the data. FALSE: the socket is full or failed, or the kernel refused
+ * it. */
 gboolean nat_pump_send(NatPump *pump, const guint8 *msg, gsize len);
+/* Messages for `control` that came while 64 others waited for the host's main loop. */
+guint64 nat_pump_control_dropped(const NatPump *pump);
 
-/* Joins a bound channel (0x4000…0x4FFF) to WireGuard's port at 127.0.0.1. fwmark is WireGuard's. */
+/* Joins a bound channel (0x4000…0x4FFF) to WireGuard's port at 127.0.0.1. fwmark is WireGuard's.
+ * What the server sends from now on finds the bridge. One bridge per channel. */
 NatBridge *nat_bridge_new(NatPump *pump, guint16 channel, guint16 wg_port, guint32 fwmark,
 			  GError **error);
 void nat_bridge_free(NatBridge *bridge);

@@ -287,6 +287,7 @@ test_control_flood(Fixture *f, gconstpointer data)
 	while (g_main_context_iteration(NULL, FALSE))
 		;
 	g_assert_cmpuint(f->n_control, ==, 64);
+	g_assert_cmpuint(nat_pump_control_dropped(f->pump), ==, 1000 - 64);
 	goes_to_control(f, (const guint8 *)"\xff again", 7);
 }
 

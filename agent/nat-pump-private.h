@@ -9,14 +9,12 @@
  */
 #pragma once
 
+#include "agent/nat-channel.h"
 #include "agent/nat-dgram.h"
 #include "agent/nat-inject.h"
 #include "agent/nat-pump.h"
 
 #include <stdatomic.h>
-
-#define NAT_CHANNEL_FIRST 0x4000
-#define NAT_CHANNELS 0x1000 /* RFC 8656 §12 */
 
 typedef struct NatLane NatLane;
 

@@ -15,7 +15,6 @@
 #include <sys/epoll.h>
 #include <unistd.h>
 
-#define HEADER 4u
 #define EVENTS 64
 /* what an epoll event names: one of these, or a channel */
 #define EVENT_WAKE 0u
@@ -23,36 +22,15 @@
 
 /* ---- pump thread: a frame's way ---- */
 
-static guint16
-get16(const guint8 *p)
-{
-	return (guint16)(p[0] << 8 | p[1]);
-}
-
-/* A message of WireGuard's: type 1 to 4 and three zeroes (whitepaper §5.4). STUN inside of a
- * channel begins with 0 or 1 and then its type's low byte and its length: agents probe the path so.
- */
-static gboolean
-is_wireguard(const guint8 *data, gsize len)
-{
-	return len >= 4 && data[0] >= 1 && data[0] <= 4 && data[1] == 0 && data[2] == 0 &&
-	       data[3] == 0;
-}
-
-/* The lane that takes the frame; NULL: it is the host's. A length that is shorter than the datagram
- * leaves padding, which streams need and UDP allows (RFC 8656 §12.5). */
+/* The lane that takes the frame; NULL: it is the host's. Agents probe the path with STUN inside of
+ * the channel. */
 static NatLane *
-lane_of(const NatPump *pump, const guint8 *msg, gsize len, gsize *data_len)
+lane_of(const NatPump *pump, const guint8 *msg, gsize len, NatChannelData *frame)
 {
-	NatLane *lane;
-
-	if (len < HEADER || msg[0] < 0x40 || msg[0] > 0x4f)
+	if (!nat_channel_parse(msg, len, frame) ||
+	    !nat_channel_is_wireguard(frame->data, frame->len))
 		return NULL;
-	lane = pump->lanes[get16(msg) - NAT_CHANNEL_FIRST];
-	*data_len = get16(msg + 2);
-	if (!lane || *data_len > len - HEADER || !is_wireguard(msg + HEADER, *data_len))
-		return NULL;
-	return lane;
+	return pump->lanes[frame->channel - NAT_CHANNEL_FIRST];
 }
 
 static void
@@ -210,7 +188,8 @@ from_turn(NatPump *pump)
 {
 	int n = nat_dgram_read(&pump->turn, pump->in);
 	const guint8 *msg;
-	gsize len, data_len = 0;
+	NatChannelData frame;
+	gsize len;
 
 	if (n == 0)
 		nat_pump_fail(pump, EPIPE);
@@ -221,10 +200,10 @@ from_turn(NatPump *pump)
 	nat_pump_heard(pump);
 	obey_all(pump);
 	for (guint i = 0; (msg = nat_dgram_in_get(pump->in, i, &len)) != NULL; i++) {
-		NatLane *lane = lane_of(pump, msg, len, &data_len);
+		NatLane *lane = lane_of(pump, msg, len, &frame);
 
 		if (lane)
-			keep_for(pump, lane, msg + HEADER, data_len);
+			keep_for(pump, lane, frame.data, frame.len);
 		else
 			nat_pump_deliver(pump, msg, len);
 	}
@@ -234,7 +213,7 @@ from_turn(NatPump *pump)
 static void
 from_wireguard(NatPump *pump, NatLane *lane)
 {
-	guint8 head[HEADER] = {lane->channel >> 8, lane->channel & 0xff};
+	guint8 head[NAT_CHANNEL_HEAD];
 	NatDgramSent sent = {0};
 	const guint8 *data;
 	gsize len;
@@ -243,8 +222,7 @@ from_wireguard(NatPump *pump, NatLane *lane)
 	if (nat_dgram_read(&lane->sock, pump->in) <= 0)
 		return;
 	for (guint i = 0; (data = nat_dgram_in_get(pump->in, i, &len)) != NULL; i++) {
-		head[2] = (guint8)(len >> 8);
-		head[3] = (guint8)len;
+		nat_channel_put_head(head, lane->channel, len);
 		nat_dgram_add(pump->out, &pump->turn, head, sizeof head, data, len, &sent);
 	}
 	nat_dgram_flush(pump->out, &pump->turn, &sent);

@@ -106,7 +106,7 @@ static gboolean transmit(gpointer data);
 static void
 arm(Request *request)
 {
-	gint64 left_ms = (request->until_us - g_get_monotonic_time()) / 1000;
+	gint64 left_ms = (request->until_us - g_get_monotonic_time() + 999) / 1000;
 
 	left_ms = MAX(left_ms, 0);
 	if (!request->talk->reliable)

@@ -307,6 +307,10 @@ nat_turn_codec_parse(NatTurnCodec *codec, const guint8 *bytes, gsize len, NatTur
 	status = stun_agent_validate(&codec->agent, &msg, bytes, len, NULL, NULL);
 	if (status != STUN_VALIDATION_SUCCESS && status != STUN_VALIDATION_UNKNOWN_ATTRIBUTE)
 		return FALSE;
+	/* libnice takes an old dialect's 0x0115 for a Data indication, though it is an error
+	 * response and answers nothing that is open. */
+	if (stun_message_get_class(&msg) != (StunClass)stun.klass)
+		return FALSE;
 	memcpy(out->id, stun.id, NAT_TURN_ID_LEN);
 	if (stun.klass == NAT_STUN_INDICATION)
 		return status == STUN_VALIDATION_SUCCESS && read_data(&msg, out);

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* What nat-relay.c, nat-relay-leg.c, nat-relay-round.c and nat-relay-bridge.c share. */
+/* What nat-relay.c and nat-relay-{servers,leg,round,bridge}.c share. */
 #pragma once
 
 #include "agent/nat-relay.h"
@@ -13,6 +13,12 @@ typedef struct {
 	GArray *addrs;	   /* of WgEndpoint */
 	char *problem;	   /* why there are none */
 } NatRelayServer;
+
+GPtrArray *nat_relay_servers_new(void);
+/* Whether they are the present ones, credentials included. */
+gboolean nat_relay_servers_are(const NatRelay *relay, const GPtrArray *uris);
+void nat_relay_servers_replace(NatRelay *relay, const GPtrArray *uris);
+void nat_relay_servers_resolve(NatRelay *relay); /* afresh; what is known serves meanwhile */
 
 /*
  * An allocation or the attempt at one: a NatTurn and the bridges through it.
@@ -48,6 +54,8 @@ void nat_relay_leg_retire(NatRelayLeg *leg); /* UP → OLD */
 void nat_relay_leg_check_end(NatRelayLeg *leg);
 /* Whether the kernel would send to the server from another address now. */
 gboolean nat_relay_leg_is_stale(const NatRelayLeg *leg);
+/* Whether the leg's server is still listed. */
+gboolean nat_relay_servers_list(const NatRelay *relay, const NatRelayLeg *leg);
 void nat_relay_bridge_lost(NatRelayBridge *bridge);
 
 /*

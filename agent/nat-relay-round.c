@@ -27,7 +27,8 @@ struct NatRelayRound {
 	guint timer;
 	gboolean credentials;
 	gboolean has_failure;
-	NatTurnFailure failure; /* the most telling one, and its line */
+	NatTurnFailure failure; /* the most telling one, whose it was, and its line */
+	NatTurnTransport transport;
 	char *problem;
 };
 
@@ -274,15 +275,25 @@ weight(NatTurnFailure failure)
 	return 0;
 }
 
+/* Between equals the preferred transport: it does not matter which of them failed first. */
+static gboolean
+tells_more(const NatRelayRound *round, const NatRelayLeg *leg, NatTurnFailure failure)
+{
+	if (!round->has_failure || weight(failure) != weight(round->failure))
+		return !round->has_failure || weight(failure) > weight(round->failure);
+	return leg->uri->transport < round->transport;
+}
+
 void
 nat_relay_round_failed(NatRelayRound *round, NatRelayLeg *leg, NatTurnFailure failure,
 		       const char *reason)
 {
 	Attempt *attempt = attempt_of(round, leg);
 
-	if (!round->has_failure || weight(failure) > weight(round->failure)) {
+	if (tells_more(round, leg, failure)) {
 		round->has_failure = TRUE;
 		round->failure = failure;
+		round->transport = leg->uri->transport;
 		g_free(round->problem);
 		round->problem = g_strdup_printf("%s: %s", leg->label, reason);
 	}

@@ -67,131 +67,6 @@ tell_credentials(NatRelay *relay)
 	tell(relay);
 }
 
-/* ---- servers ---- */
-
-static void
-server_free(gpointer data)
-{
-	NatRelayServer *server = data;
-
-	nat_lookup_free(server->lookup);
-	nat_turn_uri_free(server->uri);
-	g_array_unref(server->addrs);
-	g_free(server->problem);
-	g_free(server);
-}
-
-static gboolean
-same_addrs(const GArray *a, const WgEndpoint *b, gsize n)
-{
-	if (a->len != n)
-		return FALSE;
-	for (gsize i = 0; i < n; i++)
-		if (!wg_endpoint_equal(&g_array_index(a, WgEndpoint, i), &b[i]))
-			return FALSE;
-	return TRUE;
-}
-
-static void
-on_resolved(const WgEndpoint *addrs, gsize n, gboolean stored, const GError *error,
-	    gpointer user_data)
-{
-	NatRelayServer *server = user_data;
-	NatRelay *relay = server->relay;
-	gboolean same = n == 0 || same_addrs(server->addrs, addrs, n);
-
-	g_clear_pointer(&server->problem, g_free);
-	if (n == 0) {
-		g_autofree char *label = nat_turn_uri_format(server->uri);
-
-		server->problem = g_strdup_printf("%s: %s", label, error->message);
-	} else if (!same) {
-		g_array_set_size(server->addrs, 0);
-		g_array_append_vals(server->addrs, addrs, (guint)n);
-	}
-	if (relay->round)
-		nat_relay_round_plan(relay->round);
-	else if (!same)
-		g_clear_handle_id(&relay->retry_timer, g_source_remove);
-	nat_relay_update(relay);
-}
-
-/* What is known serves meanwhile. */
-static void
-resolve(NatRelayServer *server)
-{
-	WgEndpoint numeric;
-
-	if (wg_endpoint_parse_address(server->uri->host, server->uri->port, &numeric)) {
-		g_array_set_size(server->addrs, 0);
-		g_array_append_val(server->addrs, numeric);
-		return;
-	}
-	if (server->lookup && nat_lookup_is_running(server->lookup))
-		return;
-	nat_lookup_free(server->lookup);
-	server->lookup = nat_resolve_lookup(server->relay->resolve, server->uri->host,
-					    server->uri->port, on_resolved, server);
-}
-
-static NatRelayServer *
-server_new(NatRelay *relay, const NatTurnUri *uri)
-{
-	NatRelayServer *server = g_new0(NatRelayServer, 1);
-
-	server->relay = relay;
-	server->uri = nat_turn_uri_copy(uri);
-	server->addrs = g_array_new(FALSE, FALSE, sizeof(WgEndpoint));
-	resolve(server);
-	return server;
-}
-
-static gboolean
-same_uri(const NatTurnUri *a, const NatTurnUri *b)
-{
-	return nat_turn_uri_same_server(a, b) && a->tcp_too == b->tcp_too &&
-	       g_strcmp0(a->username, b->username) == 0 && g_strcmp0(a->password, b->password) == 0;
-}
-
-static gboolean
-same_list(const GPtrArray *servers, const GPtrArray *uris)
-{
-	if (servers->len != uris->len)
-		return FALSE;
-	for (guint i = 0; i < uris->len; i++) {
-		const NatRelayServer *server = g_ptr_array_index(servers, i);
-
-		if (!same_uri(server->uri, g_ptr_array_index(uris, i)))
-			return FALSE;
-	}
-	return TRUE;
-}
-
-/* Of a server that stays, what was resolved stays. */
-static void
-keep_addrs(NatRelayServer *fresh, const GPtrArray *servers)
-{
-	for (guint i = 0; i < servers->len; i++) {
-		const NatRelayServer *server = g_ptr_array_index(servers, i);
-
-		if (nat_turn_uri_same_server(server->uri, fresh->uri) && fresh->addrs->len == 0)
-			g_array_append_vals(fresh->addrs, server->addrs->data, server->addrs->len);
-	}
-}
-
-static gboolean
-is_listed(const NatRelay *relay, const NatRelayLeg *leg)
-{
-	for (guint i = 0; i < relay->servers->len; i++) {
-		const NatRelayServer *server = g_ptr_array_index(relay->servers, i);
-
-		if (server->uri->port == leg->uri->port &&
-		    g_ascii_strcasecmp(server->uri->host, leg->uri->host) == 0)
-			return TRUE;
-	}
-	return FALSE;
-}
-
 /* ---- allocations ---- */
 
 static void
@@ -266,8 +141,7 @@ on_unwanted(gpointer user_data)
 static void
 start_round(NatRelay *relay)
 {
-	for (guint i = 0; i < relay->servers->len; i++)
-		resolve(g_ptr_array_index(relay->servers, i));
+	nat_relay_servers_resolve(relay);
 	relay->round = nat_relay_round_new(relay);
 	tell_changed(relay);
 }
@@ -410,7 +284,7 @@ nat_relay_new(const char *ifname, const char *state_dir, const WgKey *own_public
 	relay->fwmark = fwmark;
 	relay->funcs = *funcs;
 	relay->user_data = user_data;
-	relay->servers = g_ptr_array_new_with_free_func(server_free);
+	relay->servers = nat_relay_servers_new();
 	relay->permits = g_hash_table_new_full(NULL, NULL, NULL, (GDestroyNotify)g_array_unref);
 	return relay;
 }
@@ -454,23 +328,15 @@ nat_relay_set_fwmark(NatRelay *relay, guint32 fwmark)
 void
 nat_relay_set_servers(NatRelay *relay, GPtrArray *uris)
 {
-	GPtrArray *fresh;
-
-	if (same_list(relay->servers, uris))
+	/* A round reads the list. */
+	if (nat_relay_servers_are(relay, uris))
 		return;
 	stop_allocating(relay);
-	fresh = g_ptr_array_new_with_free_func(server_free);
-	for (guint i = 0; i < uris->len; i++) {
-		NatRelayServer *server = server_new(relay, g_ptr_array_index(uris, i));
-
-		keep_addrs(server, relay->servers);
-		g_ptr_array_add(fresh, server);
-	}
-	g_ptr_array_unref(relay->servers);
-	relay->servers = fresh;
+	nat_relay_servers_replace(relay, uris);
 	set_problem_take(relay, NULL);
 	if (relay->current)
-		relay->replace = relay->current->refused || !is_listed(relay, relay->current);
+		relay->replace =
+			relay->current->refused || !nat_relay_servers_list(relay, relay->current);
 	if (relay->current && uris->len == 0)
 		drop_current(relay);
 	tell_changed(relay);
@@ -496,8 +362,8 @@ nat_relay_network_changed(NatRelay *relay)
 	WgEndpoint source;
 
 	if (leg)
-		relay->replace =
-			leg->refused || !is_listed(relay, leg) || nat_relay_leg_is_stale(leg);
+		relay->replace = leg->refused || !nat_relay_servers_list(relay, leg) ||
+				 nat_relay_leg_is_stale(leg);
 	/* The same address may lie behind another NAT now. */
 	if (leg && !relay->replace && nat_turn_socket_source(&leg->server, leg->fwmark, &source))
 		nat_turn_check(leg->turn);

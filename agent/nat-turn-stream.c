@@ -283,6 +283,17 @@ connect_stream(NatTurnStream *stream, GError **error)
 	return TRUE;
 }
 
+static void
+connect_failed(NatTurnStream *stream, const GError *error)
+{
+	if (g_error_matches(error, G_IO_ERROR, G_IO_ERROR_CONNECTION_REFUSED))
+		set_problem(stream, "nothing listens there (connection refused)");
+	else if (g_error_matches(error, G_IO_ERROR, G_IO_ERROR_TIMED_OUT))
+		set_problem(stream, "no answer");
+	else
+		set_problem(stream, error->message);
+}
+
 static gpointer
 run_inward(gpointer data)
 {
@@ -298,7 +309,7 @@ run_inward(gpointer data)
 			stream_unref(stream);
 	}
 	if (error)
-		set_problem(stream, error->message);
+		connect_failed(stream, error);
 	shut(stream);
 	stream_unref(stream);
 	return NULL;

@@ -81,12 +81,27 @@ on_end(gpointer user_data)
 	return G_SOURCE_REMOVE;
 }
 
+static void
+end_after(NatRelayLeg *leg, guint ms)
+{
+	g_clear_handle_id(&leg->end_timer, g_source_remove);
+	leg->end_timer = g_timeout_add(ms, on_end, leg);
+}
+
+void
+nat_relay_leg_refused(NatRelayLeg *leg)
+{
+	gint64 left_us = nat_turn_expires_us(leg->turn) - g_get_monotonic_time();
+
+	leg->refused = TRUE;
+	end_after(leg, (guint)(MAX(left_us, 0) / 1000));
+}
+
 void
 nat_relay_leg_retire(NatRelayLeg *leg)
 {
 	leg->state = NAT_RELAY_LEG_OLD;
-	leg->end_timer =
-		g_timeout_add(leg->bridges->len > 0 ? OLD_MAX_MS : OLD_UNUSED_MS, on_end, leg);
+	end_after(leg, leg->bridges->len > 0 ? OLD_MAX_MS : OLD_UNUSED_MS);
 }
 
 void
@@ -94,12 +109,10 @@ nat_relay_leg_check_end(NatRelayLeg *leg)
 {
 	if (leg->bridges->len > 0)
 		return;
-	if (leg->state == NAT_RELAY_LEG_OLD) {
-		g_clear_handle_id(&leg->end_timer, g_source_remove);
-		leg->end_timer = g_timeout_add(OLD_UNUSED_MS, on_end, leg);
-	} else {
+	if (leg->state == NAT_RELAY_LEG_OLD)
+		end_after(leg, OLD_UNUSED_MS);
+	else
 		nat_relay_update(leg->relay);
-	}
 }
 
 gboolean

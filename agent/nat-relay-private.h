@@ -48,7 +48,9 @@ struct NatRelayLeg {
 };
 
 NatRelayLeg *nat_relay_leg_new(NatRelay *relay, const NatTurnUri *uri, const WgEndpoint *server);
-void nat_relay_leg_free(NatRelayLeg *leg);   /* its bridges are lost */
+void nat_relay_leg_free(NatRelayLeg *leg); /* its bridges are lost */
+/* UP; the server will not renew it: it ends with its lifetime. */
+void nat_relay_leg_refused(NatRelayLeg *leg);
 void nat_relay_leg_retire(NatRelayLeg *leg); /* UP → OLD */
 /* A bridge of it has gone. */
 void nat_relay_leg_check_end(NatRelayLeg *leg);
@@ -101,7 +103,7 @@ void nat_relay_round_over(NatRelay *relay, char *problem_take, gboolean credenti
 void nat_relay_leg_came_up(NatRelay *relay, NatRelayLeg *leg);
 void nat_relay_leg_went_down(NatRelay *relay, NatRelayLeg *leg, NatTurnFailure failure,
 			     const char *reason);
-/* An OLD leg's time is over: frees it. */
+/* An OLD or refused leg's time is over: frees it. */
 void nat_relay_leg_ended(NatRelay *relay, NatRelayLeg *leg);
 NatRelayLeg *nat_relay_leg_of(const NatRelay *relay, const WgEndpoint *relayed);
 /* Looks at what is wanted and what is there. */

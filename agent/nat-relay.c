@@ -221,7 +221,8 @@ current_lost(NatRelay *relay, NatTurnFailure failure, const char *reason)
 	g_message("%s: %s: %s", relay->ifname, leg->label, reason);
 	if (failure == NAT_TURN_CREDENTIALS) {
 		/* It relays for the rest of its lifetime. */
-		leg->refused = relay->replace = TRUE;
+		nat_relay_leg_refused(leg);
+		relay->replace = TRUE;
 		tell_credentials(relay);
 	} else {
 		drop_current(relay);
@@ -255,8 +256,12 @@ nat_relay_leg_went_down(NatRelay *relay, NatRelayLeg *leg, NatTurnFailure failur
 void
 nat_relay_leg_ended(NatRelay *relay, NatRelayLeg *leg)
 {
-	if (relay->old == leg)
+	if (relay->old == leg) {
 		g_clear_pointer(&relay->old, nat_relay_leg_free);
+	} else if (relay->current == leg) {
+		drop_current(relay);
+		nat_relay_update(relay);
+	}
 }
 
 NatRelayLeg *

@@ -43,6 +43,7 @@ struct NatTurn {
 	NatTurnFailure failure;
 	char *reason;
 	guint tell_idle; /* up or down will be told */
+	gint64 expires_us;
 	guint lifetime_s, silent_rounds;
 	gboolean checking;
 	guint refresh_timer;
@@ -180,6 +181,7 @@ schedule_refresh(NatTurn *turn, const NatTurnMsg *answer)
 
 	turn->silent_rounds = 0;
 	turn->lifetime_s = CLAMP(given, LIFETIME_MIN_S, LIFETIME_MAX_S);
+	turn->expires_us = g_get_monotonic_time() + turn->lifetime_s * G_TIME_SPAN_SECOND;
 	g_clear_handle_id(&turn->refresh_timer, g_source_remove);
 	turn->refresh_timer = g_timeout_add(turn->lifetime_s * 500, on_refresh_timer, turn);
 }
@@ -396,6 +398,12 @@ const WgEndpoint *
 nat_turn_relayed(const NatTurn *turn)
 {
 	return &turn->relayed;
+}
+
+gint64
+nat_turn_expires_us(const NatTurn *turn)
+{
+	return turn->expires_us;
 }
 
 const WgEndpoint *

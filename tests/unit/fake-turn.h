@@ -12,7 +12,7 @@
 #include <stun/stunagent.h>
 #include <string.h>
 
-#define FAKE_USER "bob"
+#define FAKE_USER "bob" /* what every user's name begins with */
 #define FAKE_SECRET "s3cret"
 
 typedef struct {
@@ -44,7 +44,7 @@ fake_turn_validate(StunAgent *agent, StunMessage *msg, uint8_t *username, uint16
 {
 	*password = (uint8_t *)FAKE_SECRET;
 	*password_len = strlen(FAKE_SECRET);
-	return len == strlen(FAKE_USER) && memcmp(username, FAKE_USER, len) == 0;
+	return len >= strlen(FAKE_USER) && memcmp(username, FAKE_USER, strlen(FAKE_USER)) == 0;
 }
 
 static inline void

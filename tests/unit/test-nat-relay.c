@@ -489,7 +489,6 @@ main(int argc, char **argv)
 {
 	g_test_init(&argc, &argv, NULL);
 	g_log_set_always_fatal(G_LOG_LEVEL_CRITICAL | G_LOG_LEVEL_ERROR);
-	g_log_set_fatal_mask("relay", G_LOG_LEVEL_CRITICAL | G_LOG_LEVEL_ERROR);
 	ADD("/relay/udp", NULL, test_udp);
 	ADD("/relay/tcp", NULL, test_tcp);
 	ADD("/relay/tls", NULL, test_tls);

@@ -21,6 +21,7 @@ typedef enum {
 	ATTR_MESSAGE_INTEGRITY = 0x0008,
 	ATTR_XOR_MAPPED_ADDRESS = 0x0020,
 	ATTR_USE_CANDIDATE = 0x0025,
+	ATTR_PADDING = 0x0026,
 	ATTR_FINGERPRINT = 0x8028,
 	ATTR_NOTE = 0xC0A7, /* not registered; PROTOCOL.md */
 } Attr;
@@ -313,14 +314,37 @@ append_bytes(Writer *w, Attr type, gconstpointer bytes, gsize len)
 		memcpy(value, bytes, len);
 }
 
-gsize
-nat_stun_build_request(guint8 *buf, gsize size, const guint8 id[NAT_STUN_ID_LEN],
-		       const char *username, const char *password)
+/* Up to where the integrity goes. */
+static Writer
+begin_request(guint8 *buf, gsize size, const guint8 *id, const char *username)
 {
 	Writer w = begin(buf, size, 0x0001, id);
 
 	if (username)
 		append_bytes(&w, ATTR_USERNAME, username, strlen(username));
+	return w;
+}
+
+gsize
+nat_stun_build_request(guint8 *buf, gsize size, const guint8 id[NAT_STUN_ID_LEN],
+		       const char *username, const char *password)
+{
+	Writer w = begin_request(buf, size, id, username);
+
+	return password ? seal(&w, password) : w.len;
+}
+
+gsize
+nat_stun_build_request_padded(guint8 *buf, gsize size, const guint8 id[NAT_STUN_ID_LEN],
+			      const char *username, const char *password, gsize total_len)
+{
+	gsize tail = password ? 2 * ATTR_HEADER + SHA1_LEN + FINGERPRINT_LEN : 0;
+	Writer w = begin_request(buf, MIN(size, total_len), id, username);
+
+	if (total_len % 4 != 0 || total_len > size || w.len == 0 || w.len + tail > total_len)
+		return 0;
+	if (w.len + tail < total_len)
+		append(&w, ATTR_PADDING, total_len - w.len - tail - ATTR_HEADER);
 	return password ? seal(&w, password) : w.len;
 }
 
@@ -339,9 +363,8 @@ nat_stun_build_probe(guint8 *buf, gsize size, const guint8 id[NAT_STUN_ID_LEN],
 		     const char *username, const char *password,
 		     const guint8 note[NAT_STUN_NOTE_LEN])
 {
-	Writer w = begin(buf, size, 0x0001, id);
+	Writer w = begin_request(buf, size, id, username);
 
-	append_bytes(&w, ATTR_USERNAME, username, strlen(username));
 	append_bytes(&w, ATTR_NOTE, note, NAT_STUN_NOTE_LEN);
 	return seal(&w, password);
 }

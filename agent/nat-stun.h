@@ -10,6 +10,8 @@
 
 #define NAT_STUN_ID_LEN 12
 #define NAT_STUN_MAX 548
+/* A padded request fills a packet of 1500 bytes, without IPv4's and UDP's headers. */
+#define NAT_STUN_PADDED_MAX 1472
 #define NAT_STUN_MAGIC 0x2112A442u
 
 typedef enum {
@@ -47,6 +49,11 @@ gboolean nat_stun_receiver_ufrag(const NatStun *stun, char *out, gsize size);
  * Returns the length, 0 if size is too small. id is the caller's (random). */
 gsize nat_stun_build_request(guint8 *buf, gsize size, const guint8 id[NAT_STUN_ID_LEN],
 			     const char *username, const char *password);
+/* The same, filled up with PADDING (RFC 5780 §7.6) ahead of the integrity to exactly total_len
+ * bytes. 0 when total_len is no multiple of 4, exceeds size, or is neither what the message takes
+ * without PADDING nor at least 4 more. */
+gsize nat_stun_build_request_padded(guint8 *buf, gsize size, const guint8 id[NAT_STUN_ID_LEN],
+				    const char *username, const char *password, gsize total_len);
 /* Binding success response with XOR-MAPPED-ADDRESS; password NULL: no integrity. */
 gsize nat_stun_build_response(guint8 *buf, gsize size, const guint8 id[NAT_STUN_ID_LEN],
 			      const WgEndpoint *mapped, const char *password);

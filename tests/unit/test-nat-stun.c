@@ -107,6 +107,36 @@ test_build_request(void)
 		g_assert_cmpuint(nat_stun_build_request(buf, size, ID, USER, PWD), ==, 0);
 }
 
+/* Exactly as long as asked, the integrity over all of it; never one that only looks so. */
+static void
+test_build_padded(void)
+{
+	guint8 buf[NAT_STUN_PADDED_MAX + 8];
+	gsize plain = nat_stun_build_request(buf, sizeof buf, ID, USER, PWD);
+	NatStun stun;
+
+	for (gsize want = plain; want <= sizeof buf; want += 4) {
+		g_assert_cmpuint(
+			nat_stun_build_request_padded(buf, sizeof buf, ID, USER, PWD, want), ==,
+			want);
+		g_assert_true(nat_stun_parse(buf, want, &stun));
+		g_assert_cmpmem(stun.username, stun.username_len, USER, strlen(USER));
+		g_assert_true(stun.has_integrity && stun.has_fingerprint);
+		g_assert_true(nat_stun_check_integrity(buf, want, PWD));
+		buf[want - 33] ^= 1; /* before the integrity */
+		g_assert_false(nat_stun_check_integrity(buf, want, PWD));
+	}
+	g_assert_cmpuint(nat_stun_build_request_padded(buf, sizeof buf, ID, NULL, NULL, 100), ==,
+			 100);
+	g_assert_true(nat_stun_parse(buf, 100, &stun));
+	g_assert_cmpuint(nat_stun_build_request_padded(buf, sizeof buf, ID, USER, PWD, plain - 4),
+			 ==, 0);
+	g_assert_cmpuint(nat_stun_build_request_padded(buf, sizeof buf, ID, USER, PWD, 1001), ==,
+			 0);
+	g_assert_cmpuint(nat_stun_build_request_padded(buf, 1000, ID, USER, PWD, 1004), ==, 0);
+	g_assert_cmpuint(nat_stun_build_request_padded(buf, sizeof buf, ID, USER, PWD, 0), ==, 0);
+}
+
 static void
 test_build_response(void)
 {
@@ -348,6 +378,7 @@ main(int argc, char **argv)
 	g_test_add_func("/stun/rfc5769", test_vectors);
 	g_test_add_func("/stun/tampered", test_tampered);
 	g_test_add_func("/stun/build/request", test_build_request);
+	g_test_add_func("/stun/build/request/padded", test_build_padded);
 	g_test_add_func("/stun/build/response", test_build_response);
 	g_test_add_func("/stun/build/response-unset", test_response_unset);
 	g_test_add_func("/stun/libnice/answers", test_libnice);

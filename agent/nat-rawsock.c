@@ -331,9 +331,9 @@ put_source(struct msghdr *msg, const WgEndpoint *src)
 	put_cmsg(msg, IPPROTO_IPV6, IPV6_PKTINFO, &info6, sizeof info6);
 }
 
-gboolean
-nat_raw_sock_send(NatRawSock *sock, const WgEndpoint *src, const WgEndpoint *dst,
-		  const guint8 *payload, gsize len, GError **error)
+static gboolean
+send_from(Half *half, const WgEndpoint *src, const WgEndpoint *dst, const guint8 *payload,
+	  gsize len, GError **error)
 {
 	guint8 control[CMSG_SPACE(sizeof(struct in6_pktinfo))] __attribute__((aligned(8))) = {0};
 	guint8 buf[SEND_MAX];
@@ -345,7 +345,6 @@ nat_raw_sock_send(NatRawSock *sock, const WgEndpoint *src, const WgEndpoint *dst
 			     .msg_iov = &iov,
 			     .msg_iovlen = 1,
 			     .msg_control = control};
-	Half *half = wg_endpoint_family(dst) == AF_INET ? &sock->v4 : &sock->v6;
 
 	if (total == 0)
 		return fail(error, EINVAL, "cannot send such a packet");
@@ -358,4 +357,43 @@ nat_raw_sock_send(NatRawSock *sock, const WgEndpoint *src, const WgEndpoint *dst
 	if (sendmsg(half->fd, &msg, MSG_DONTWAIT | MSG_NOSIGNAL) < 0)
 		return fail(error, errno, "cannot send");
 	return TRUE;
+}
+
+static Half *
+half_for(NatRawSock *sock, const WgEndpoint *dst)
+{
+	return wg_endpoint_family(dst) == AF_INET ? &sock->v4 : &sock->v6;
+}
+
+gboolean
+nat_raw_sock_send(NatRawSock *sock, const WgEndpoint *src, const WgEndpoint *dst,
+		  const guint8 *payload, gsize len, GError **error)
+{
+	return send_from(half_for(sock, dst), src, dst, payload, len, error);
+}
+
+/* There is no control message for it: the option is set for the one send. PROBE is DF (IPv6: no
+ * fragment header) whatever PMTU is cached (tests/platform/rawsock-df.c). */
+static gboolean
+set_discover(const Half *half, gboolean probe)
+{
+	if (half->family == AF_INET)
+		return set_int(half->fd, IPPROTO_IP, IP_MTU_DISCOVER,
+			       probe ? IP_PMTUDISC_PROBE : IP_PMTUDISC_WANT);
+	return set_int(half->fd, IPPROTO_IPV6, IPV6_MTU_DISCOVER,
+		       probe ? IPV6_PMTUDISC_PROBE : IPV6_PMTUDISC_WANT);
+}
+
+gboolean
+nat_raw_sock_send_probe(NatRawSock *sock, const WgEndpoint *src, const WgEndpoint *dst,
+			const guint8 *payload, gsize len, GError **error)
+{
+	Half *half = half_for(sock, dst);
+	gboolean sent;
+
+	if (half->fd >= 0 && !set_discover(half, TRUE))
+		return fail(error, errno, "cannot send unfragmented");
+	sent = send_from(half, src, dst, payload, len, error);
+	set_discover(half, FALSE);
+	return sent;
 }

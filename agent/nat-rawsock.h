@@ -26,5 +26,10 @@ gboolean nat_raw_sock_set_fwmark(NatRawSock *sock, guint32 fwmark, GError **erro
  * a G_IO_ERROR on failure; ENETUNREACH and the like are ordinary. */
 gboolean nat_raw_sock_send(NatRawSock *sock, const WgEndpoint *src, const WgEndpoint *dst,
 			   const guint8 *payload, gsize len, GError **error);
+/* The same, as one packet or not at all: never fragmented here or on the way, and without regard to
+ * the path MTU that the kernel believes in, so that it can test it. Longer than the outgoing
+ * interface carries: G_IO_ERROR_MESSAGE_TOO_LARGE. */
+gboolean nat_raw_sock_send_probe(NatRawSock *sock, const WgEndpoint *src, const WgEndpoint *dst,
+				 const guint8 *payload, gsize len, GError **error);
 
 G_DEFINE_AUTOPTR_CLEANUP_FUNC(NatRawSock, nat_raw_sock_free)

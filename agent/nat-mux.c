@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 #include "agent/nat-mux.h"
 
+#include <gio/gio.h>
 #include <string.h>
 
 #include "agent/nat-rawsock.h"
@@ -288,6 +289,10 @@ on_request(NatMux *mux, const NatUdp *pkt, const NatStun *stun)
 		mux->counters[NAT_MUX_DROP_STRANGER]++;
 		return;
 	}
+	if (pkt->len > NAT_STUN_MAX && !client->funcs.padded) {
+		mux->counters[NAT_MUX_DROP_MALFORMED]++;
+		return;
+	}
 	/* After the ufrag: a stranger's flood costs no route lookups. */
 	if (check_route(mux, &pkt->dst, &pkt->src))
 		client->funcs.request(pkt, stun, client->user_data);
@@ -445,21 +450,10 @@ nat_mux_client_free(NatMuxClient *client)
 	g_free(client);
 }
 
+/* What every packet must pass; FALSE: dropped and counted. */
 static gboolean
-send_out(NatMux *mux, const WgEndpoint *src, const WgEndpoint *dst, const guint8 *payload,
+may_send(NatMuxClient *client, const WgEndpoint *src, const WgEndpoint *dst, const guint8 *payload,
 	 gsize len)
-{
-	WgEndpoint from = *src;
-
-	if (nat_mux_is_relayed(mux, src))
-		return mux->relay.send(src, dst, payload, len, mux->relay_data);
-	wg_endpoint_set_port(&from, mux->port);
-	return nat_raw_sock_send(mux->raw, &from, dst, payload, len, NULL);
-}
-
-gboolean
-nat_mux_client_send(NatMuxClient *client, const WgEndpoint *src, const WgEndpoint *dst,
-		    const guint8 *payload, gsize len)
 {
 	NatMux *mux = client->mux;
 	gint64 now = g_get_monotonic_time();
@@ -477,11 +471,46 @@ nat_mux_client_send(NatMuxClient *client, const WgEndpoint *src, const WgEndpoin
 	}
 	if (stun.klass == NAT_STUN_REQUEST)
 		txn_remember(client, &stun, src, dst, now);
-	if (!send_out(mux, src, dst, payload, len)) {
-		mux->counters[NAT_MUX_DROP_SEND]++;
-		return FALSE;
-	}
-	mux->counters[NAT_MUX_OUT]++;
-	mux->counters[NAT_MUX_OUT_BYTES] += len;
 	return TRUE;
+}
+
+typedef gboolean (*RawSend)(NatRawSock *sock, const WgEndpoint *src, const WgEndpoint *dst,
+			    const guint8 *payload, gsize len, GError **error);
+
+static NatMuxProbe
+send_by(NatMuxClient *client, RawSend raw_send, const WgEndpoint *src, const WgEndpoint *dst,
+	const guint8 *payload, gsize len)
+{
+	NatMux *mux = client->mux;
+	WgEndpoint from = *src;
+	g_autoptr(GError) error = NULL;
+
+	if (!may_send(client, src, dst, payload, len))
+		return NAT_MUX_PROBE_DROPPED;
+	wg_endpoint_set_port(&from, mux->port);
+	if (nat_mux_is_relayed(mux, src)
+		    ? mux->relay.send(src, dst, payload, len, mux->relay_data)
+		    : raw_send(mux->raw, &from, dst, payload, len, &error)) {
+		mux->counters[NAT_MUX_OUT]++;
+		mux->counters[NAT_MUX_OUT_BYTES] += len;
+		return NAT_MUX_PROBE_SENT;
+	}
+	if (g_error_matches(error, G_IO_ERROR, G_IO_ERROR_MESSAGE_TOO_LARGE))
+		return NAT_MUX_PROBE_TOO_BIG;
+	mux->counters[NAT_MUX_DROP_SEND]++;
+	return NAT_MUX_PROBE_DROPPED;
+}
+
+gboolean
+nat_mux_client_send(NatMuxClient *client, const WgEndpoint *src, const WgEndpoint *dst,
+		    const guint8 *payload, gsize len)
+{
+	return send_by(client, nat_raw_sock_send, src, dst, payload, len) == NAT_MUX_PROBE_SENT;
+}
+
+NatMuxProbe
+nat_mux_client_send_probe(NatMuxClient *client, const WgEndpoint *src, const WgEndpoint *dst,
+			  const guint8 *payload, gsize len)
+{
+	return send_by(client, nat_raw_sock_send_probe, src, dst, payload, len);
 }

@@ -27,6 +27,9 @@ typedef struct {
 	void (*request)(const NatUdp *pkt, const NatStun *stun, gpointer user_data);
 	/* A response to a transaction of ours, from the address it was sent to. */
 	void (*response)(const NatUdp *pkt, const NatStun *stun, gpointer user_data);
+	/* Takes requests of up to NAT_STUN_PADDED_MAX; else those beyond NAT_STUN_MAX are dropped.
+	 */
+	gboolean padded;
 } NatMuxFuncs;
 
 /* Why packets were dropped, and what passed; nat_mux_counter_name() for status. */
@@ -74,6 +77,15 @@ void nat_mux_client_free(NatMuxClient *client);
  * it is. FALSE when it was dropped (and counted). */
 gboolean nat_mux_client_send(NatMuxClient *client, const WgEndpoint *src, const WgEndpoint *dst,
 			     const guint8 *payload, gsize len);
+typedef enum {
+	NAT_MUX_PROBE_SENT,
+	NAT_MUX_PROBE_TOO_BIG, /* for the interface it would leave by */
+	NAT_MUX_PROBE_DROPPED, /* and counted, for another reason */
+} NatMuxProbe;
+
+/* The same as one packet of this size or not at all (nat_raw_sock_send_probe). */
+NatMuxProbe nat_mux_client_send_probe(NatMuxClient *client, const WgEndpoint *src,
+				      const WgEndpoint *dst, const guint8 *payload, gsize len);
 /* The address that WireGuard's packets to dst will carry (port set to P). FALSE when dst is
  * refused: bogus, one of our own, routed into a tunnel, or unreachable. */
 gboolean nat_mux_source_for(NatMux *mux, const WgEndpoint *dst, WgEndpoint *source);

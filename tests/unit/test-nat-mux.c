@@ -593,6 +593,63 @@ test_ipv6(Fixture *f, gconstpointer data)
 	close(fd);
 }
 
+/* Only who asks for them gets requests that are as large as a path carries. */
+static void
+test_padded_request(Fixture *f, gconstpointer data)
+{
+	static const guint8 id[NAT_STUN_ID_LEN] = "request-id-1";
+	const NatMuxFuncs funcs = {on_request, on_response, .padded = TRUE};
+	guint8 msg[NAT_STUN_PADDED_MAX];
+	NatMuxClient *prober;
+	int fd;
+
+	if (!f->up)
+		return;
+	prober = nat_mux_client_new(f->mux, "prober", &funcs, f);
+	fd = remote(f, "10.9.0.2:4000");
+	g_assert_cmpuint(nat_stun_build_request_padded(msg, sizeof msg, id, "mine:theirs", "pwd",
+						       NAT_STUN_MAX + 4),
+			 ==, NAT_STUN_MAX + 4);
+	send_to(fd, &f->hosts.a.addr, msg, NAT_STUN_MAX + 4);
+	wait_for(f, NAT_MUX_DROP_MALFORMED, 1);
+	g_assert_cmpuint(f->requests, ==, 0);
+	g_assert_cmpuint(nat_stun_build_request_padded(msg, sizeof msg, id, "prober:theirs", "pwd",
+						       sizeof msg),
+			 ==, sizeof msg);
+	send_to(fd, &f->hosts.a.addr, msg, sizeof msg);
+	wait_for(f, NAT_MUX_IN, 2);
+	g_assert_cmpuint(f->requests, ==, 1);
+	nat_mux_client_free(prober);
+	close(fd);
+}
+
+/* What the interface carries arrives in one piece; what it does not is told at once. */
+static void
+test_send_probe(Fixture *f, gconstpointer data)
+{
+	static const guint8 id[NAT_STUN_ID_LEN] = "request-id-1";
+	const WgEndpoint *own = &f->hosts.a.addr, *peer = &f->hosts.b.addr;
+	guint8 msg[2048], got[2048];
+	gsize len;
+
+	if (!f->up)
+		return;
+	len = nat_stun_build_request_padded(msg, sizeof msg, id, "a:b", "pwd", NAT_STUN_PADDED_MAX);
+	g_assert_cmpint(nat_mux_client_send_probe(f->client, own, peer, msg, len), ==,
+			NAT_MUX_PROBE_SENT);
+	g_assert_cmpint(net_recv(f->hosts.b.port_holder, got, sizeof got, 5000, NULL), ==,
+			(gssize)len);
+	len = nat_stun_build_request_padded(msg, sizeof msg, id, "a:b", "pwd",
+					    NAT_STUN_PADDED_MAX + 4);
+	g_assert_cmpint(nat_mux_client_send_probe(f->client, own, peer, msg, len), ==,
+			NAT_MUX_PROBE_TOO_BIG);
+	g_assert_cmpuint(count(f, NAT_MUX_DROP_SEND), ==, 0);
+	g_assert_cmpint(nat_mux_client_send_probe(f->client, own, own, msg, len), ==,
+			NAT_MUX_PROBE_DROPPED);
+	/* an ordinary packet may be cut */
+	g_assert_true(nat_mux_client_send(f->client, own, peer, msg, len));
+}
+
 static void
 test_counter_names(void)
 {
@@ -622,6 +679,8 @@ main(int argc, char **argv)
 	ADD("/mux/client-freed-inside", test_client_freed_inside);
 	ADD("/mux/ufrag-taken-over", test_ufrag_taken_over);
 	ADD("/mux/ipv6", test_ipv6);
+	ADD("/mux/padded-request", test_padded_request);
+	ADD("/mux/send-probe", test_send_probe);
 	g_test_add_func("/mux/counter-names", test_counter_names);
 	return g_test_run();
 }

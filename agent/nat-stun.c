@@ -22,6 +22,7 @@ typedef enum {
 	ATTR_XOR_MAPPED_ADDRESS = 0x0020,
 	ATTR_USE_CANDIDATE = 0x0025,
 	ATTR_PADDING = 0x0026,
+	ATTR_RESPONSE_PORT = 0x0027,
 	ATTR_FINGERPRINT = 0x8028,
 	ATTR_NOTE = 0xC0A7, /* not registered; PROTOCOL.md */
 } Attr;
@@ -346,6 +347,18 @@ nat_stun_build_request_padded(guint8 *buf, gsize size, const guint8 id[NAT_STUN_
 	if (w.len + tail < total_len)
 		append(&w, ATTR_PADDING, total_len - w.len - tail - ATTR_HEADER);
 	return password ? seal(&w, password) : w.len;
+}
+
+gsize
+nat_stun_build_request_to_port(guint8 *buf, gsize size, const guint8 id[NAT_STUN_ID_LEN],
+			       guint16 port)
+{
+	Writer w = begin_request(buf, size, id, NULL);
+	guint8 *value = append(&w, ATTR_RESPONSE_PORT, 4); /* two bytes of them reserved */
+
+	if (value)
+		put16(value, port);
+	return w.len;
 }
 
 gsize

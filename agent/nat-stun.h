@@ -54,6 +54,10 @@ gsize nat_stun_build_request(guint8 *buf, gsize size, const guint8 id[NAT_STUN_I
  * without PADDING nor at least 4 more. */
 gsize nat_stun_build_request_padded(guint8 *buf, gsize size, const guint8 id[NAT_STUN_ID_LEN],
 				    const char *username, const char *password, gsize total_len);
+/* Without integrity, and with RESPONSE-PORT (RFC 5780 §7.5): a server that knows it answers to that
+ * port of the address that the request came from. */
+gsize nat_stun_build_request_to_port(guint8 *buf, gsize size, const guint8 id[NAT_STUN_ID_LEN],
+				     guint16 port);
 /* Binding success response with XOR-MAPPED-ADDRESS; password NULL: no integrity. */
 gsize nat_stun_build_response(guint8 *buf, gsize size, const guint8 id[NAT_STUN_ID_LEN],
 			      const WgEndpoint *mapped, const char *password);

@@ -8,8 +8,9 @@
 
 #include "signaling/sig-gate.h"
 
-#define REQUEST_MAX 548 /* RFC 8489 §6.1: what fits any path */
-#define BATCH 64	/* then others have their turn */
+#define REQUEST_MAX 548			      /* RFC 8489 §6.1: what fits any path */
+#define RESPONSE_PORT ((StunAttribute)0x0027) /* RFC 5780 §7.5; libnice has no name for it */
+#define BATCH 64			      /* then others have their turn */
 
 /* A bare Binding request with the magic cookie: everything else costs no more than this. */
 static gboolean
@@ -21,11 +22,29 @@ looks_right(const guint8 *p, gsize len)
 	       p[1] == 0x01 && memcmp(p + 4, cookie, sizeof cookie) == 0;
 }
 
+/* Where the answer goes. FALSE: nowhere. */
+static gboolean
+read_destination(const StunMessage *request, const WgEndpoint *from, WgEndpoint *to)
+{
+	guint16 len = 0, port = 0;
+	const guint8 *value = stun_message_find(request, RESPONSE_PORT, &len);
+
+	*to = *from;
+	if (!value)
+		return TRUE;
+	if (len == 2 || len == 4) /* with or without what is reserved */
+		port = (guint16)(value[0] << 8 | value[1]);
+	wg_endpoint_set_port(to, port);
+	return port != 0;
+}
+
 gsize
-sig_stun_answer(const guint8 *request, gsize len, const WgEndpoint *from, guint8 *out, gsize size)
+sig_stun_answer(const guint8 *request, gsize len, const WgEndpoint *from, guint8 *out, gsize size,
+		WgEndpoint *to)
 {
 	static const guint16 known[] = {STUN_ATTRIBUTE_USERNAME, STUN_ATTRIBUTE_MESSAGE_INTEGRITY,
-					STUN_ATTRIBUTE_PRIORITY, STUN_ATTRIBUTE_USE_CANDIDATE, 0};
+					STUN_ATTRIBUTE_PRIORITY, STUN_ATTRIBUTE_USE_CANDIDATE,
+					RESPONSE_PORT,		 0};
 	struct sockaddr_storage address = {0};
 	StunMessage in, answer;
 	StunAgent agent;
@@ -34,7 +53,8 @@ sig_stun_answer(const guint8 *request, gsize len, const WgEndpoint *from, guint8
 		return 0;
 	stun_agent_init(&agent, known, STUN_COMPATIBILITY_RFC5389,
 			STUN_AGENT_USAGE_IGNORE_CREDENTIALS);
-	if (stun_agent_validate(&agent, &in, request, len, NULL, NULL) != STUN_VALIDATION_SUCCESS)
+	if (stun_agent_validate(&agent, &in, request, len, NULL, NULL) != STUN_VALIDATION_SUCCESS ||
+	    !read_destination(&in, from, to))
 		return 0;
 	memcpy(&address, from, wg_endpoint_socklen(from));
 	if (!stun_agent_init_response(&agent, &answer, out, size, &in) ||
@@ -82,7 +102,7 @@ serve_one(int fd, SigRateLimit *limit, gint64 now)
 			     .msg_controllen = sizeof control};
 	ssize_t len = recvmsg(fd, &msg, MSG_DONTWAIT);
 	const guint8 *prefix;
-	WgEndpoint from;
+	WgEndpoint from, to;
 	gsize prefix_len;
 
 	if (len < 0)
@@ -93,10 +113,12 @@ serve_one(int fd, SigRateLimit *limit, gint64 now)
 	if (!looks_right(request, len) || !sig_rate_limit_take(limit, prefix, prefix_len, 1, now))
 		return TRUE;
 	iov.iov_base = answer;
-	iov.iov_len = sig_stun_answer(request, len, &from, answer, sizeof answer);
+	iov.iov_len = sig_stun_answer(request, len, &from, answer, sizeof answer, &to);
 	if (iov.iov_len == 0)
 		return TRUE;
 	pin_source(&msg);
+	/* the address as it came, scope and all */
+	((struct sockaddr_in *)&source)->sin_port = htons(wg_endpoint_port(&to));
 	(void)sendmsg(fd, &msg, MSG_DONTWAIT); /* a lost answer is asked for again */
 	return TRUE;
 }

@@ -138,6 +138,19 @@ test_build_padded(void)
 }
 
 static void
+test_build_to_port(void)
+{
+	static const guint8 attr[] = {0x00, 0x27, 0x00, 0x04, 0x9c, 0x40, 0x00, 0x00};
+	guint8 buf[NAT_STUN_MAX];
+	NatStun stun;
+
+	g_assert_cmpuint(nat_stun_build_request_to_port(buf, sizeof buf, ID, 40000), ==, 28);
+	g_assert_true(nat_stun_parse(buf, 28, &stun));
+	g_assert_cmpmem(buf + 20, 8, attr, sizeof attr);
+	g_assert_cmpuint(nat_stun_build_request_to_port(buf, 27, ID, 40000), ==, 0);
+}
+
+static void
 test_build_response(void)
 {
 	static const char *const ENDPOINTS[] = {"203.0.113.9:41020", "[2001:db8::7]:51820"};
@@ -379,6 +392,7 @@ main(int argc, char **argv)
 	g_test_add_func("/stun/tampered", test_tampered);
 	g_test_add_func("/stun/build/request", test_build_request);
 	g_test_add_func("/stun/build/request/padded", test_build_padded);
+	g_test_add_func("/stun/build/request/to-port", test_build_to_port);
 	g_test_add_func("/stun/build/response", test_build_response);
 	g_test_add_func("/stun/build/response-unset", test_response_unset);
 	g_test_add_func("/stun/libnice/answers", test_libnice);

@@ -943,6 +943,37 @@ ask_stun(guint16 port)
 	g_assert_cmpuint(answer[28] ^ 0x21, ==, 127);
 }
 
+/* RESPONSE-PORT: the answer comes to another socket, from the port that was asked. */
+static void
+ask_stun_to_port(guint16 port)
+{
+	guint8 request[28] = {0, 1, 0, 8,  0x21, 0x12, 0xa4, 0x42, 1,	 2,    3, 4, 5, 6,
+			      7, 8, 9, 10, 11,	 12,   0,    0x27, 0x00, 0x04, 0, 0, 0, 0};
+	g_autoptr(GSocket) asks = g_socket_new(G_SOCKET_FAMILY_IPV4, G_SOCKET_TYPE_DATAGRAM,
+					       G_SOCKET_PROTOCOL_UDP, NULL);
+	g_autoptr(GSocket) hears = g_socket_new(G_SOCKET_FAMILY_IPV4, G_SOCKET_TYPE_DATAGRAM,
+						G_SOCKET_PROTOCOL_UDP, NULL);
+	g_autoptr(GSocketAddress) address =
+		g_inet_socket_address_new_from_string("127.0.0.1", port);
+	g_autoptr(GSocketAddress) local = NULL;
+	guint16 to;
+	guint8 answer[128];
+
+	g_assert_true(g_socket_connect(asks, address, NULL, NULL));
+	g_assert_true(g_socket_connect(hears, address, NULL, NULL));
+	local = g_socket_get_local_address(hears, NULL);
+	to = g_inet_socket_address_get_port(G_INET_SOCKET_ADDRESS(local));
+	g_socket_set_timeout(hears, 10);
+	/* to port 0 nothing goes */
+	g_assert_cmpint(g_socket_send(asks, (const char *)request, 28, NULL, NULL), ==, 28);
+	request[24] = (guint8)(to >> 8);
+	request[25] = (guint8)to;
+	g_assert_cmpint(g_socket_send(asks, (const char *)request, 28, NULL, NULL), ==, 28);
+	g_assert_cmpint(g_socket_receive(hears, (char *)answer, sizeof answer, NULL, NULL), ==, 32);
+	g_assert_cmpmem(answer + 4, 16, request + 4, 16);
+	g_assert_false(g_socket_condition_check(asks, G_IO_IN) & G_IO_IN);
+}
+
 static void
 test_stun(void)
 {
@@ -950,6 +981,7 @@ test_stun(void)
 
 	server_start(&server, NULL);
 	ask_stun(server.stun[0]);
+	ask_stun_to_port(server.stun[0]);
 	if (server.stun[1] != 0)
 		ask_stun(server.stun[1]);
 	server_stop(&server);

@@ -4,10 +4,11 @@
  *
  *   ASK ─mapped─▶ SETTLE ─settle_ms─▶ ASK_AGAIN ─same─▶ KNOCK ─came in, or not─▶ SILENT ─T─┐
  *                                                                                          │
- *         verdict ◀── FINAL_KNOCK, where the first one came in ◀───────────────────────────┤
+ *         verdict ◀─(CONFIRM)─ FINAL_KNOCK, where the first one came in ◀──────────────────┤
  *         verdict ◀── FINAL_ASK, where it did not and the NAT changes ports ◀──────────────┘
  *
  * A knock is a request from another socket that has the server answer to the first one's mapping.
+ * One that does not come in means lost only if the server still answers: CONFIRM.
  */
 #include "agent/nat-lifetime-probe.h"
 
@@ -29,7 +30,7 @@ static const NatLifetimeProbeTimes DEFAULT_TIMES = {
 	.settle_ms = 2500,
 };
 
-typedef enum { ASK, SETTLE, ASK_AGAIN, KNOCK, SILENT, FINAL_KNOCK, FINAL_ASK } State;
+typedef enum { ASK, SETTLE, ASK_AGAIN, KNOCK, SILENT, FINAL_KNOCK, CONFIRM, FINAL_ASK } State;
 
 typedef struct {
 	int fd; /* -1: closed */
@@ -197,6 +198,7 @@ send_again(Test *test)
 		ask(test);
 		break;
 	case ASK_AGAIN:
+	case CONFIRM:
 	case FINAL_ASK:
 		ask(test);
 		break;
@@ -244,6 +246,7 @@ unanswered(Test *test)
 	switch (test->state) {
 	case ASK:
 	case ASK_AGAIN:
+	case CONFIRM:
 	case FINAL_ASK:
 		conclude(test, NAT_LIFETIME_UNDECIDED);
 		break;
@@ -251,7 +254,7 @@ unanswered(Test *test)
 		be_silent(test, FALSE);
 		break;
 	case FINAL_KNOCK:
-		conclude(test, NAT_LIFETIME_LOST);
+		question(test, CONFIRM);
 		break;
 	case SETTLE:
 	case SILENT:
@@ -306,6 +309,9 @@ answered(Test *test, const WgEndpoint *mapped)
 		break;
 	case FINAL_KNOCK:
 		conclude(test, NAT_LIFETIME_HELD);
+		break;
+	case CONFIRM:
+		conclude(test, NAT_LIFETIME_LOST);
 		break;
 	case FINAL_ASK:
 		conclude(test, same ? NAT_LIFETIME_HELD : NAT_LIFETIME_LOST);

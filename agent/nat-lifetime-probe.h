@@ -8,7 +8,7 @@
  *     the server is told to answer to the first one's mapped port. The answer comes in: held; it
  *     does not: lost. Works with every NAT and firewall.
  *   - else the socket itself asks again: another mapped port: lost; the same: held. A NAT that
- * keeps ports shows the same one in any case, so there it stays undecided.
+ *     keeps ports shows the same one in any case, so there it stays undecided.
  *
  * A mapping is used twice, `settle_ms` apart, before its silence: Linux and others keep one that is
  * in use for some seconds longer than one that saw a single exchange, and WireGuard's is of the

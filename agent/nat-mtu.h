@@ -7,12 +7,13 @@
  * Sizes are UDP payloads in bytes, multiples of 4 (STUN's): the same number means the same to
  * WireGuard, to a STUN request and to both legs of a relayed path, whatever their headers are.
  *
- * What is too large for the path, and why it matters (tests/platform/rawsock-df.c):
+ * What becomes of WireGuard's packets that are too large for the path (tests/vm/wg-df.c,
+ * tests/platform/rawsock-df.c), and so why it matters:
  *
- *   kernel WireGuard, IPv4   leaves DF unset [S: socket.c, send4: df = 0, ignore_df = 1]: routers
- * cut its packets: slower, and lost where fragments are dropped kernel WireGuard, IPv6   is cut at
- * the sender, once "packet too big" came; where ICMP is dropped it vanishes wireguard-go is an
- * ordinary UDP socket, DF set: cut at the sender once ICMP came; where ICMP is dropped it vanishes
+ *   - kernel, IPv4: DF is unset, routers cut them: slower, and lost where fragments are dropped;
+ *   - kernel, IPv6: no router cuts; the sender does, once "packet too big" came. Where ICMP is
+ *     dropped they vanish;
+ *   - wireguard-go, an ordinary UDP socket: DF is set; the same as IPv6, in both families.
  *
  * So "usable" is what passes whole, and the tunnel's MTU should be at most that less what WireGuard
  * adds: 16 bytes of header and 16 of tag. It pads to 16 bytes, but never beyond its interface's MTU

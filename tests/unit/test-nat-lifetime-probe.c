@@ -226,6 +226,21 @@ test_short_timeout(Fixture *f, gconstpointer data)
 	g_assert_cmpint(g_get_monotonic_time() - began, <, 2700 * MS);
 }
 
+/* The server falls silent during the silence: that says nothing of the NAT. */
+static void
+test_server_gone(Fixture *f, gconstpointer data)
+{
+	gboolean never = FALSE;
+
+	f->server.knows_port = TRUE;
+	f->probe = nat_lifetime_probe_new(&f->server.addr, 1, 0, &QUICK, on_tested, f);
+	for (int i = 0; i < 1000 && f->verdicts[0] == '-'; i++)
+		net_wait(&never, 10);
+	f->server.mute = TRUE;
+	g_assert_true(net_wait(&f->last, 10000));
+	g_assert_cmpstr(f->verdicts, ==, "huu");
+}
+
 static void
 test_no_timeout(Fixture *f, gconstpointer data)
 {
@@ -448,6 +463,7 @@ main(int argc, char **argv)
 	g_test_init(&argc, &argv, NULL);
 	ADD("/lifetime-probe/port-kept", test_port_kept);
 	ADD("/lifetime-probe/short-timeout", test_short_timeout);
+	ADD("/lifetime-probe/server-gone", test_server_gone);
 	ADD("/lifetime-probe/no-timeout", test_no_timeout);
 	ADD("/lifetime-probe/port-changes", test_port_changes);
 	ADD("/lifetime-probe/port-changed", test_port_changed);

@@ -60,6 +60,7 @@ stream_counts()
 			}
 			END {
 				if (last > first_seq) interval = (before - first) / (last - first_seq)
+				else interval = 1000 # nothing to go by: there is no stream
 				print n + 0, last + 0, int((gap - interval) * 1000), int((sent - last) * interval * 1000)
 			}')
 	LAB_LOST=$((LAB_LAST - received))

@@ -18,7 +18,7 @@ check()
 {
 	agent a b
 	sleep 8
-	equal 'packets to the server inside' "$(captured x eth0 'src host 192.168.1.2' | wc -l)" 0
+	equal 'packets to the server inside' "$(captured x eth0 'src host 192.168.1.2 and dst host 192.168.1.9' | wc -l)" 0
 	mend_path 203.0.113.1 198.51.100.1
 	direct a b 60
 	agent_stop a
@@ -28,4 +28,4 @@ check()
 	within 20 'told by its user, a asks there' asked
 }
 
-asked() { [ "$(captured x eth0 'src host 192.168.1.2' | wc -l)" -gt 0 ]; }
+asked() { [ "$(captured x eth0 'src host 192.168.1.2 and dst host 192.168.1.9' | wc -l)" -gt 0 ]; }

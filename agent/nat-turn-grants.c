@@ -12,6 +12,8 @@
 
 #include <string.h>
 
+#include "agent/nat-channel.h"
+
 #define ANSWER_MS 4000
 #define PERMISSION_RENEW_US (150 * G_TIME_SPAN_SECOND) /* lives 5 minutes, RFC 8656 §9 */
 /* Lives 10 minutes (§12), and its permission, which a rebinding renews, 5. */
@@ -50,7 +52,7 @@ struct NatTurnGrants {
 	GHashTable *channels;	 /* the same */
 	GHashTable *by_number;	 /* channel → Grant, not owned */
 	GPtrArray *left_out;	 /* of Binder, for whom no number was free */
-	guint16 next_channel;
+	guint next_channel;	 /* counts from NAT_CHANNEL_FIRST */
 	guint timer;
 };
 
@@ -104,7 +106,6 @@ nat_turn_grants_new(NatTurnTalk *talk, NatTurnTroubleFunc trouble, gpointer user
 	grants->channels =
 		g_hash_table_new_full(wg_endpoint_hash, wg_endpoint_equal, NULL, grant_free);
 	grants->left_out = g_ptr_array_new_with_free_func(binder_free);
-	grants->next_channel = NAT_TURN_CHANNEL_FIRST;
 	return grants;
 }
 
@@ -336,13 +337,12 @@ nat_turn_grants_permit(NatTurnGrants *grants, const WgEndpoint *peers, gsize n)
 static guint16
 free_number(NatTurnGrants *grants)
 {
-	for (guint i = NAT_TURN_CHANNEL_FIRST; i <= NAT_TURN_CHANNEL_LAST; i++) {
-		guint16 number = grants->next_channel++;
+	for (guint i = 0; i < NAT_CHANNELS; i++) {
+		guint number = NAT_CHANNEL_FIRST + grants->next_channel;
 
-		if (grants->next_channel > NAT_TURN_CHANNEL_LAST)
-			grants->next_channel = NAT_TURN_CHANNEL_FIRST;
+		grants->next_channel = (grants->next_channel + 1) % NAT_CHANNELS;
 		if (!g_hash_table_contains(grants->by_number, GUINT_TO_POINTER(number)))
-			return number;
+			return (guint16)number;
 	}
 	return 0;
 }

@@ -10,8 +10,6 @@
 #include "agent/nat-turn.h"
 
 #define NAT_TURN_PERMISSIONS_MAX 256
-#define NAT_TURN_CHANNEL_FIRST 0x4000
-#define NAT_TURN_CHANNEL_LAST 0x4fff
 
 typedef struct NatTurnGrants NatTurnGrants;
 

@@ -10,6 +10,7 @@
 #include <gio/gio.h>
 #include <string.h>
 
+#include "agent/nat-channel.h"
 #include "agent/nat-turn-grants.h"
 #include "agent/nat-turn-socket.h"
 #include "agent/nat-turn-talk.h"
@@ -22,7 +23,6 @@
 #define LIFETIME_MAX_S 3600
 #define REFRESH_ROUNDS 2 /* unanswered: a short outage must not cost the allocation */
 #define DATA_MAX 4096
-#define CHANNEL_HEADER 4u
 
 typedef enum {
 	ALLOCATING,
@@ -288,26 +288,21 @@ relays(const NatTurn *turn)
 }
 
 static void
-on_channel_data(NatTurn *turn, const guint8 *msg, gsize len)
-{
-	const WgEndpoint *peer =
-		nat_turn_grants_peer(turn->grants, (guint16)(msg[0] << 8 | msg[1]));
-	gsize data_len = (gsize)(msg[2] << 8 | msg[3]);
-
-	if (peer && data_len <= len - CHANNEL_HEADER && relays(turn))
-		turn->funcs.received(turn, peer, msg + CHANNEL_HEADER, data_len, turn->user_data);
-}
-
-static void
 on_control(const guint8 *msg, gsize len, gpointer user_data)
 {
 	NatTurn *turn = user_data;
+	NatChannelData channel;
+	const WgEndpoint *peer;
 	NatTurnMsg data;
 
-	if (len >= CHANNEL_HEADER && (msg[0] & 0xf0) == 0x40)
-		on_channel_data(turn, msg, len);
-	else if (nat_turn_talk_receive(turn->talk, msg, len, &data) && relays(turn))
+	if (nat_channel_parse(msg, len, &channel)) {
+		peer = nat_turn_grants_peer(turn->grants, channel.channel);
+		if (peer && relays(turn))
+			turn->funcs.received(turn, peer, channel.data, channel.len,
+					     turn->user_data);
+	} else if (nat_turn_talk_receive(turn->talk, msg, len, &data) && relays(turn)) {
 		turn->funcs.received(turn, &data.peer, data.data, data.len, turn->user_data);
+	}
 }
 
 static void
@@ -428,12 +423,9 @@ nat_turn_send(NatTurn *turn, const WgEndpoint *peer, const guint8 *data, gsize l
 	if (!relays(turn) || len > DATA_MAX)
 		return FALSE;
 	if (channel != 0) {
-		buf[0] = (guint8)(channel >> 8);
-		buf[1] = (guint8)channel;
-		buf[2] = (guint8)(len >> 8);
-		buf[3] = (guint8)len;
-		memcpy(buf + CHANNEL_HEADER, data, len);
-		total = CHANNEL_HEADER + len;
+		nat_channel_put_head(buf, channel, len);
+		memcpy(buf + NAT_CHANNEL_HEAD, data, len);
+		total = NAT_CHANNEL_HEAD + len;
 	} else {
 		total = nat_turn_msg_send(buf, sizeof buf, peer, data, len);
 	}

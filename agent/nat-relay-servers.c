@@ -30,6 +30,28 @@ same_addrs(const GArray *a, const WgEndpoint *b, gsize n)
 	return TRUE;
 }
 
+/* Somebody else's word must not make us knock at doors of our own network. */
+static void
+take_addrs(NatRelayServer *server, const WgEndpoint *addrs, gsize n)
+{
+	NatRelay *relay = server->relay;
+
+	g_array_set_size(server->addrs, 0);
+	for (gsize i = 0; i < n; i++)
+		if (!server->uri->offered || relay->funcs.allowed == NULL ||
+		    relay->funcs.allowed(&addrs[i], relay->user_data))
+			g_array_append_val(server->addrs, addrs[i]);
+	if (server->addrs->len == 0 && n > 0) {
+		g_autofree char *label = nat_turn_uri_format(server->uri);
+
+		g_free(server->problem);
+		server->problem = g_strdup_printf(
+			"%s: refused: the signaling server offers an address inside a network of "
+			"this host's own; name it by --turn to use it",
+			label);
+	}
+}
+
 static void
 on_resolved(const WgEndpoint *addrs, gsize n, gboolean stored, const GError *error,
 	    gpointer user_data)
@@ -44,8 +66,7 @@ on_resolved(const WgEndpoint *addrs, gsize n, gboolean stored, const GError *err
 
 		server->problem = g_strdup_printf("%s: %s", label, error->message);
 	} else if (!same) {
-		g_array_set_size(server->addrs, 0);
-		g_array_append_vals(server->addrs, addrs, (guint)n);
+		take_addrs(server, addrs, n);
 	}
 	if (relay->round)
 		nat_relay_round_plan(relay->round);
@@ -61,8 +82,7 @@ resolve(NatRelayServer *server)
 	WgEndpoint numeric;
 
 	if (wg_endpoint_parse_address(server->uri->host, server->uri->port, &numeric)) {
-		g_array_set_size(server->addrs, 0);
-		g_array_append_val(server->addrs, numeric);
+		take_addrs(server, &numeric, 1);
 		return;
 	}
 	if (server->lookup && nat_lookup_is_running(server->lookup))
@@ -88,7 +108,8 @@ static gboolean
 same_uri(const NatTurnUri *a, const NatTurnUri *b)
 {
 	return nat_turn_uri_same_server(a, b) && a->tcp_too == b->tcp_too &&
-	       g_strcmp0(a->username, b->username) == 0 && g_strcmp0(a->password, b->password) == 0;
+	       a->offered == b->offered && g_strcmp0(a->username, b->username) == 0 &&
+	       g_strcmp0(a->password, b->password) == 0;
 }
 
 gboolean

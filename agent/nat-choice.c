@@ -6,6 +6,8 @@
  * never is. */
 #define BETTER_SHARE 0.75
 #define BETTER_MS 5.0
+/* Two ways over a relay differ little, and each end's load shows in them. */
+#define BETTER_RELAY_MS 20.0
 #define BETTER_ANSWERS 5
 /* One lost packet of a hundred weighs like 4 ms: about what it costs a TCP stream at 50 ms. */
 #define LOSS_MS 400.0
@@ -60,7 +62,8 @@ replaces(const NatChoicePair *pair, const NatChoicePair *present, gint64 now_us)
 	if (is_direct(pair) != is_direct(present))
 		return is_direct(pair);
 	return pair->answers >= BETTER_ANSWERS &&
-	       cost(pair) < cost(present) * BETTER_SHARE - BETTER_MS;
+	       cost(pair) < cost(present) * BETTER_SHARE -
+				    (is_direct(pair) ? BETTER_MS : BETTER_RELAY_MS);
 }
 
 int

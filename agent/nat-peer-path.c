@@ -456,8 +456,10 @@ nat_peer_leave_blocked(NatPeer *peer)
 	if (peer->watch == NULL || blocked == NULL)
 		return FALSE;
 	block(blocked);
-	if (relays_of(blocked) == 0)
+	if (relays_of(blocked) == 0 && !peer->direct_blocked) {
 		peer->direct_blocked = TRUE;
+		nat_peer_send_soon(peer); /* the other end's status should say so too */
+	}
 	nat_peer_consider(peer);
 	return peer->chosen != blocked;
 }

@@ -22,6 +22,8 @@ fill_snapshot(NatPeer *peer, NatMsg *msg)
 		msg->candidates[i] = g_array_index(own, NatCandidate, i);
 	if (nat_peer_path_is_good(peer))
 		msg->flags |= NAT_MSG_PROVEN;
+	if (peer->direct_blocked)
+		msg->flags |= NAT_MSG_BLOCKED;
 	if (!nat_peer_tunnel_live(peer) ||
 	    (peer->search != NULL &&
 	     (nat_search_started(peer->search) || nat_peer_on_relay(peer))) ||

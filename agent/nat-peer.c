@@ -428,7 +428,8 @@ nat_peer_status(NatPeer *peer, const WgPeer *wg, NatStatusPeer *out)
 		.port = nat_mux_port(peer->env->mux),
 		.failure = peer->failure,
 		.relay = nat_peer_on_relay(peer),
-		.wireguard_blocked = peer->direct_blocked,
+		.wireguard_blocked =
+			peer->direct_blocked || (peer->remote.flags & NAT_MSG_BLOCKED) != 0,
 	};
 
 	why.relay_problem = peer->env->relay_problem(&why.relay_known, peer->env->user_data);

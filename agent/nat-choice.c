@@ -61,7 +61,7 @@ replaces(const NatChoicePair *pair, const NatChoicePair *present, gint64 now_us)
 		return FALSE;
 	if (is_direct(pair) != is_direct(present))
 		return is_direct(pair);
-	return pair->answers >= BETTER_ANSWERS &&
+	return pair->answers >= BETTER_ANSWERS && present->answers >= BETTER_ANSWERS &&
 	       cost(pair) < cost(present) * BETTER_SHARE -
 				    (is_direct(pair) ? BETTER_MS : BETTER_RELAY_MS);
 }

@@ -14,11 +14,12 @@ check()
 {
 	agent a b
 	within 30 'a: each server has a problem' problems a 4
-	status a '.interfaces[0].relays[]'
 	expect 'credentials are named' relay_says a 'credential\|401\|unauthori'
+	within 30 "each problem is the server's own" own_problems
 	expect 'no secret is shown' sh -c '! grep -q "opensesame\|:secret" "$@"' sh "$(log_of a nat-agent)" <(status a)
 	mend_path 203.0.113.1 198.51.100.1
 	direct a b 60
 }
 
+own_problems() { [ "$(status a '[.interfaces[0].relays[].problem] | unique | length')" = 4 ]; }
 problems() { [ "$(status "$1" '[.interfaces[0].relays[] | select(.problem != null)] | length')" = "$2" ]; }

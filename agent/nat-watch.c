@@ -4,7 +4,7 @@
  * probed with doubling pauses; an ALIVE one at rest each rest_ms, and an unanswered probe makes it
  * SUSPECT; then a probe leaves each SUSPECT_MS, because random loss of 20 % each way (36 % of round
  * trips) leaves DEADLY probes in a row unanswered 5 times in a million, while a path that is really
- * dead is known after some 0.6 s. DEAD pairs are asked ever more rarely, from both ends, so that
+ * dead is known after some 0.5 s. DEAD pairs are asked ever more rarely, from both ends, so that
  * the NATs in between open again when the way does.
  *
  * An answer to any outstanding request ends all doubt. `gone` marks a pair that was removed inside
@@ -21,9 +21,9 @@
 #define FIRST_PROBES 6 /* over 3.1 s, then it counts as dead */
 #define SETTLE_MS 200  /* the first answers of a pair follow each other fast: a round trip soon */
 #define SETTLE_COUNT 3
-#define SUSPECT_MS 40
+#define SUSPECT_MS 30
 #define DEADLY 12
-#define FRESH_US (250 * 1000) /* after an answer, silence is no news for so long */
+#define FRESH_US (100 * 1000) /* after an answer, silence is no news for so long */
 #define RTO_UNKNOWN_MS 250
 #define RTO_MIN_MS 60
 #define RTO_MAX_MS 2000
@@ -547,6 +547,21 @@ nat_watch_heard(NatWatchPair *pair)
 	} else if (pair->state == NAT_PAIR_DEAD) {
 		nat_watch_probe(pair);
 	}
+}
+
+void
+nat_watch_distrust(NatWatchPair *pair)
+{
+	NatWatch *watch = pair->watch;
+
+	if (pair->state != NAT_PAIR_ALIVE && pair->state != NAT_PAIR_SUSPECT)
+		return;
+	enter(watch);
+	memset(pair->requests, 0, sizeof pair->requests); /* late answers count no more */
+	set_state(pair, NAT_PAIR_DEAD);
+	if (!pair->gone)
+		schedule(pair, 0);
+	leave(watch);
 }
 
 void

@@ -14,7 +14,6 @@
 #define RTT_UNKNOWN_MS 1000.0
 /* A second relay is one more thing that can break. */
 #define RELAY_MS 5.0
-#define REPLACE_ANSWERS 2
 #define HOLD_MAX_SHIFT 6 /* 64 s */
 
 static gboolean
@@ -56,7 +55,7 @@ comes_before(const NatChoicePair *a, const NatChoicePair *b)
 static gboolean
 replaces(const NatChoicePair *pair, const NatChoicePair *present, gint64 now_us)
 {
-	if (pair->answers < REPLACE_ANSWERS ||
+	if (pair->answers < NAT_CHOICE_ANSWERS ||
 	    now_us - pair->alive_us < nat_choice_hold_us(pair->deaths))
 		return FALSE;
 	if (is_direct(pair) != is_direct(present))

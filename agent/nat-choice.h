@@ -20,6 +20,8 @@ typedef struct {
 	guint deaths;	  /* so far */
 } NatChoicePair;
 
+#define NAT_CHOICE_ANSWERS 2 /* that a pair must have given before it replaces a working one */
+
 /* current: index of the pair in use, -1: none. Returns the index of the one to use, current where
  * nothing is better, -1 where none is alive. */
 int nat_choice_best(const NatChoicePair *pairs, gsize n, int current, gint64 now_us);

@@ -12,6 +12,7 @@
 #include "agent/nat-stun-probe.h"
 #include "agent/nat-traffic.h"
 #include "agent/nat-turn-list.h"
+#include "agent/nat-wake.h"
 
 struct NatInterface {
 	NatInterfaceEnv env;
@@ -25,6 +26,7 @@ struct NatInterface {
 	guint ifindex;			/* that `traffic` reads */
 	guint64 rx_packets, tx_packets; /* of the link, when last read */
 	gint64 ticked_us, read_us;
+	NatWake *wake;
 
 	/* all of this exists while the device is served */
 	gboolean serving;
@@ -46,6 +48,8 @@ struct NatInterface {
 };
 
 /* nat-interface.c */
+/* What the device is now, where what is known of it is older than a moment. */
+void nat_interface_read_device(NatInterface *iface);
 GArray *nat_interface_candidates(gpointer iface); /* what peers are told (transfer full) */
 void nat_interface_for_each_peer(NatInterface *iface, void (*func)(NatPeer *peer));
 

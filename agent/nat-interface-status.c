@@ -2,6 +2,8 @@
 /* What status shows of an interface. */
 #include "agent/nat-interface-private.h"
 
+#define STATUS_FRESH_US (20 * 1000)
+
 static void
 status_counters(NatInterface *iface, NatStatusInterface *out)
 {
@@ -54,8 +56,9 @@ status_relay(NatInterface *iface, NatStatusInterface *out)
 			g_strdup(state == NAT_RELAY_UP && !in_use ? "idle" : relay_state(state));
 		if (in_use && state == NAT_RELAY_UP)
 			row->relayed = *nat_relay_address(iface->relay);
-		if (state != NAT_RELAY_UP)
-			row->problem = g_strdup(nat_relay_problem(iface->relay));
+		if (!in_use)
+			row->problem = g_strdup(
+				nat_relay_problem_of(iface->relay, g_ptr_array_index(uris, i)));
 	}
 }
 
@@ -87,6 +90,9 @@ nat_interface_status(NatInterface *iface, NatStatus *status)
 {
 	NatStatusInterface *out = nat_status_add_interface(status, iface->config.name);
 
+	/* One truth at a time: what the device says and what we do with it. */
+	if (g_get_monotonic_time() - iface->read_us > STATUS_FRESH_US)
+		nat_interface_read_device(iface);
 	out->problem = g_strdup(iface->problem);
 	out->public_key = iface->device->public_key;
 	out->listen_port = iface->device->listen_port;

@@ -594,8 +594,8 @@ serve_snapshot(NatInterface *iface)
 	tick(iface);
 }
 
-static void
-read_device(NatInterface *iface)
+void
+nat_interface_read_device(NatInterface *iface)
 {
 	g_autoptr(GError) error = NULL;
 	gint64 began = g_get_monotonic_time();
@@ -641,11 +641,16 @@ on_poll(gpointer user_data)
 	gboolean urgent;
 
 	iface->poll = 0;
+	if (nat_wake_now(iface->wake) && iface->serving) {
+		g_message("%s: awake after a sleep: the network is looked at anew",
+			  iface->config.name);
+		nat_interface_network_changed(iface);
+	}
 	/* a device that cannot be read brings no proof, however often it is asked */
 	urgent = iface->serving && iface->problem == NULL && any_urgent(iface, now);
 	if (urgent || has_traffic(iface) ||
 	    now - iface->read_us >= (POLL_MS - TRAFFIC_MS / 2) * 1000) {
-		read_device(iface);
+		nat_interface_read_device(iface);
 		urgent = iface->serving && iface->problem == NULL &&
 			 any_urgent(iface, g_get_monotonic_time());
 	}
@@ -698,6 +703,7 @@ nat_interface_new(const NatInterfaceEnv *env, const NatConfigInterface *config, 
 	iface->server_sources = g_array_new(FALSE, FALSE, sizeof(WgEndpoint));
 	iface->dropped = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, g_free);
 	iface->ctl = wg_ctl_new(config->name);
+	iface->wake = nat_wake_new(TRAFFIC_MS);
 	iface->device = wg_ctl_read(iface->ctl, error);
 	if (iface->device == NULL)
 		return NULL;
@@ -728,6 +734,7 @@ nat_interface_free(NatInterface *iface)
 	wg_device_free(iface->device);
 	wg_ctl_free(iface->ctl);
 	nat_traffic_free(iface->traffic);
+	nat_wake_free(iface->wake);
 	g_free(iface->problem);
 	g_free(iface);
 }

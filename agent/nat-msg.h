@@ -19,7 +19,8 @@ typedef enum {
 	NAT_MSG_BYE = 1 << 2,	   /* the sender's agent is ending in good order */
 	NAT_MSG_CHECKING = 1 << 3, /* the sender runs checks for this session: join it. Without it
 				    * the sender's tunnel is up and only watched */
-	NAT_MSG_BLOCKED = 1 << 4,  /* a direct pair answers the sender's checks, and drops WireGuard */
+	NAT_MSG_BLOCKED =
+		1 << 4, /* a direct pair answers the sender's checks, and drops WireGuard */
 } NatMsgFlags;
 
 typedef struct {

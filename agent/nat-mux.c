@@ -488,9 +488,8 @@ send_by(NatMuxClient *client, RawSend raw_send, const WgEndpoint *src, const WgE
 	if (!may_send(client, src, dst, payload, len))
 		return NAT_MUX_PROBE_DROPPED;
 	wg_endpoint_set_port(&from, mux->port);
-	if (nat_mux_is_relayed(mux, src)
-		    ? mux->relay.send(src, dst, payload, len, mux->relay_data)
-		    : raw_send(mux->raw, &from, dst, payload, len, &error)) {
+	if (nat_mux_is_relayed(mux, src) ? mux->relay.send(src, dst, payload, len, mux->relay_data)
+					 : raw_send(mux->raw, &from, dst, payload, len, &error)) {
 		mux->counters[NAT_MUX_OUT]++;
 		mux->counters[NAT_MUX_OUT_BYTES] += len;
 		return NAT_MUX_PROBE_SENT;

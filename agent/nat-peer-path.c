@@ -25,6 +25,7 @@
 #define BLOCKED_MIN_S 30
 #define BLOCKED_MAX_S 3600
 #define FAR_DEAD_US (5 * SEC)
+#define ANSWERS_MS 150 /* until the chooser looks for the next answer of a new pair */
 #define POKE_SPACE_US (SEC / 3)
 /* STUN passes, data goes out, and WireGuard hears nothing: the peer is asked to speak after this
  * long, and not believed any more after that. */
@@ -46,6 +47,8 @@ info_of(NatWatchPair *pair)
 
 	if (info == NULL) {
 		info = g_new0(Info, 1);
+		/* The peer's end of its own relay needs a channel: ready when it says so. */
+		info->far_unready = nat_watch_remote(pair)->type == NAT_CAND_RELAY;
 		nat_watch_set_data(pair, info);
 	}
 	return info;
@@ -370,6 +373,8 @@ plan_reconsidering(NatPeer *peer, gint64 now)
 
 		if (nat_watch_state(pair) != NAT_PAIR_ALIVE || pair == peer->chosen)
 			continue;
+		if (nat_watch_answers(pair) < NAT_CHOICE_ANSWERS)
+			due = MAX(due, now + ANSWERS_MS * 1000);
 		due = MAX(due,
 			  MAX(info_of(pair)->blocked_until_us, info_of(pair)->far_dead_until_us));
 		if (due > now)

@@ -143,6 +143,8 @@ void nat_peer_rest_pairs(NatPeer *peer);
 NatWatchPair *nat_peer_standby_pair(NatPeer *peer);
 
 /* nat-peer.c */
+/* What kind of address WireGuard's present endpoint is. */
+NatCandType nat_peer_endpoint_type(NatPeer *peer);
 /* The chosen pair answered after silence; it is no more. */
 void nat_peer_path_answers(NatPeer *peer);
 void nat_peer_path_lost(NatPeer *peer);

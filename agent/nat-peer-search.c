@@ -194,6 +194,7 @@ nat_peer_keep_present(NatPeer *peer, const char *reason)
 	peer->retry_ms = 0;
 	nat_peer_stop_timer(&peer->retry);
 	nat_path_adopt(peer->path, now);
+	peer->remote_type = nat_peer_endpoint_type(peer);
 	nat_peer_set_state(peer, NAT_PEER_CONNECTED, reason);
 	nat_peer_send_soon(peer);
 	nat_peer_plan_release(peer);

@@ -86,8 +86,8 @@ on_path_write(const WgPeerChange *change, gpointer user_data)
 }
 
 /* What kind of address the present endpoint is. */
-static NatCandType
-endpoint_type(NatPeer *peer)
+NatCandType
+nat_peer_endpoint_type(NatPeer *peer)
 {
 	const WgEndpoint *endpoint = nat_path_endpoint(peer->path);
 	NatWatchPair *pair = nat_peer_pair_of(peer, endpoint);
@@ -112,7 +112,7 @@ on_path_proven(gpointer user_data)
 
 	if (peer->connect_ms < 0 || peer->state != NAT_PEER_CONNECTED)
 		peer->connect_ms = peer->began_us != 0 ? (now - peer->began_us) / 1000 : -1;
-	peer->remote_type = endpoint_type(peer);
+	peer->remote_type = nat_peer_endpoint_type(peer);
 	if (peer->chosen != NULL && !nat_watch_is_relay(peer->chosen))
 		peer->direct_blocked = FALSE;
 	peer->failure = NAT_FAILURE_NONE;
@@ -222,7 +222,7 @@ watch_traffic(NatPeer *peer, gint64 now_us)
 static void
 on_live(NatPeer *peer, gint64 now_us)
 {
-	peer->remote_type = endpoint_type(peer);
+	peer->remote_type = nat_peer_endpoint_type(peer);
 	if (doubt_is_over(peer))
 		nat_peer_keep_present(peer, "bytes come in again");
 	if (peer->failure != NAT_FAILURE_SILENCE &&

@@ -5,6 +5,8 @@
 #include "agent/nat-relay.h"
 #include "agent/nat-resolve.h"
 
+typedef struct NatRelayLeg NatRelayLeg;
+
 /* A listed server. */
 typedef struct {
 	NatRelay *relay;
@@ -12,12 +14,15 @@ typedef struct {
 	NatLookup *lookup; /* NULL: a numeric host */
 	GArray *addrs;	   /* of WgEndpoint */
 	char *problem;	   /* why there are none */
+	char *failure;	   /* how its last attempt ended, when badly */
 } NatRelayServer;
 
 GPtrArray *nat_relay_servers_new(void);
 /* Whether they are the present ones, credentials included. */
 gboolean nat_relay_servers_are(const NatRelay *relay, const GPtrArray *uris);
 void nat_relay_servers_replace(NatRelay *relay, const GPtrArray *uris);
+/* How an attempt at the leg's server ended; reason NULL: well. */
+void nat_relay_servers_note(NatRelay *relay, const NatRelayLeg *leg, const char *reason);
 void nat_relay_servers_resolve(NatRelay *relay); /* afresh; what is known serves meanwhile */
 
 /*
@@ -32,7 +37,6 @@ typedef enum {
 	NAT_RELAY_LEG_OLD,
 } NatRelayLegState;
 
-typedef struct NatRelayLeg NatRelayLeg;
 struct NatRelayLeg {
 	NatRelay *relay;
 	NatRelayLegState state;

@@ -290,6 +290,7 @@ nat_relay_round_failed(NatRelayRound *round, NatRelayLeg *leg, NatTurnFailure fa
 {
 	Attempt *attempt = attempt_of(round, leg);
 
+	nat_relay_servers_note(round->relay, leg, reason);
 	if (tells_more(round, leg, failure)) {
 		round->has_failure = TRUE;
 		round->failure = failure;

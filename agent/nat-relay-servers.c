@@ -10,6 +10,7 @@ server_free(gpointer data)
 	nat_turn_uri_free(server->uri);
 	g_array_unref(server->addrs);
 	g_free(server->problem);
+	g_free(server->failure);
 	g_free(server);
 }
 
@@ -151,6 +152,39 @@ nat_relay_servers_list(const NatRelay *relay, const NatRelayLeg *leg)
 			return TRUE;
 	}
 	return FALSE;
+}
+
+static gboolean
+is_of(const NatRelayServer *server, const NatTurnUri *uri)
+{
+	return server->uri->port == uri->port &&
+	       (server->uri->transport == uri->transport || server->uri->tcp_too) &&
+	       g_ascii_strcasecmp(server->uri->host, uri->host) == 0;
+}
+
+void
+nat_relay_servers_note(NatRelay *relay, const NatRelayLeg *leg, const char *reason)
+{
+	for (guint i = 0; i < relay->servers->len; i++) {
+		NatRelayServer *server = g_ptr_array_index(relay->servers, i);
+
+		if (!is_of(server, leg->uri))
+			continue;
+		g_free(server->failure);
+		server->failure = reason ? g_strdup_printf("%s: %s", leg->label, reason) : NULL;
+	}
+}
+
+const char *
+nat_relay_problem_of(const NatRelay *relay, const NatTurnUri *uri)
+{
+	for (guint i = 0; i < relay->servers->len; i++) {
+		const NatRelayServer *server = g_ptr_array_index(relay->servers, i);
+
+		if (nat_turn_uri_same_server(server->uri, uri))
+			return server->problem ? server->problem : server->failure;
+	}
+	return NULL;
 }
 
 void

@@ -202,6 +202,7 @@ nat_relay_leg_came_up(NatRelay *relay, NatRelayLeg *leg)
 	if (relay->old)
 		nat_relay_leg_retire(relay->old);
 	leg->state = NAT_RELAY_LEG_UP;
+	nat_relay_servers_note(relay, leg, NULL);
 	relay->current = leg;
 	relay->replace = FALSE;
 	set_problem_take(relay, NULL);

@@ -53,6 +53,8 @@ void nat_relay_set_wanted(NatRelay *relay, gboolean wanted);
 void nat_relay_network_changed(NatRelay *relay);
 NatRelayState nat_relay_state(const NatRelay *relay);
 const char *nat_relay_problem(const NatRelay *relay); /* NULL: none */
+/* Of one of the servers: why it could not be used when last tried; NULL: none. (transfer none) */
+const char *nat_relay_problem_of(const NatRelay *relay, const NatTurnUri *uri);
 /* The one to publish; unset: none. */
 const WgEndpoint *nat_relay_address(const NatRelay *relay);
 /* Whether it is a relayed address of ours that still works (also an older one). */

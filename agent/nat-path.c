@@ -51,7 +51,7 @@ struct NatPath {
 	guint attempts, settle_writes;
 	gboolean was_live;	/* at the time of the try */
 	gint64 base_s, base_ns; /* handshake at the time of the try */
-	guint64 base_rx;
+	guint64 base_rx, base_bridged;
 };
 
 NatPath *
@@ -104,6 +104,20 @@ apply(NatPath *path, const WgPeerChange *change)
 		path->keepalive = change->keepalive;
 }
 
+static guint64
+bridged(const NatPath *path)
+{
+	return path->funcs.bridged != NULL ? path->funcs.bridged(path->user_data) : 0;
+}
+
+/* What came in so far is no proof of what is written now. */
+static void
+set_base(NatPath *path)
+{
+	path->base_rx = path->rx;
+	path->base_bridged = bridged(path);
+}
+
 /* `initiate`: a handshake shall start now, whatever it costs. */
 static void
 write_wanted(NatPath *path, gboolean initiate, gint64 now_us)
@@ -122,7 +136,7 @@ write_wanted(NatPath *path, gboolean initiate, gint64 now_us)
 		change.flags |= WG_CHANGE_REPLACE;
 	path->wrote_us = now_us;
 	path->roamed = FALSE;
-	path->base_rx = path->rx;
+	set_base(path);
 	apply(path, &change);
 }
 
@@ -136,7 +150,7 @@ move_endpoint(NatPath *path)
 		.endpoint = path->wanted,
 	};
 
-	path->base_rx = path->rx;
+	set_base(path);
 	/* what a live session exchanged so far was exchanged elsewhere */
 	if (path->was_live) {
 		path->base_s = path->handshake_s;
@@ -177,7 +191,7 @@ begin_proof(NatPath *path, gint64 now_us)
 	path->was_live = nat_path_live(path, now_us);
 	path->base_s = path->handshake_s;
 	path->base_ns = path->handshake_ns;
-	path->base_rx = path->rx;
+	set_base(path);
 }
 
 void
@@ -262,11 +276,16 @@ has_proof(const NatPath *path)
 	gboolean handshake = path->handshake_s != 0 && (path->handshake_s != path->base_s ||
 							path->handshake_ns != path->base_ns);
 
+	guint64 late;
+
 	if (!path->was_live)
 		return handshake;
 	/* A move proves itself by the other end's bytes; the endpoint must have stayed. */
-	return (handshake || path->rx > path->base_rx) &&
-	       wg_endpoint_equal(&path->endpoint, &path->wanted);
+	if (!wg_endpoint_equal(&path->endpoint, &path->wanted))
+		return FALSE;
+	/* A bridge is its own proof; towards any other endpoint its packets are late ones. */
+	late = wg_endpoint_is_bogus(&path->wanted) ? 0 : bridged(path) - path->base_bridged;
+	return (handshake && late == 0) || path->rx - path->base_rx > late;
 }
 
 static void

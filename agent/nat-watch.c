@@ -30,6 +30,7 @@
 #define INSIST_MIN_MS 20
 #define INSIST_MAX 40
 #define OUTSTANDING 32
+#define STRANGERS 4 /* pairs that are known from requests alone, and have answered none of ours */
 
 typedef struct {
 	guint8 id[NAT_STUN_ID_LEN];
@@ -42,6 +43,7 @@ struct NatWatchPair {
 	NatCandidate remote;
 	NatPairState state;
 	gboolean added, gone;
+	gboolean asked; /* for a probe, which its timer sends at once */
 	gpointer data;
 	Request requests[OUTSTANDING];
 	guint next;
@@ -192,10 +194,10 @@ step_alive(NatWatchPair *pair)
 			schedule(pair, 0);
 		return;
 	}
-	schedule(pair,
-		 pair->insisting > 0 ? (guint)MAX(pair->rtt_ms, INSIST_MIN_MS) : rto_ms(pair));
 	if (pair->insisting > 0)
 		pair->insisting--;
+	schedule(pair,
+		 pair->insisting > 0 ? (guint)MAX(pair->rtt_ms, INSIST_MIN_MS) : rto_ms(pair));
 	send_probe(pair);
 }
 
@@ -219,6 +221,7 @@ step(gpointer data)
 	NatWatch *watch = pair->watch;
 
 	pair->timer = 0;
+	pair->asked = FALSE;
 	enter(watch);
 	switch (pair->state) {
 	case NAT_PAIR_NEW:
@@ -276,6 +279,22 @@ is_relayed_by_us(NatWatch *watch, const NatUdp *pkt)
 static NatWatchPair *add_pair(NatWatch *watch, const WgEndpoint *relayed,
 			      const NatCandidate *remote);
 
+static gboolean
+is_stranger(const NatWatchPair *pair)
+{
+	return !pair->added && pair->state == NAT_PAIR_NEW;
+}
+
+static guint
+count_strangers(const NatWatch *watch)
+{
+	guint n = 0;
+
+	for (guint i = 0; i < watch->pairs->len; i++)
+		n += is_stranger(g_ptr_array_index(watch->pairs, i));
+	return n;
+}
+
 static void
 on_request(const NatUdp *pkt, const NatStun *stun, gpointer user_data)
 {
@@ -291,8 +310,10 @@ on_request(const NatUdp *pkt, const NatStun *stun, gpointer user_data)
 	if (pair == NULL) {
 		NatCandidate remote = {.type = NAT_CAND_PRFLX, .endpoint = pkt->src};
 
-		/* RFC 8445 §7.3.1.3: a candidate that nobody named. It counts once it answers. */
-		pair = add_pair(watch, relayed, &remote);
+		/* RFC 8445 §7.3.1.3: a candidate that nobody named. It counts once it answers; a
+		 * copied request may come from anywhere. */
+		if (count_strangers(watch) < STRANGERS)
+			pair = add_pair(watch, relayed, &remote);
 	} else if (pair->state == NAT_PAIR_DEAD ||
 		   (pair->state == NAT_PAIR_NEW && pair->unanswered > 1)) {
 		nat_watch_probe(pair);
@@ -341,6 +362,7 @@ on_answer(NatWatchPair *pair, Request *request, const NatStun *stun)
 	measure(pair, (double)(now - request->sent_us) / 1000.0);
 	memset(pair->requests, 0, sizeof pair->requests);
 	pair->unanswered = 0;
+	pair->asked = FALSE;
 	pair->heard_us = now;
 	pair->mapped = stun->mapped;
 	set_state(pair, NAT_PAIR_ALIVE);
@@ -415,11 +437,34 @@ nat_watch_free(NatWatch *watch)
 
 /* ---- pairs ---- */
 
+/* Of the pairs that nobody named, a stranger goes first, then the one that is dead longest: the
+ * peer's old mapping. NULL: all of them may be of use. */
+static NatWatchPair *
+find_useless(const NatWatch *watch)
+{
+	NatWatchPair *useless = NULL;
+
+	for (guint i = 0; i < watch->pairs->len; i++) {
+		NatWatchPair *pair = g_ptr_array_index(watch->pairs, i);
+
+		if (is_stranger(pair))
+			return pair;
+		if (!pair->added && pair->state == NAT_PAIR_DEAD &&
+		    (useless == NULL || pair->dead_us < useless->dead_us))
+			useless = pair;
+	}
+	return useless;
+}
+
 static NatWatchPair *
 add_pair(NatWatch *watch, const WgEndpoint *relayed, const NatCandidate *remote)
 {
-	NatWatchPair *pair;
+	NatWatchPair *pair = NULL;
 
+	if (watch->pairs->len >= NAT_WATCH_PAIRS)
+		pair = find_useless(watch);
+	if (pair != NULL)
+		nat_watch_remove(pair);
 	if (watch->pairs->len >= NAT_WATCH_PAIRS)
 		return NULL;
 	pair = g_new0(NatWatchPair, 1);
@@ -498,7 +543,7 @@ nat_watch_set_rest(NatWatchPair *pair, guint ms)
 		return;
 	pair->rest_ms = ms;
 	if (pair->state != NAT_PAIR_ALIVE || pair->unanswered > 0 || pair->insisting > 0 ||
-	    pair->answers < SETTLE_COUNT)
+	    pair->asked || pair->answers < SETTLE_COUNT)
 		return;
 	if (ms > 0)
 		schedule(pair, ms);
@@ -516,6 +561,7 @@ nat_watch_probe(NatWatchPair *pair)
 	} else if (pair->unanswered > 0) {
 		return; /* one is under way */
 	}
+	pair->asked = TRUE;
 	schedule(pair, 0);
 }
 
@@ -568,6 +614,9 @@ void
 nat_watch_insist(NatWatchPair *pair, gboolean insist)
 {
 	if (!insist) {
+		/* the last probe's answer may still come */
+		if (pair->insisting > 0 && pair->unanswered > 0)
+			schedule(pair, rto_ms(pair));
 		pair->insisting = 0;
 		return;
 	}

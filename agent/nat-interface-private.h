@@ -3,6 +3,7 @@
 #pragma once
 
 #include "agent/nat-interface.h"
+#include "agent/nat-keepalive.h"
 #include "agent/nat-mux.h"
 #include "agent/nat-originals.h"
 #include "agent/nat-peer.h"
@@ -39,6 +40,7 @@ struct NatInterface {
 	NatOriginals *originals;
 	NatTurnList *turns;
 	NatRelay *relay;
+	NatKeepalive *keepalive;
 	NatPeerEnv peer_env;
 	GHashTable *peers;	  /* WgKey* (inside the peer) → NatPeer */
 	GArray *server_stun;	  /* of WgEndpoint: from the signaling server */
@@ -61,3 +63,10 @@ void nat_interface_update_relay(NatInterface *iface, gint64 now_us);
 const char *nat_interface_relay_problem(gboolean *known, gpointer iface);
 void nat_interface_on_turn(const char *const *uris, const char *username, const char *password,
 			   guint ttl_s, gpointer iface);
+
+/* nat-interface-lifetime.c: how long mappings live here */
+void nat_interface_start_lifetime(NatInterface *iface);
+void nat_interface_stop_lifetime(NatInterface *iface);
+/* When the mapping is known or changed, and once a second. */
+void nat_interface_update_lifetime(NatInterface *iface);
+guint16 nat_interface_keepalive_s(gpointer iface);

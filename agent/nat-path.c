@@ -23,6 +23,8 @@
 #define SETTLE_WRITES 100
 #define KEEPALIVE_S 25
 #define KEEPALIVE_BYTES 32
+#define KEEPALIVE_OF_NOBODY (-1)      /* we wrote none */
+#define KEEPALIVE_OF_EARLIER_RUN (-2) /* what is seen first is of a run before this one */
 
 struct NatPath {
 	WgKey peer;
@@ -47,6 +49,8 @@ struct NatPath {
 	guint16 before_keepalive;
 	guint16 interval; /* the keepalive to arm with the endpoint */
 	guint16 most;	  /* what the mapping needs, 0: WireGuard's usual */
+	guint16 users;	  /* what the user had set */
+	int armed;	  /* what we wrote last, or one of: */
 	guint attempts, settle_writes;
 	gboolean was_live;	/* at the time of the try */
 	gint64 base_s, base_ns; /* handshake at the time of the try */
@@ -62,6 +66,7 @@ nat_path_new(const WgKey *peer, gboolean initiator, const NatPathFuncs *funcs, g
 	path->initiator = initiator;
 	path->funcs = *funcs;
 	path->user_data = user_data;
+	path->armed = KEEPALIVE_OF_NOBODY;
 	return path;
 }
 
@@ -93,6 +98,14 @@ slot_burned(const NatPath *path, gint64 now_us)
 	       (path->tx_us != 0 && now_us - path->tx_us < SLOT_US);
 }
 
+static void
+write_change(NatPath *path, const WgPeerChange *change)
+{
+	if (change->flags & WG_CHANGE_KEEPALIVE)
+		path->armed = change->keepalive;
+	path->funcs.write(change, path->user_data);
+}
+
 /* `initiate`: a handshake shall start now, whatever it costs. */
 static void
 write_wanted(NatPath *path, gboolean initiate, gint64 now_us)
@@ -112,7 +125,7 @@ write_wanted(NatPath *path, gboolean initiate, gint64 now_us)
 	path->wrote_us = now_us;
 	path->roamed = FALSE;
 	path->base_rx = path->rx;
-	path->funcs.write(&change, path->user_data);
+	write_change(path, &change);
 }
 
 /* Nothing but the address: a handshake or a session that is there goes on. */
@@ -126,10 +139,11 @@ move_endpoint(NatPath *path)
 	};
 
 	path->base_rx = path->rx;
-	path->funcs.write(&change, path->user_data);
+	write_change(path, &change);
 }
 
-/* The responder's keepalive waits for the proof; a user's own value waited with it. */
+/* The responder's keepalive waits for the proof; a user's own value waited with it. WireGuard's
+ * timer keeps the longer interval that it was set to, so a shorter one starts with a packet. */
 static void
 arm_keepalive(NatPath *path)
 {
@@ -139,25 +153,27 @@ arm_keepalive(NatPath *path)
 		.keepalive = path->interval,
 	};
 
+	if (path->interval < path->keepalive)
+		change.flags |= WG_CHANGE_REARM;
 	if (path->keepalive != path->interval)
-		path->funcs.write(&change, path->user_data);
+		write_change(path, &change);
 }
 
 /* The user's own keepalive stays where it is short enough. */
 static guint16
-wanted_interval(const NatPath *path, guint16 users)
+wanted_interval(const NatPath *path)
 {
 	guint16 most = path->most != 0 ? path->most : KEEPALIVE_S;
 
-	if (users == 0)
+	if (path->users == 0)
 		return most;
-	return path->most != 0 ? MIN(users, path->most) : users;
+	return path->most != 0 ? MIN(path->users, path->most) : path->users;
 }
 
 static void
 begin_proof(NatPath *path, gint64 now_us)
 {
-	path->interval = wanted_interval(path, path->keepalive);
+	path->interval = wanted_interval(path);
 	path->before = path->left = path->endpoint;
 	path->before_keepalive = path->keepalive;
 	path->was_live = nat_path_live(path, now_us);
@@ -206,10 +222,10 @@ nat_path_poke(NatPath *path)
 	WgPeerChange change = {
 		.public_key = path->peer,
 		.flags = WG_CHANGE_KEEPALIVE | WG_CHANGE_REARM,
-		.keepalive = path->keepalive != 0 ? path->keepalive : KEEPALIVE_S,
+		.keepalive = path->keepalive != 0 ? path->keepalive : wanted_interval(path),
 	};
 
-	path->funcs.write(&change, path->user_data);
+	write_change(path, &change);
 }
 
 void
@@ -221,12 +237,18 @@ nat_path_set_userspace(NatPath *path, gboolean userspace)
 void
 nat_path_set_keepalive(NatPath *path, guint16 seconds)
 {
-	if (path->most == seconds)
-		return;
 	path->most = seconds;
-	path->interval = wanted_interval(path, path->before_keepalive);
+	path->interval = wanted_interval(path);
+	/* also where an earlier run of ours, or the user, left another one on a path taken over */
 	if (path->phase == NAT_PATH_PROVEN && path->keepalive != 0)
 		arm_keepalive(path);
+}
+
+void
+nat_path_set_users_keepalive(NatPath *path, guint16 seconds)
+{
+	path->users = seconds;
+	path->armed = path->seen ? path->keepalive : KEEPALIVE_OF_EARLIER_RUN;
 }
 
 void
@@ -260,7 +282,7 @@ roll_back(NatPath *path)
 	/* WireGuard cannot forget an endpoint, only take another. */
 	if (wg_endpoint_is_set(&path->before))
 		change.flags |= WG_CHANGE_ENDPOINT;
-	path->funcs.write(&change, path->user_data);
+	write_change(path, &change);
 	path->funcs.disproved(path->user_data);
 }
 
@@ -373,6 +395,17 @@ note_traffic(NatPath *path, const WgPeer *wg, gint64 now_us)
 		path->data_tx_us = now_us;
 }
 
+/* Whatever we did not write is the user's. */
+static void
+note_keepalive(NatPath *path, guint16 keepalive)
+{
+	if (path->armed == KEEPALIVE_OF_EARLIER_RUN)
+		path->armed = keepalive;
+	if ((!path->seen || keepalive != path->keepalive) && keepalive != path->armed)
+		path->users = keepalive;
+	path->keepalive = keepalive;
+}
+
 void
 nat_path_refresh(NatPath *path, const WgPeer *wg, gint64 now_us, gint64 real_s)
 {
@@ -388,7 +421,7 @@ nat_path_refresh(NatPath *path, const WgPeer *wg, gint64 now_us, gint64 real_s)
 	path->rx = wg->rx_bytes;
 	path->tx = wg->tx_bytes;
 	path->endpoint = wg->endpoint;
-	path->keepalive = wg->keepalive;
+	note_keepalive(path, wg->keepalive);
 	path->seen = TRUE;
 }
 

@@ -188,9 +188,22 @@ is_dead_bridge(NatPeer *peer)
 	       nat_peer_pair_of(peer, endpoint) == NULL;
 }
 
+/* The keepalive may be a short one that an earlier run of ours set. */
+static void
+recall_keepalive(NatPeer *peer)
+{
+	WgEndpoint endpoint;
+	guint16 keepalive;
+
+	if (nat_originals_get(peer->env->originals, &peer->key, &endpoint, &keepalive))
+		nat_path_set_users_keepalive(peer->path, keepalive);
+}
+
 static void
 note_configured(NatPeer *peer, const WgPeer *wg)
 {
+	if (!peer->observed)
+		recall_keepalive(peer);
 	/* Until its agent speaks, whatever appears without the kernel's doing is configured. */
 	if (!wg_endpoint_is_bogus(&wg->endpoint) &&
 	    (!peer->observed ||

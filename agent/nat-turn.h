@@ -62,5 +62,8 @@ void nat_turn_unbind(NatTurn *turn, const WgEndpoint *peer, gpointer user_data);
 NatPump *nat_turn_pump(NatTurn *turn); /* NULL: it never came so far */
 /* The path through it went silent: ask the server now whether it still knows us. */
 void nat_turn_check(NatTurn *turn);
+/* On UDP something leaves at least so often, in s, and each 20 s at most (at first so): what keeps
+ * our mapping towards the server. */
+void nat_turn_set_keepalive(NatTurn *turn, guint seconds);
 /* Messages that were neither an answer to us nor a peer's data. */
 guint64 nat_turn_dropped(const NatTurn *turn);

@@ -377,6 +377,25 @@ test_garbage(Fixture *f, gconstpointer data)
 	g_assert_cmpuint(f->received->len, ==, 0);
 }
 
+/* Our mapping towards the server must not die between two Refreshes. */
+static void
+test_keeps_mapping(Fixture *f, gconstpointer data)
+{
+	bring_up(f);
+	run_for(50);
+	g_assert_cmpuint(f->server.keepalives, ==, 0);
+	/* shorter than what was waited for: at once, for the silence may be that old */
+	nat_turn_set_keepalive(f->turn, 1);
+	g_assert_true(wait_count(&f->server.keepalives, 1, 500));
+	g_assert_true(wait_count(&f->server.keepalives, 3, SOON_MS));
+	/* nobody waits an hour */
+	nat_turn_set_keepalive(f->turn, 3600);
+	nat_turn_set_keepalive(f->turn, 20);
+	run_for(50);
+	g_assert_cmpuint(f->server.keepalives, ==, 3);
+	g_assert_false(f->down);
+}
+
 static void
 test_quota(Fixture *f, gconstpointer data)
 {
@@ -491,6 +510,7 @@ main(int argc, char **argv)
 	ADD("/turn/wrong-integrity", test_wrong_integrity);
 	ADD("/turn/no-integrity", test_no_integrity);
 	ADD("/turn/garbage", test_garbage);
+	ADD("/turn/keeps-mapping", test_keeps_mapping);
 	ADD("/turn/quota", test_quota);
 	ADD("/turn/allocation-gone", test_allocation_gone);
 	ADD("/turn/allocation-gone-for-permission", test_allocation_gone_for_permission);

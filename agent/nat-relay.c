@@ -452,6 +452,15 @@ nat_relay_send(NatRelay *relay, const WgEndpoint *relayed, const WgEndpoint *pee
 	return leg && nat_turn_send(leg->turn, peer, data, len);
 }
 
+gboolean
+nat_relay_send_probe(NatRelay *relay, const WgEndpoint *relayed, const WgEndpoint *peer,
+		     const guint8 *data, gsize len, GError **error)
+{
+	NatRelayLeg *leg = nat_relay_leg_of(relay, relayed);
+
+	return leg && nat_turn_send_probe(leg->turn, peer, data, len, error);
+}
+
 void
 nat_relay_check(NatRelay *relay, const WgEndpoint *relayed)
 {

@@ -70,6 +70,9 @@ void nat_relay_permit(NatRelay *relay, gconstpointer owner, const WgEndpoint *pe
 /* From `relayed` (ours) to a permitted peer. */
 gboolean nat_relay_send(NatRelay *relay, const WgEndpoint *relayed, const WgEndpoint *peer,
 			const guint8 *data, gsize len);
+/* The same, as one packet on the way to the server or not at all: G_IO_ERROR_MESSAGE_TOO_LARGE. */
+gboolean nat_relay_send_probe(NatRelay *relay, const WgEndpoint *relayed, const WgEndpoint *peer,
+			      const guint8 *data, gsize len, GError **error);
 /* A path through `relayed` went silent: asks the server whether it still knows us. */
 void nat_relay_check(NatRelay *relay, const WgEndpoint *relayed);
 

@@ -7,6 +7,7 @@
 #define G_LOG_DOMAIN "turn"
 #include "agent/nat-turn.h"
 
+#include <errno.h>
 #include <gio/gio.h>
 #include <string.h>
 
@@ -23,6 +24,7 @@
 #define LIFETIME_MAX_S 3600
 #define REFRESH_ROUNDS 2 /* unanswered: a short outage must not cost the allocation */
 #define DATA_MAX 4096
+#define WRAPPED_MAX (DATA_MAX + NAT_TURN_SEND_OVERHEAD)
 #define KEEPALIVE_MAX_S 20u
 
 typedef enum {
@@ -455,23 +457,48 @@ nat_turn_permit(NatTurn *turn, const WgEndpoint *peers, gsize n)
 	nat_turn_grants_permit(turn->grants, peers, n);
 }
 
-gboolean
-nat_turn_send(NatTurn *turn, const WgEndpoint *peer, const guint8 *data, gsize len)
+/* 0: it cannot be sent. */
+static gsize
+wrap(NatTurn *turn, const WgEndpoint *peer, const guint8 *data, gsize len, guint8 buf[WRAPPED_MAX])
 {
-	guint8 buf[DATA_MAX + NAT_TURN_SEND_OVERHEAD];
 	guint16 channel = nat_turn_grants_channel(turn->grants, peer);
-	gsize total;
 
 	if (!relays(turn) || len > DATA_MAX)
-		return FALSE;
+		return 0;
 	if (channel != 0) {
 		nat_channel_put_head(buf, channel, len);
 		memcpy(buf + NAT_CHANNEL_HEAD, data, len);
-		total = NAT_CHANNEL_HEAD + len;
-	} else {
-		total = nat_turn_msg_send(buf, sizeof buf, peer, data, len);
+		return NAT_CHANNEL_HEAD + len;
 	}
+	return nat_turn_msg_send(buf, WRAPPED_MAX, peer, data, len);
+}
+
+gboolean
+nat_turn_send(NatTurn *turn, const WgEndpoint *peer, const guint8 *data, gsize len)
+{
+	guint8 buf[WRAPPED_MAX];
+	gsize total = wrap(turn, peer, data, len, buf);
+
 	return total > 0 && nat_pump_send(turn->pump, buf, total);
+}
+
+gboolean
+nat_turn_send_probe(NatTurn *turn, const WgEndpoint *peer, const guint8 *data, gsize len,
+		    GError **error)
+{
+	guint8 buf[WRAPPED_MAX];
+	gsize total = wrap(turn, peer, data, len, buf);
+	gboolean sent;
+
+	if (total == 0)
+		return FALSE;
+	nat_turn_socket_set_whole(turn->sock, TRUE);
+	errno = 0;
+	sent = nat_pump_send(turn->pump, buf, total);
+	if (!sent && errno == EMSGSIZE)
+		g_set_error(error, G_IO_ERROR, G_IO_ERROR_MESSAGE_TOO_LARGE, "too large");
+	nat_turn_socket_set_whole(turn->sock, FALSE);
+	return sent;
 }
 
 void

@@ -374,6 +374,7 @@ stop_serving(NatInterface *iface)
 		return;
 	iface->serving = FALSE;
 	g_hash_table_remove_all(iface->peers);
+	nat_interface_stop_mtu(iface);
 	nat_interface_stop_lifetime(iface);
 	nat_interface_stop_relay(iface);
 	g_clear_pointer(&iface->stun_names, nat_stun_names_free);
@@ -425,6 +426,7 @@ start_serving(NatInterface *iface, GError **error)
 		.refresh = refresh,
 		.hurry = hurry,
 		.keepalive = nat_interface_keepalive_s,
+		.wg_mtu = nat_interface_wg_mtu,
 		.look_again = look_again,
 		.relay_wanted = relay_wanted,
 		.relay_problem = nat_interface_relay_problem,
@@ -565,6 +567,7 @@ tick(NatInterface *iface)
 	while (g_hash_table_iter_next(&iter, NULL, &peer))
 		nat_peer_tick(peer, now);
 	nat_interface_update_relay(iface, now);
+	nat_interface_update_mtu(iface);
 }
 
 static void

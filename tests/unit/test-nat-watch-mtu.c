@@ -200,6 +200,16 @@ test_own_link(Fixture *f, gconstpointer data)
 	g_assert_cmpint(g_get_monotonic_time() - began, <, 2 * G_USEC_PER_SEC);
 }
 
+/* The far end's watch has asked all it wants to know of the pair that our requests made. */
+static gboolean
+is_quiet(gconstpointer data)
+{
+	const End *end = data;
+
+	return nat_watch_count(end->watch) == 1 &&
+	       nat_watch_answers(nat_watch_nth(end->watch, 0)) >= 3;
+}
+
 /* A tunnel that is not used asks nothing, nor does doubt so soon after the answer. */
 static void
 test_unused(Fixture *f, gconstpointer data)
@@ -209,8 +219,9 @@ test_unused(Fixture *f, gconstpointer data)
 	if (!f->up)
 		return;
 	measure_direct(f, &f->hosts.b.addr);
+	g_assert_true(hosts_wait(is_quiet, &f->b, SOON_MS));
+	g_assert_true(hosts_wait(is_quiet, &f->a, SOON_MS));
 	nat_watch_remove(f->a.pair); /* it may go first */
-	hosts_run(100);
 	sent = nat_mux_counter(f->hosts.a.mux, NAT_MUX_OUT);
 	nat_watch_mtu_set_used(f->a.mtu, FALSE);
 	limit_link(&f->hosts.b, "core-b", 1400 - VLAN);

@@ -3,6 +3,8 @@
 #pragma once
 
 #include "agent/nat-interface.h"
+#include "agent/nat-keepalive.h"
+#include "agent/nat-link-mtu.h"
 #include "agent/nat-mux.h"
 #include "agent/nat-originals.h"
 #include "agent/nat-peer.h"
@@ -39,6 +41,11 @@ struct NatInterface {
 	NatOriginals *originals;
 	NatTurnList *turns;
 	NatRelay *relay;
+	NatKeepalive *keepalive;
+	NatLinkMtu *link_mtu; /* NULL: paths are not measured */
+	guint link_mtu_ifindex;
+	guint mtu_fits;	  /* said last: what fits every path; 0: all that is there */
+	guint mtu_advice; /* for status */
 	NatPeerEnv peer_env;
 	GHashTable *peers;	  /* WgKey* (inside the peer) → NatPeer */
 	GArray *server_stun;	  /* of WgEndpoint: from the signaling server */
@@ -61,3 +68,15 @@ void nat_interface_update_relay(NatInterface *iface, gint64 now_us);
 const char *nat_interface_relay_problem(gboolean *known, gpointer iface);
 void nat_interface_on_turn(const char *const *uris, const char *username, const char *password,
 			   guint ttl_s, gpointer iface);
+
+/* nat-interface-lifetime.c: how long mappings live here */
+void nat_interface_start_lifetime(NatInterface *iface);
+void nat_interface_stop_lifetime(NatInterface *iface);
+/* When the mapping is known or changed, and once a second. */
+void nat_interface_update_lifetime(NatInterface *iface);
+guint16 nat_interface_keepalive_s(gpointer iface);
+
+/* nat-interface-mtu.c: what paths carry in one piece, against the interface's MTU */
+void nat_interface_stop_mtu(NatInterface *iface);   /* puts it back */
+void nat_interface_update_mtu(NatInterface *iface); /* each second, after the peers */
+guint nat_interface_wg_mtu(gpointer iface);

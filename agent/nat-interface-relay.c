@@ -17,9 +17,17 @@ send_relayed(const WgEndpoint *relayed, const WgEndpoint *dst, const guint8 *pay
 	return nat_relay_send(user_data, relayed, dst, payload, len);
 }
 
+static gboolean
+probe_relayed(const WgEndpoint *relayed, const WgEndpoint *dst, const guint8 *payload, gsize len,
+	      GError **error, gpointer user_data)
+{
+	return nat_relay_send_probe(user_data, relayed, dst, payload, len, error);
+}
+
 static const NatMuxRelay MUX_RELAY = {
 	.is_ours = is_ours,
 	.send = send_relayed,
+	.probe = probe_relayed,
 };
 
 static void

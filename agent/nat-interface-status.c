@@ -72,6 +72,8 @@ status_serving(NatInterface *iface, NatStatusInterface *out)
 		g_strdup(nat_signal_state_to_string(nat_signal_client_state(iface->signal)));
 	out->signal_reason = g_strdup(nat_signal_client_reason(iface->signal));
 	out->mapping = nat_stun_probe_mapping(iface->probe);
+	out->mtu_advice = iface->mtu_advice;
+	out->mapping_lifetime_s = nat_keepalive_lifetime_s(iface->keepalive);
 	g_array_append_vals(out->candidates, candidates->data, candidates->len);
 	g_array_append_vals(out->public_endpoints, public_endpoints->data, public_endpoints->len);
 	status_relay(iface, out);

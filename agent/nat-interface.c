@@ -26,10 +26,10 @@
 #define URGENT_MS 8
 #define URGENT_SHARE 4
 #define DEFAULT_STUN_PORT 3478
-#define KEEPALIVE_S 25
 /* At the moment of login only this many peers are written to unasked; a larger network waits for
  * presence, one round trip later, instead of flooding the server. */
 #define ANNOUNCE_MAX 64
+#define KEEP_S 20 /* the mapping's, while a peer waits */
 
 /* Somewhere in the internet, per family (root server A): asks the FIB which address leads out.
  * Nothing is ever sent there. */
@@ -181,19 +181,13 @@ refresh(const WgKey *key, NatPath *path, gpointer user_data)
 				 g_get_real_time() / G_USEC_PER_SEC);
 }
 
-/* Shorter where a NAT on the way forgets sooner. */
-static guint16
-keepalive_s(gpointer user_data)
-{
-	return KEEPALIVE_S;
-}
-
 static void
 look_again(gpointer user_data)
 {
 	NatInterface *iface = user_data;
 
 	nat_stun_probe_run(iface->probe, FALSE);
+	nat_keepalive_doubt(iface->keepalive);
 }
 
 static void
@@ -369,8 +363,10 @@ on_mapping_changed(gpointer user_data)
 {
 	NatInterface *iface = user_data;
 
-	if (iface->serving)
-		nat_interface_for_each_peer(iface, nat_peer_candidates_changed);
+	if (!iface->serving)
+		return;
+	nat_interface_update_lifetime(iface);
+	nat_interface_for_each_peer(iface, nat_peer_candidates_changed);
 }
 
 /* ---- serving ---- */
@@ -382,6 +378,8 @@ stop_serving(NatInterface *iface)
 		return;
 	iface->serving = FALSE;
 	g_hash_table_remove_all(iface->peers);
+	nat_interface_stop_mtu(iface);
+	nat_interface_stop_lifetime(iface);
 	nat_interface_stop_relay(iface);
 	g_clear_pointer(&iface->stun_names, nat_stun_names_free);
 	g_clear_pointer(&iface->signal, nat_signal_client_free);
@@ -413,6 +411,7 @@ start_serving(NatInterface *iface, GError **error)
 	iface->probe = nat_stun_probe_new(iface->mux, on_mapping_changed, iface);
 	iface->originals = nat_originals_new(iface->env.config->state_dir, &iface->public_key);
 	nat_interface_start_relay(iface);
+	nat_interface_start_lifetime(iface);
 	iface->peer_env = (NatPeerEnv){
 		.ifname = iface->config.name,
 		.userspace = dev->backend == WG_BACKEND_USERSPACE,
@@ -430,7 +429,8 @@ start_serving(NatInterface *iface, GError **error)
 		.write = write_peer,
 		.refresh = refresh,
 		.hurry = hurry,
-		.keepalive = keepalive_s,
+		.keepalive = nat_interface_keepalive_s,
+		.wg_mtu = nat_interface_wg_mtu,
 		.look_again = look_again,
 		.relay_wanted = relay_wanted,
 		.relay_problem = nat_interface_relay_problem,
@@ -515,7 +515,8 @@ update_keep(NatInterface *iface)
 	g_hash_table_iter_init(&iter, iface->peers);
 	while (!keep && g_hash_table_iter_next(&iter, NULL, &peer))
 		keep = nat_peer_state(peer) != NAT_PEER_CONNECTED;
-	nat_stun_probe_set_keep(iface->probe, keep);
+	nat_stun_probe_set_keep(iface->probe,
+				keep ? MIN(KEEP_S, nat_keepalive_s(iface->keepalive)) : 0);
 }
 
 static void
@@ -541,6 +542,7 @@ follow_settings(NatInterface *iface)
 		iface->fwmark = dev->fwmark;
 		nat_signal_client_set_fwmark(iface->signal, iface->fwmark);
 		nat_relay_set_fwmark(iface->relay, iface->fwmark);
+		nat_keepalive_set_fwmark(iface->keepalive, iface->fwmark);
 		moved = nat_mux_set_fwmark(iface->mux, iface->fwmark, &error);
 	}
 	if (error != NULL) {
@@ -563,11 +565,13 @@ tick(NatInterface *iface)
 	if (now - iface->ticked_us < POLL_MS * 1000)
 		return;
 	iface->ticked_us = now;
+	nat_interface_update_lifetime(iface);
 	update_keep(iface);
 	g_hash_table_iter_init(&iter, iface->peers);
 	while (g_hash_table_iter_next(&iter, NULL, &peer))
 		nat_peer_tick(peer, now);
 	nat_interface_update_relay(iface, now);
+	nat_interface_update_mtu(iface);
 }
 
 static void

@@ -226,6 +226,22 @@ nat_lifetime_keepalive_s(const NatLifetime *lifetime)
 	return (guint16)CLAMP(s, NAT_LIFETIME_MIN_S, NAT_LIFETIME_MAX_S);
 }
 
+guint16
+nat_lifetime_safe_s(const NatLifetime *lifetime)
+{
+	guint held_s = lifetime->held_ms / 1000;
+
+	if (lifetime->lost_ms != 0)
+		return nat_lifetime_keepalive_s(lifetime);
+	return (guint16)CLAMP(held_s, NAT_LIFETIME_FIRST_S, NAT_LIFETIME_MAX_S);
+}
+
+gboolean
+nat_lifetime_is_new(const NatLifetime *lifetime)
+{
+	return lifetime->held_ms == 0 && lifetime->lost_ms == 0;
+}
+
 gboolean
 nat_lifetime_settled(const NatLifetime *lifetime)
 {

@@ -44,6 +44,10 @@ void nat_lifetime_enter(NatLifetime *lifetime, const char *network);
 gboolean nat_lifetime_observe(NatLifetime *lifetime, guint silence_ms, gboolean held);
 /* The keepalive to use now, which is the silence that is to be observed next. */
 guint16 nat_lifetime_keepalive_s(const NatLifetime *lifetime);
+/* The longest that is known to hold, or the first one: for tunnels, where others do the testing. */
+guint16 nat_lifetime_safe_s(const NatLifetime *lifetime);
+/* Nothing has been observed in this network. */
+gboolean nat_lifetime_is_new(const NatLifetime *lifetime);
 /* Nothing longer will be tried: the keepalive is known to hold, or the least there is. */
 gboolean nat_lifetime_settled(const NatLifetime *lifetime);
 

@@ -87,6 +87,17 @@ typedef struct {
 	gboolean found;
 } FindAddress;
 
+/* The kernel made it, and makes it again when there is room. Kernels before 5.18 don't say. */
+static gboolean
+is_kernels(const struct nlmsghdr *nlh)
+{
+	const struct nlattr *tb[IFA_PROTO + 1];
+
+	nat_rtnl_attrs(nlh, sizeof(struct ifaddrmsg), tb, IFA_PROTO);
+	return tb[IFA_PROTO] && mnl_attr_validate(tb[IFA_PROTO], MNL_TYPE_U8) >= 0 &&
+	       mnl_attr_get_u8(tb[IFA_PROTO]) == IFAPROT_KERNEL_LL;
+}
+
 static int
 on_address(const struct nlmsghdr *nlh, void *data)
 {
@@ -94,7 +105,7 @@ on_address(const struct nlmsghdr *nlh, void *data)
 	FindAddress *find = data;
 
 	if (nlh->nlmsg_type == RTM_NEWADDR && mnl_nlmsg_get_payload_len(nlh) >= sizeof *ifa &&
-	    ifa->ifa_family == AF_INET6 && ifa->ifa_index == find->index)
+	    ifa->ifa_family == AF_INET6 && ifa->ifa_index == find->index && !is_kernels(nlh))
 		find->found = TRUE;
 	return MNL_CB_OK;
 }
@@ -227,14 +238,20 @@ nat_link_mtu_get(NatLinkMtu *link, GError **error)
 }
 
 guint
+nat_link_mtu_allowed(NatLinkMtu *link, guint want)
+{
+	want = MAX(want, has_ipv6(link) ? NAT_LINK_MTU_MIN_IPV6 : NAT_LINK_MTU_MIN);
+	return MIN(want, link->original);
+}
+
+guint
 nat_link_mtu_lower(NatLinkMtu *link, guint want, GError **error)
 {
 	guint current = refresh(link, error);
 
 	if (current == 0)
 		return 0;
-	want = MAX(want, has_ipv6(link) ? NAT_LINK_MTU_MIN_IPV6 : NAT_LINK_MTU_MIN);
-	want = MIN(want, link->original);
+	want = nat_link_mtu_allowed(link, want);
 	if (want == current)
 		return current;
 	/* first the note, then the deed: a crash between them leaves no lowered MTU unknown */

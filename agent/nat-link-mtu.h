@@ -6,8 +6,8 @@
  * block for a kernel round trip (microseconds). Setting needs CAP_NET_ADMIN.
  *
  * An interface below 1280 bytes loses IPv6: the kernel takes its addresses away, and raising it
- * again brings back none but link-local ones (tests/unit/test-nat-link-mtu.c). So an interface with
- * IPv6 addresses is never set below 1280, whatever the path carries.
+ * again brings back none but its own link-local one (tests/unit/test-nat-link-mtu.c). So an
+ * interface with other IPv6 addresses is never set below 1280, whatever the path carries.
  */
 #pragma once
 
@@ -24,6 +24,8 @@ NatLinkMtu *nat_link_mtu_new(const char *ifname, const char *state_dir, GError *
 void nat_link_mtu_free(NatLinkMtu *link); /* leaves the MTU as it is */
 /* As the kernel has it; 0 on error. */
 guint nat_link_mtu_get(NatLinkMtu *link, GError **error);
+/* What nat_link_mtu_lower() would make of `want`. */
+guint nat_link_mtu_allowed(NatLinkMtu *link, guint want);
 /* Makes it `want`, or what the user had if that is less, or the least that is allowed if that is
  * more. Returns what it is now, 0 on error. */
 guint nat_link_mtu_lower(NatLinkMtu *link, guint want, GError **error);

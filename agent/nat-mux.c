@@ -474,22 +474,37 @@ may_send(NatMuxClient *client, const WgEndpoint *src, const WgEndpoint *dst, con
 	return TRUE;
 }
 
-typedef gboolean (*RawSend)(NatRawSock *sock, const WgEndpoint *src, const WgEndpoint *dst,
-			    const guint8 *payload, gsize len, GError **error);
+static gboolean
+send_relayed(NatMux *mux, const WgEndpoint *src, const WgEndpoint *dst, const guint8 *payload,
+	     gsize len, gboolean probe, GError **error)
+{
+	if (probe && mux->relay.probe != NULL)
+		return mux->relay.probe(src, dst, payload, len, error, mux->relay_data);
+	return mux->relay.send(src, dst, payload, len, mux->relay_data);
+}
+
+static gboolean
+send_raw(NatMux *mux, const WgEndpoint *src, const WgEndpoint *dst, const guint8 *payload,
+	 gsize len, gboolean probe, GError **error)
+{
+	WgEndpoint from = *src;
+
+	wg_endpoint_set_port(&from, mux->port);
+	return (probe ? nat_raw_sock_send_probe : nat_raw_sock_send)(mux->raw, &from, dst, payload,
+								     len, error);
+}
 
 static NatMuxProbe
-send_by(NatMuxClient *client, RawSend raw_send, const WgEndpoint *src, const WgEndpoint *dst,
-	const guint8 *payload, gsize len)
+send_any(NatMuxClient *client, const WgEndpoint *src, const WgEndpoint *dst, const guint8 *payload,
+	 gsize len, gboolean probe)
 {
 	NatMux *mux = client->mux;
-	WgEndpoint from = *src;
 	g_autoptr(GError) error = NULL;
 
 	if (!may_send(client, src, dst, payload, len))
 		return NAT_MUX_PROBE_DROPPED;
-	wg_endpoint_set_port(&from, mux->port);
-	if (nat_mux_is_relayed(mux, src) ? mux->relay.send(src, dst, payload, len, mux->relay_data)
-					 : raw_send(mux->raw, &from, dst, payload, len, &error)) {
+	if ((nat_mux_is_relayed(mux, src) ? send_relayed : send_raw)(mux, src, dst, payload, len,
+								     probe, &error)) {
 		mux->counters[NAT_MUX_OUT]++;
 		mux->counters[NAT_MUX_OUT_BYTES] += len;
 		return NAT_MUX_PROBE_SENT;
@@ -504,12 +519,12 @@ gboolean
 nat_mux_client_send(NatMuxClient *client, const WgEndpoint *src, const WgEndpoint *dst,
 		    const guint8 *payload, gsize len)
 {
-	return send_by(client, nat_raw_sock_send, src, dst, payload, len) == NAT_MUX_PROBE_SENT;
+	return send_any(client, src, dst, payload, len, FALSE) == NAT_MUX_PROBE_SENT;
 }
 
 NatMuxProbe
 nat_mux_client_send_probe(NatMuxClient *client, const WgEndpoint *src, const WgEndpoint *dst,
 			  const guint8 *payload, gsize len)
 {
-	return send_by(client, nat_raw_sock_send_probe, src, dst, payload, len);
+	return send_any(client, src, dst, payload, len, TRUE);
 }

@@ -62,6 +62,9 @@ typedef struct {
 	gboolean (*is_ours)(const WgEndpoint *relayed, gpointer user_data);
 	gboolean (*send)(const WgEndpoint *relayed, const WgEndpoint *dst, const guint8 *payload,
 			 gsize len, gpointer user_data);
+	/* The same, as nat_raw_sock_send_probe() on our way to the relay. NULL: `send` serves. */
+	gboolean (*probe)(const WgEndpoint *relayed, const WgEndpoint *dst, const guint8 *payload,
+			  gsize len, GError **error, gpointer user_data);
 } NatMuxRelay;
 void nat_mux_set_relay(NatMux *mux, const NatMuxRelay *relay, gpointer user_data);
 gboolean nat_mux_is_relayed(NatMux *mux, const WgEndpoint *own);

@@ -23,6 +23,8 @@
 #define SETTLE_WRITES 100
 #define KEEPALIVE_S 25
 #define KEEPALIVE_BYTES 32
+#define KEEPALIVE_OF_NOBODY (-1)      /* we wrote none */
+#define KEEPALIVE_OF_EARLIER_RUN (-2) /* what is seen first is of a run before this one */
 
 struct NatPath {
 	WgKey peer;
@@ -47,7 +49,8 @@ struct NatPath {
 	guint16 before_keepalive;
 	guint16 interval; /* the keepalive to arm with the endpoint */
 	guint16 most;	  /* what the mapping needs, 0: WireGuard's usual */
-	guint16 users;	  /* the user's own; 0: none */
+	guint16 users;	  /* what the user had set */
+	int armed;	  /* what we wrote last, or one of: */
 	guint attempts, settle_writes;
 	gboolean was_live;	/* at the time of the try */
 	gint64 base_s, base_ns; /* handshake at the time of the try */
@@ -63,6 +66,7 @@ nat_path_new(const WgKey *peer, gboolean initiator, const NatPathFuncs *funcs, g
 	path->initiator = initiator;
 	path->funcs = *funcs;
 	path->user_data = user_data;
+	path->armed = KEEPALIVE_OF_NOBODY;
 	return path;
 }
 
@@ -97,10 +101,10 @@ slot_burned(const NatPath *path, gint64 now_us)
 static void
 apply(NatPath *path, const WgPeerChange *change)
 {
-	if (!path->funcs.write(change, path->user_data))
-		return;
 	/* Another value in the next snapshot is the user's. */
 	if (change->flags & WG_CHANGE_KEEPALIVE)
+		path->armed = change->keepalive;
+	if (path->funcs.write(change, path->user_data) && (change->flags & WG_CHANGE_KEEPALIVE))
 		path->keepalive = change->keepalive;
 }
 
@@ -159,7 +163,8 @@ move_endpoint(NatPath *path)
 	apply(path, &change);
 }
 
-/* The responder's keepalive waits for the proof; a user's own value waited with it. */
+/* The responder's keepalive waits for the proof; a user's own value waited with it. WireGuard's
+ * timer keeps the longer interval that it was set to, so a shorter one starts with a packet. */
 static void
 arm_keepalive(NatPath *path)
 {
@@ -169,6 +174,8 @@ arm_keepalive(NatPath *path)
 		.keepalive = path->interval,
 	};
 
+	if (path->interval < path->keepalive)
+		change.flags |= WG_CHANGE_REARM;
 	if (path->keepalive != path->interval)
 		apply(path, &change);
 }
@@ -240,7 +247,7 @@ nat_path_poke(NatPath *path)
 	WgPeerChange change = {
 		.public_key = path->peer,
 		.flags = WG_CHANGE_KEEPALIVE | WG_CHANGE_REARM,
-		.keepalive = path->keepalive != 0 ? path->keepalive : KEEPALIVE_S,
+		.keepalive = path->keepalive != 0 ? path->keepalive : wanted_interval(path),
 	};
 
 	apply(path, &change);
@@ -255,12 +262,18 @@ nat_path_set_userspace(NatPath *path, gboolean userspace)
 void
 nat_path_set_keepalive(NatPath *path, guint16 seconds)
 {
-	if (path->most == seconds)
-		return;
 	path->most = seconds;
 	path->interval = wanted_interval(path);
+	/* also where an earlier run of ours, or the user, left another one on a path taken over */
 	if (path->phase == NAT_PATH_PROVEN && path->keepalive != 0)
 		arm_keepalive(path);
+}
+
+void
+nat_path_set_users_keepalive(NatPath *path, guint16 seconds)
+{
+	path->users = seconds;
+	path->armed = path->seen ? path->keepalive : KEEPALIVE_OF_EARLIER_RUN;
 }
 
 void
@@ -418,6 +431,17 @@ note_traffic(NatPath *path, const WgPeer *wg, gint64 now_us)
 		path->data_tx_us = now_us;
 }
 
+/* Whatever we did not write is the user's. */
+static void
+note_keepalive(NatPath *path, guint16 keepalive)
+{
+	if (path->armed == KEEPALIVE_OF_EARLIER_RUN)
+		path->armed = keepalive;
+	if ((!path->seen || keepalive != path->keepalive) && keepalive != path->armed)
+		path->users = keepalive;
+	path->keepalive = keepalive;
+}
+
 void
 nat_path_refresh(NatPath *path, const WgPeer *wg, gint64 now_us, gint64 real_s)
 {
@@ -433,8 +457,7 @@ nat_path_refresh(NatPath *path, const WgPeer *wg, gint64 now_us, gint64 real_s)
 	path->rx = wg->rx_bytes;
 	path->tx = wg->tx_bytes;
 	path->endpoint = wg->endpoint;
-	if (path->keepalive != wg->keepalive)
-		path->users = path->keepalive = wg->keepalive;
+	note_keepalive(path, wg->keepalive);
 	path->seen = TRUE;
 }
 

@@ -76,8 +76,11 @@ void nat_path_poke(NatPath *path);
  * endpoint (the kernel drops such packets before it comes to that). */
 void nat_path_set_userspace(NatPath *path, gboolean userspace);
 /* How often, in s, WireGuard shall keep the mapping alive, at most (a user's shorter value stays).
- * Takes effect with the next write, or at once on a proven path. */
+ * Takes effect with the next write, or at once on a proven path that has a keepalive: one write,
+ * when it differs. To be said often. */
 void nat_path_set_keepalive(NatPath *path, guint16 seconds);
+/* What the user had set, where an earlier run of ours changed it; before the first observation. */
+void nat_path_set_users_keepalive(NatPath *path, guint16 seconds);
 /* Forget what was tried; the device is left as it is. */
 void nat_path_reset(NatPath *path);
 

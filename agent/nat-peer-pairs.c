@@ -213,6 +213,7 @@ nat_peer_tick(NatPeer *peer, gint64 now_us)
 		nat_peer_update_pairs(peer);
 	else
 		nat_peer_rest_pairs(peer);
+	nat_peer_update_mtu(peer, now_us);
 	nat_peer_consider(peer);
 }
 

@@ -498,6 +498,7 @@ nat_peer_note_deaf(NatPeer *peer, gboolean deaf, gint64 now_us)
 		return;
 	if (since == 0)
 		peer->deaf_us = now_us;
+	nat_peer_suspect_mtu(peer);
 	nat_watch_insist(peer->chosen, TRUE);
 	if (since == 0 || now_us - since < DEAF_MAX_US)
 		return;
@@ -683,6 +684,7 @@ nat_peer_make_watch(NatPeer *peer)
 	if (peer->seal == NULL || peer->remote.watch == 0 ||
 	    (peer->watch != NULL && peer->remote.watch == peer->watch_remote))
 		return;
+	nat_peer_stop_mtu(peer);
 	g_clear_pointer(&peer->watch, nat_watch_free);
 	peer->epoch = 0;
 	peer->watch_remote = peer->remote.watch;

@@ -26,6 +26,7 @@
 #include "agent/nat-peer.h"
 #include "agent/nat-seal.h"
 #include "agent/nat-session.h"
+#include "agent/nat-watch-mtu.h"
 #include "agent/nat-watch.h"
 #include "agent/nat-why.h"
 
@@ -70,6 +71,7 @@ struct NatPeer {
 	guint64 watch_id, watch_remote; /* ours; the peer's that `watch` was made for */
 	NatWatchPair *chosen;		/* NULL: none, or WireGuard's endpoint is no pair */
 	gint64 chosen_us;		/* since when */
+	NatWatchMtu *mtu;		/* of the chosen pair, or the one before; may be NULL */
 	guint32 epoch;			/* of the controlling side's last choice */
 	guint32 dead_epoch;		/* the follower left the pair of this choice; 0: none */
 	guint8 dead_why;		/* NatNoteFlags */
@@ -150,6 +152,11 @@ NatCandType nat_peer_endpoint_type(NatPeer *peer);
 /* The chosen pair answered after silence; it is no more. */
 void nat_peer_path_answers(NatPeer *peer);
 void nat_peer_path_lost(NatPeer *peer);
+
+/* nat-peer-mtu.c: what the chosen pair carries in one piece */
+void nat_peer_update_mtu(NatPeer *peer, gint64 now_us); /* each second */
+void nat_peer_suspect_mtu(NatPeer *peer);
+void nat_peer_stop_mtu(NatPeer *peer); /* before the watch goes */
 
 /* nat-peer-talk.c: what is said to the peer's agent, and heard */
 void nat_peer_send_snapshot(NatPeer *peer);

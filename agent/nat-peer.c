@@ -195,9 +195,22 @@ is_dead_bridge(NatPeer *peer)
 	       nat_peer_pair_of(peer, endpoint) == NULL;
 }
 
+/* The keepalive may be a short one that an earlier run of ours set. */
+static void
+recall_keepalive(NatPeer *peer)
+{
+	WgEndpoint endpoint;
+	guint16 keepalive;
+
+	if (nat_originals_get(peer->env->originals, &peer->key, &endpoint, &keepalive))
+		nat_path_set_users_keepalive(peer->path, keepalive);
+}
+
 static void
 note_configured(NatPeer *peer, const WgPeer *wg)
 {
+	if (!peer->observed)
+		recall_keepalive(peer);
 	/* Until its agent speaks, whatever appears without the kernel's doing is configured. */
 	if (!wg_endpoint_is_bogus(&wg->endpoint) &&
 	    (!peer->observed ||
@@ -341,6 +354,7 @@ nat_peer_free(NatPeer *peer)
 	nat_peer_stop_timer(&peer->unheard);
 	nat_peer_stop_timer(&peer->reconsider);
 	restore_bridged(peer);
+	nat_peer_stop_mtu(peer);
 	g_clear_pointer(&peer->watch, nat_watch_free);
 	if (peer->env->relay != NULL)
 		nat_relay_permit(peer->env->relay, peer, NULL, 0);
@@ -365,6 +379,12 @@ gboolean
 nat_peer_urgent(const NatPeer *peer, gint64 now_us)
 {
 	return nat_path_urgent(peer->path, now_us);
+}
+
+const char *
+nat_peer_name(const NatPeer *peer)
+{
+	return peer->name;
 }
 
 const WgKey *
@@ -411,6 +431,7 @@ status_path(NatPeer *peer, NatStatusPeer *out)
 	out->since_s = (g_get_monotonic_time() - peer->chosen_us) / G_USEC_PER_SEC;
 	out->loss = nat_watch_rtt_ms(peer->chosen) >= 0 ? nat_watch_loss(peer->chosen) : -1;
 	out->rtt_ms = nat_watch_rtt_ms(peer->chosen);
+	out->mtu = nat_peer_path_mtu(peer);
 	out->remote.endpoint = nat_watch_remote(peer->chosen)->endpoint;
 	if (nat_watch_relayed(peer->chosen) != NULL) {
 		out->local.type = NAT_CAND_RELAY;

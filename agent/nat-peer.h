@@ -50,6 +50,9 @@ typedef struct {
 	void (*hurry)(gpointer user_data);
 	/* Seconds between two packets that keep a mapping of ours alive here. */
 	guint16 (*keepalive)(gpointer user_data);
+	/* The MTU that the interface would have without us, which paths are measured for; 0: not
+	 * at all. May be NULL. */
+	guint (*wg_mtu)(gpointer user_data);
 	/* A path broke: our mappings may have changed. */
 	void (*look_again)(gpointer user_data);
 	/* What the peer wants of the relay may have changed. */
@@ -89,6 +92,12 @@ gboolean nat_peer_wants_relay(const NatPeer *peer, gint64 now_us);
 void nat_peer_set_standby(NatPeer *peer, gboolean standby);
 gint64 nat_peer_data_us(const NatPeer *peer);
 gboolean nat_peer_is_active(const NatPeer *peer, gint64 now_us);
+/* The largest MTU of the tunnel that its path carries whole; 0: unknown, G_MAXUINT: all that is
+ * tried. */
+guint nat_peer_wg_mtu(const NatPeer *peer);
+guint nat_peer_path_mtu(const NatPeer *peer);	    /* the path's, in bytes of IP; 0: unknown */
+gboolean nat_peer_is_measured(const NatPeer *peer); /* and nothing is known yet */
+const char *nat_peer_name(const NatPeer *peer);	    /* may be NULL */
 /* Addresses its search uses (transfer none; may be NULL). Of WgEndpoint. */
 const GArray *nat_peer_addresses(const NatPeer *peer);
 /* Fills one row of status from the last snapshot. */

@@ -84,6 +84,7 @@ struct NatRelay {
 	char *ifname;
 	NatResolve *resolve;
 	guint32 fwmark;
+	guint keepalive_s; /* 0: not said */
 	NatRelayFuncs funcs;
 	gpointer user_data;
 	GPtrArray *servers; /* of NatRelayServer */

@@ -208,6 +208,8 @@ nat_relay_leg_came_up(NatRelay *relay, NatRelayLeg *leg)
 	set_problem_take(relay, NULL);
 	g_message("%s: relayed address %s by %s", relay->ifname,
 		  wg_endpoint_format(nat_turn_relayed(leg->turn), text), leg->label);
+	if (relay->keepalive_s != 0)
+		nat_turn_set_keepalive(leg->turn, relay->keepalive_s);
 	apply_permits(relay, leg);
 	tell_changed(relay);
 	nat_relay_update(relay);
@@ -332,6 +334,17 @@ nat_relay_set_fwmark(NatRelay *relay, guint32 fwmark)
 }
 
 void
+nat_relay_set_keepalive(NatRelay *relay, guint seconds)
+{
+	NatRelayLeg *legs[] = {relay->current, relay->old};
+
+	relay->keepalive_s = seconds;
+	for (gsize i = 0; i < G_N_ELEMENTS(legs); i++)
+		if (legs[i])
+			nat_turn_set_keepalive(legs[i]->turn, seconds);
+}
+
+void
 nat_relay_set_servers(NatRelay *relay, GPtrArray *uris)
 {
 	/* A round reads the list. */
@@ -437,6 +450,15 @@ nat_relay_send(NatRelay *relay, const WgEndpoint *relayed, const WgEndpoint *pee
 	NatRelayLeg *leg = nat_relay_leg_of(relay, relayed);
 
 	return leg && nat_turn_send(leg->turn, peer, data, len);
+}
+
+gboolean
+nat_relay_send_probe(NatRelay *relay, const WgEndpoint *relayed, const WgEndpoint *peer,
+		     const guint8 *data, gsize len, GError **error)
+{
+	NatRelayLeg *leg = nat_relay_leg_of(relay, relayed);
+
+	return leg && nat_turn_send_probe(leg->turn, peer, data, len, error);
 }
 
 void

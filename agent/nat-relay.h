@@ -42,6 +42,8 @@ NatRelay *nat_relay_new(const char *ifname, const char *state_dir, const WgKey *
 			guint32 fwmark, const NatRelayFuncs *funcs, gpointer user_data);
 void nat_relay_free(NatRelay *relay); /* every NatRelayBridge must have been freed */
 void nat_relay_set_fwmark(NatRelay *relay, guint32 fwmark);
+/* Seconds between two packets that keep a mapping of ours alive here. */
+void nat_relay_set_keepalive(NatRelay *relay, guint seconds);
 /* The complete list (of NatTurnUri, copied), in the order of preference within one transport. Names
  * are resolved here. An allocation of a server that is still listed stays (fresh credentials serve
  * the next one). */
@@ -68,6 +70,9 @@ void nat_relay_permit(NatRelay *relay, gconstpointer owner, const WgEndpoint *pe
 /* From `relayed` (ours) to a permitted peer. */
 gboolean nat_relay_send(NatRelay *relay, const WgEndpoint *relayed, const WgEndpoint *peer,
 			const guint8 *data, gsize len);
+/* The same, as one packet on the way to the server or not at all: G_IO_ERROR_MESSAGE_TOO_LARGE. */
+gboolean nat_relay_send_probe(NatRelay *relay, const WgEndpoint *relayed, const WgEndpoint *peer,
+			      const guint8 *data, gsize len, GError **error);
 /* A path through `relayed` went silent: asks the server whether it still knows us. */
 void nat_relay_check(NatRelay *relay, const WgEndpoint *relayed);
 

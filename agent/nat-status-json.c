@@ -134,6 +134,8 @@ nat_out(const NatStatusInterface *iface)
 				      &g_array_index(iface->public_endpoints, WgEndpoint, i), buf));
 	json_object_set_string_member(obj, "mapping", nat_mapping_to_string(iface->mapping));
 	json_object_set_array_member(obj, "public", list);
+	nat_json_set_int(obj, "mapping_lifetime_s",
+			 iface->mapping_lifetime_s ? (gint64)iface->mapping_lifetime_s : -1);
 	return obj;
 }
 

@@ -7,7 +7,8 @@
 #include "agent/nat-json.h"
 #include "agent/nat-status.h"
 
-#define MTU_MAX 65575 /* bytes: the longest IPv6 packet that is no jumbogram */
+#define LIFETIME_MAX 86400 /* s */
+#define MTU_MAX 65575	   /* bytes: the longest IPv6 packet that is no jumbogram */
 
 static gboolean
 invalid(GError **error, const char *member, const char *what)
@@ -181,7 +182,8 @@ nat_in(JsonObject *obj, NatStatusInterface *iface, GError **error)
 	if (!nat)
 		return TRUE;
 	if (!nat_json_get_string(nat, "mapping", &mapping, error) ||
-	    !nat_json_get_array(nat, "public", &list, error))
+	    !nat_json_get_array(nat, "public", &list, error) ||
+	    !get_uint(nat, "mapping_lifetime_s", LIFETIME_MAX, &iface->mapping_lifetime_s, error))
 		return FALSE;
 	if (!mapping || !nat_mapping_from_string(mapping, &iface->mapping))
 		iface->mapping = NAT_MAPPING_UNKNOWN;

@@ -15,6 +15,7 @@
 #define INDENT 2
 #define GAP 2
 #define NAME_WIDTH_MAX 16
+#define LIFETIME_TESTED 25 /* s: nobody asks beyond (nat-lifetime) */
 
 typedef struct {
 	GString *out;
@@ -92,6 +93,10 @@ nat_words(const NatStatusInterface *iface)
 		g_string_append(text, "no NAT");
 	else
 		g_string_append_printf(text, "NAT %s", nat_mapping_to_string(iface->mapping));
+	if (iface->mapping_lifetime_s)
+		g_string_append_printf(text, ", mappings last %u s%s", iface->mapping_lifetime_s,
+				       iface->mapping_lifetime_s < LIFETIME_TESTED ? ""
+										   : " or more");
 	for (guint i = 0; i < iface->public_endpoints->len; i++) {
 		wg_endpoint_format(&g_array_index(iface->public_endpoints, WgEndpoint, i), buf);
 		g_string_append_printf(text, "%s %s", i == 0 ? ", public" : ",", buf);

@@ -46,6 +46,7 @@ typedef struct {
 	char *backend; /* "kernel", "userspace", NULL */
 	char *signal_url, *signal_state, *signal_reason;
 	NatMapping mapping;
+	guint mapping_lifetime_s; /* the longest silence it is known to survive; 0: unknown */
 	GArray *public_endpoints; /* of WgEndpoint */
 	GArray *candidates;	  /* of NatCandidate */
 	GPtrArray *peers;	  /* of NatStatusPeer */

@@ -4,7 +4,6 @@
 #include <sodium.h>
 #include <string.h>
 
-#define KEEP_MS 20000
 #define FIRST_RTO_MS 100 /* one packet: a fast retry is cheap and a lost one costs a connect */
 #define MAX_SENDS 6	 /* at 0, 0.1, 0.3, 0.7, 1.5, 3.1 s */
 #define FRESH_US G_USEC_PER_SEC
@@ -28,7 +27,7 @@ struct NatStunProbe {
 	gpointer user_data;
 	GPtrArray *queries; /* of Query, one per server */
 	gint64 started_us;
-	guint keep_timer;
+	guint keep_timer, keep_s;
 };
 
 static void
@@ -229,17 +228,17 @@ on_keep(gpointer user_data)
 }
 
 void
-nat_stun_probe_set_keep(NatStunProbe *probe, gboolean keep)
+nat_stun_probe_set_keep(NatStunProbe *probe, guint seconds)
 {
-	if (keep == (probe->keep_timer != 0))
+	if (seconds == probe->keep_s)
 		return;
-	if (!keep) {
-		g_clear_handle_id(&probe->keep_timer, g_source_remove);
+	probe->keep_s = seconds;
+	g_clear_handle_id(&probe->keep_timer, g_source_remove);
+	if (seconds == 0)
 		return;
-	}
-	probe->keep_timer = g_timeout_add(KEEP_MS, on_keep, probe);
+	probe->keep_timer = g_timeout_add_seconds(seconds, on_keep, probe);
 	if (probe->started_us != 0 &&
-	    g_get_monotonic_time() - probe->started_us > KEEP_MS * (G_USEC_PER_SEC / 1000))
+	    g_get_monotonic_time() - probe->started_us > seconds * G_USEC_PER_SEC)
 		nat_stun_probe_run(probe, FALSE);
 }
 
@@ -344,4 +343,34 @@ nat_stun_probe_mapping(NatStunProbe *probe)
 		worst = MAX(worst, mapping);
 	}
 	return worst;
+}
+
+static gboolean
+is_translated(const Query *query)
+{
+	return wg_endpoint_is_set(&query->mapped) &&
+	       !wg_endpoint_equal(&query->mapped, &query->source);
+}
+
+gboolean
+nat_stun_probe_nat(NatStunProbe *probe, WgEndpoint *local, WgEndpoint *public_endpoint,
+		   GArray *servers)
+{
+	const Query *first = NULL;
+
+	for (guint i = 0; i < probe->queries->len; i++) {
+		const Query *query = g_ptr_array_index(probe->queries, i);
+
+		if (!is_translated(query))
+			continue;
+		if (first == NULL)
+			first = query;
+		if (wg_endpoint_equal(&query->source, &first->source))
+			g_array_append_val(servers, query->server);
+	}
+	if (first == NULL)
+		return FALSE;
+	*local = first->source;
+	*public_endpoint = first->mapped;
+	return TRUE;
 }

@@ -23,8 +23,9 @@ void nat_stun_probe_set_servers(NatStunProbe *probe, const WgEndpoint *servers, 
  * port leads to the server now. Does nothing while a probe younger than a second runs, unless
  * `force`. */
 void nat_stun_probe_run(NatStunProbe *probe, gboolean force);
-/* While on, the mapping is refreshed each 20 s, so that it is true the moment a peer comes. */
-void nat_stun_probe_set_keep(NatStunProbe *probe, gboolean keep);
+/* The mapping is refreshed so often, so that it is true the moment a peer comes; 0 (at first):
+ * never. */
+void nat_stun_probe_set_keep(NatStunProbe *probe, guint seconds);
 /* Mapped addresses that differ from the local one: SRFLX candidates. (transfer full, NatCandidate)
  */
 GArray *nat_stun_probe_candidates(NatStunProbe *probe);
@@ -33,6 +34,10 @@ GArray *nat_stun_probe_public(NatStunProbe *probe);
 /* Local addresses (port P) that lead to the servers. (transfer full, WgEndpoint) */
 GArray *nat_stun_probe_sources(NatStunProbe *probe);
 NatMapping nat_stun_probe_mapping(NatStunProbe *probe);
+/* The first NAT that answers told of: our endpoint behind it, its public one, and the servers seen
+ * through it (of WgEndpoint, appended). FALSE: none. */
+gboolean nat_stun_probe_nat(NatStunProbe *probe, WgEndpoint *local, WgEndpoint *public_endpoint,
+			    GArray *servers);
 
 /* Pure: classifies what n servers answered for one local endpoint; exposed for tests. */
 typedef struct {

@@ -205,6 +205,19 @@ nat_turn_msg_send(guint8 *buf, gsize size, const WgEndpoint *peer, const guint8 
 	return stun_agent_finish_message(&agent, &msg, NULL, 0);
 }
 
+gsize
+nat_turn_msg_keepalive(guint8 *buf, gsize size)
+{
+	StunAgent agent;
+	StunMessage msg;
+
+	stun_agent_init(&agent, KNOWN, STUN_COMPATIBILITY_RFC5389,
+			STUN_AGENT_USAGE_LONG_TERM_CREDENTIALS);
+	if (!stun_agent_init_indication(&agent, &msg, buf, size, STUN_BINDING))
+		return 0;
+	return stun_agent_finish_message(&agent, &msg, NULL, 0);
+}
+
 /* ---- reading ---- */
 
 static WgEndpoint

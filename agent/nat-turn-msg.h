@@ -68,4 +68,8 @@ gboolean nat_turn_codec_parse(NatTurnCodec *codec, const guint8 *msg, gsize len,
 gsize nat_turn_msg_send(guint8 *buf, gsize size, const WgEndpoint *peer, const guint8 *data,
 			gsize len);
 
+/* A Binding indication, which is answered by nobody: it keeps NATs open (RFC 8489 §2). Returns the
+ * length. */
+gsize nat_turn_msg_keepalive(guint8 *buf, gsize size);
+
 G_DEFINE_AUTOPTR_CLEANUP_FUNC(NatTurnCodec, nat_turn_codec_free)

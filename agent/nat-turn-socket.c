@@ -3,6 +3,7 @@
 
 #include <errno.h>
 #include <gio/gio.h>
+#include <netinet/in.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
@@ -10,6 +11,8 @@
 
 struct NatTurnSocket {
 	NatTurnStream *stream; /* NULL: UDP */
+	int fd;		       /* the owner's */
+	int family;
 };
 
 static int
@@ -24,6 +27,22 @@ fail(int fd, const char *what, GError **error)
 	return -1;
 }
 
+/* Which value the families have in common. */
+G_STATIC_ASSERT(IP_PMTUDISC_DONT == IPV6_PMTUDISC_DONT);
+G_STATIC_ASSERT(IP_PMTUDISC_PROBE == IPV6_PMTUDISC_PROBE);
+
+/* A kernel that refuses does as it did: large packets may be lost, small ones pass. */
+static void
+set_discover(int fd, int family, int value)
+{
+	int ret = family == AF_INET
+			  ? setsockopt(fd, IPPROTO_IP, IP_MTU_DISCOVER, &value, sizeof value)
+			  : setsockopt(fd, IPPROTO_IPV6, IPV6_MTU_DISCOVER, &value, sizeof value);
+
+	if (ret < 0)
+		g_debug("path MTU discovery stays as it is: %s", g_strerror(errno));
+}
+
 static int
 open_udp(const WgEndpoint *server, guint32 fwmark, GError **error)
 {
@@ -33,6 +52,9 @@ open_udp(const WgEndpoint *server, guint32 fwmark, GError **error)
 		return fail(fd, "cannot open a socket", error);
 	if (fwmark != 0 && setsockopt(fd, SOL_SOCKET, SO_MARK, &fwmark, sizeof fwmark) < 0)
 		return fail(fd, "SO_MARK (needs CAP_NET_ADMIN)", error);
+	/* WireGuard's packets may be cut on the way, as they may without us: the kernel leaves DF
+	 * unset on what it sends. */
+	set_discover(fd, wg_endpoint_family(server), IP_PMTUDISC_DONT);
 	if (connect(fd, &server->sa, wg_endpoint_socklen(server)) < 0)
 		return fail(fd, "there is no way to it", error);
 	return fd;
@@ -54,6 +76,8 @@ nat_turn_socket_new(const NatTurnUri *uri, const WgEndpoint *server, guint32 fwm
 		return NULL;
 	sock = g_new0(NatTurnSocket, 1);
 	sock->stream = stream;
+	sock->fd = *fd;
+	sock->family = wg_endpoint_family(server);
 	return sock;
 }
 
@@ -70,6 +94,15 @@ gboolean
 nat_turn_socket_is_stream(const NatTurnSocket *sock)
 {
 	return sock->stream != NULL;
+}
+
+/* The pump's thread sends beside this: what it sends in these microseconds is a large packet lost
+ * at worst, and only while sizes are tried. */
+void
+nat_turn_socket_set_whole(NatTurnSocket *sock, gboolean whole)
+{
+	if (!sock->stream)
+		set_discover(sock->fd, sock->family, whole ? IP_PMTUDISC_PROBE : IP_PMTUDISC_DONT);
 }
 
 char *

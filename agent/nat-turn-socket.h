@@ -18,6 +18,9 @@ NatTurnSocket *nat_turn_socket_new(const NatTurnUri *uri, const WgEndpoint *serv
 void nat_turn_socket_free(NatTurnSocket *sock);
 /* Whether messages are neither lost nor reordered. */
 gboolean nat_turn_socket_is_stream(const NatTurnSocket *sock);
+/* Datagrams may be cut on the way (at first), as WireGuard's may, or leave whole or not at all. No
+ * matter to a stream. */
+void nat_turn_socket_set_whole(NatTurnSocket *sock, gboolean whole);
 /* Why the fd failed with this errno, one line. (transfer full) */
 char *nat_turn_socket_problem(const NatTurnSocket *sock, int failed);
 /* The address the kernel would choose now towards the server (port 0); FALSE: there is no way. */

@@ -7,6 +7,7 @@
 #define G_LOG_DOMAIN "turn"
 #include "agent/nat-turn.h"
 
+#include <errno.h>
 #include <gio/gio.h>
 #include <string.h>
 
@@ -23,6 +24,8 @@
 #define LIFETIME_MAX_S 3600
 #define REFRESH_ROUNDS 2 /* unanswered: a short outage must not cost the allocation */
 #define DATA_MAX 4096
+#define WRAPPED_MAX (DATA_MAX + NAT_TURN_SEND_OVERHEAD)
+#define KEEPALIVE_MAX_S 20u
 
 typedef enum {
 	ALLOCATING,
@@ -46,7 +49,8 @@ struct NatTurn {
 	gint64 expires_us;
 	guint lifetime_s, silent_rounds;
 	gboolean checking;
-	guint refresh_timer;
+	guint refresh_timer, keepalive_timer;
+	guint keepalive_s;
 };
 
 /* ---- states ---- */
@@ -234,6 +238,43 @@ nat_turn_check(NatTurn *turn)
 	refresh(turn, CHECK_MS);
 }
 
+/* RFC 8656 §7.2 leaves it to the client. Without regard to data that may pass in the pump's thread:
+ * a few bytes are nothing. Also after it went down: the server may still relay. A stream's mapping
+ * lives for minutes at least (RFC 5382), which the Refresh sees to. */
+static gboolean
+on_keepalive(gpointer user_data)
+{
+	NatTurn *turn = user_data;
+	guint8 msg[64];
+	gsize len = nat_turn_msg_keepalive(msg, sizeof msg);
+
+	nat_pump_send(turn->pump, msg, len);
+	return G_SOURCE_CONTINUE;
+}
+
+static void
+keep_alive(NatTurn *turn)
+{
+	g_clear_handle_id(&turn->keepalive_timer, g_source_remove);
+	if (!wg_endpoint_is_set(&turn->relayed) || nat_turn_socket_is_stream(turn->sock))
+		return;
+	turn->keepalive_timer = g_timeout_add_seconds(turn->keepalive_s, on_keepalive, turn);
+}
+
+void
+nat_turn_set_keepalive(NatTurn *turn, guint seconds)
+{
+	guint interval_s = CLAMP(seconds, 1, KEEPALIVE_MAX_S);
+
+	if (interval_s == turn->keepalive_s)
+		return;
+	/* what was last sent may be older than that */
+	if (interval_s < turn->keepalive_s && turn->keepalive_timer != 0)
+		on_keepalive(turn);
+	turn->keepalive_s = interval_s;
+	keep_alive(turn);
+}
+
 static void
 on_trouble(const NatTurnMsg *answer, gpointer user_data)
 {
@@ -264,6 +305,7 @@ on_allocated(const NatTurnAsk *ask, const NatTurnMsg *answer, gpointer user_data
 		turn->relayed = answer->relayed;
 		set_state(turn, UP, "allocated");
 		schedule_refresh(turn, answer);
+		keep_alive(turn);
 		nat_turn_grants_start(turn->grants, wg_endpoint_family(&turn->relayed));
 	}
 }
@@ -353,6 +395,7 @@ nat_turn_new(const NatTurnUri *uri, const WgEndpoint *server, guint32 fwmark,
 	turn->funcs = *funcs;
 	turn->user_data = user_data;
 	turn->lifetime_s = LIFETIME_S;
+	turn->keepalive_s = KEEPALIVE_MAX_S;
 	turn->talk = nat_turn_talk_new(uri->username, uri->password, uri->transport != NAT_TURN_UDP,
 				       send_message, turn);
 	turn->grants = nat_turn_grants_new(turn->talk, on_trouble, turn);
@@ -377,6 +420,7 @@ nat_turn_free(NatTurn *turn)
 	nat_pump_free(turn->pump);
 	nat_turn_socket_free(turn->sock);
 	g_clear_handle_id(&turn->refresh_timer, g_source_remove);
+	g_clear_handle_id(&turn->keepalive_timer, g_source_remove);
 	g_clear_handle_id(&turn->tell_idle, g_source_remove);
 	nat_turn_uri_free(turn->uri);
 	g_free(turn->reason);
@@ -413,23 +457,48 @@ nat_turn_permit(NatTurn *turn, const WgEndpoint *peers, gsize n)
 	nat_turn_grants_permit(turn->grants, peers, n);
 }
 
-gboolean
-nat_turn_send(NatTurn *turn, const WgEndpoint *peer, const guint8 *data, gsize len)
+/* 0: it cannot be sent. */
+static gsize
+wrap(NatTurn *turn, const WgEndpoint *peer, const guint8 *data, gsize len, guint8 buf[WRAPPED_MAX])
 {
-	guint8 buf[DATA_MAX + NAT_TURN_SEND_OVERHEAD];
 	guint16 channel = nat_turn_grants_channel(turn->grants, peer);
-	gsize total;
 
 	if (!relays(turn) || len > DATA_MAX)
-		return FALSE;
+		return 0;
 	if (channel != 0) {
 		nat_channel_put_head(buf, channel, len);
 		memcpy(buf + NAT_CHANNEL_HEAD, data, len);
-		total = NAT_CHANNEL_HEAD + len;
-	} else {
-		total = nat_turn_msg_send(buf, sizeof buf, peer, data, len);
+		return NAT_CHANNEL_HEAD + len;
 	}
+	return nat_turn_msg_send(buf, WRAPPED_MAX, peer, data, len);
+}
+
+gboolean
+nat_turn_send(NatTurn *turn, const WgEndpoint *peer, const guint8 *data, gsize len)
+{
+	guint8 buf[WRAPPED_MAX];
+	gsize total = wrap(turn, peer, data, len, buf);
+
 	return total > 0 && nat_pump_send(turn->pump, buf, total);
+}
+
+gboolean
+nat_turn_send_probe(NatTurn *turn, const WgEndpoint *peer, const guint8 *data, gsize len,
+		    GError **error)
+{
+	guint8 buf[WRAPPED_MAX];
+	gsize total = wrap(turn, peer, data, len, buf);
+	gboolean sent;
+
+	if (total == 0)
+		return FALSE;
+	nat_turn_socket_set_whole(turn->sock, TRUE);
+	errno = 0;
+	sent = nat_pump_send(turn->pump, buf, total);
+	if (!sent && errno == EMSGSIZE)
+		g_set_error(error, G_IO_ERROR, G_IO_ERROR_MESSAGE_TOO_LARGE, "too large");
+	nat_turn_socket_set_whole(turn->sock, FALSE);
+	return sent;
 }
 
 void

@@ -52,6 +52,10 @@ void nat_turn_permit(NatTurn *turn, const WgEndpoint *peers, gsize n);
 /* Sends data to a permitted peer: as ChannelData where a channel is bound, else a Send indication.
  */
 gboolean nat_turn_send(NatTurn *turn, const WgEndpoint *peer, const guint8 *data, gsize len);
+/* The same as one packet on the way to the server, or not at all: G_IO_ERROR_MESSAGE_TOO_LARGE
+ * where it exceeds the interface it would leave by. Over a stream everything is in one piece. */
+gboolean nat_turn_send_probe(NatTurn *turn, const WgEndpoint *peer, const guint8 *data, gsize len,
+			     GError **error);
 /* Binds a channel to the peer (which permits it too) and keeps it bound until nat_turn_unbind().
  * bound: called once, from the main loop; channel 0: refused. Repeated calls for one peer are
  * counted. */
@@ -62,5 +66,8 @@ void nat_turn_unbind(NatTurn *turn, const WgEndpoint *peer, gpointer user_data);
 NatPump *nat_turn_pump(NatTurn *turn); /* NULL: it never came so far */
 /* The path through it went silent: ask the server now whether it still knows us. */
 void nat_turn_check(NatTurn *turn);
+/* On UDP something leaves at least so often, in s, and each 20 s at most (at first so): what keeps
+ * our mapping towards the server. */
+void nat_turn_set_keepalive(NatTurn *turn, guint seconds);
 /* Messages that were neither an answer to us nor a peer's data. */
 guint64 nat_turn_dropped(const NatTurn *turn);

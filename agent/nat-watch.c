@@ -15,8 +15,6 @@
 #include <sodium.h>
 #include <string.h>
 
-#include "agent/nat-watch-keys.h"
-
 #define FIRST_MS 100   /* a NEW pair's pauses: this, doubled each time */
 #define FIRST_PROBES 6 /* over 3.1 s, then it counts as dead */
 #define SETTLE_MS 200  /* the first answers of a pair follow each other fast: a round trip soon */
@@ -401,6 +399,7 @@ on_response(const NatUdp *pkt, const NatStun *stun, gpointer user_data)
 static const NatMuxFuncs MUX_FUNCS = {
 	.request = on_request,
 	.response = on_response,
+	.padded = TRUE, /* nat-watch-mtu's of the peer */
 };
 
 /* ---- life ---- */
@@ -522,6 +521,12 @@ nat_watch_remove(NatWatchPair *pair)
 		g_ptr_array_add(watch->gone, pair);
 	else
 		g_free(pair);
+}
+
+const NatWatchKeys *
+nat_watch_keys(const NatWatch *watch)
+{
+	return &watch->keys;
 }
 
 guint

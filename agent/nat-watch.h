@@ -18,6 +18,7 @@
 #include "agent/nat-mux.h"
 #include "agent/nat-seal.h"
 #include "agent/nat-types.h"
+#include "agent/nat-watch-keys.h"
 
 typedef struct NatWatch NatWatch;
 typedef struct NatWatchPair NatWatchPair;
@@ -67,6 +68,8 @@ void nat_watch_free(NatWatch *watch);
 NatWatchPair *nat_watch_add(NatWatch *watch, const WgEndpoint *relayed, const NatCandidate *remote);
 void nat_watch_remove(NatWatchPair *pair);
 NatWatchPair *nat_watch_find(NatWatch *watch, const WgEndpoint *relayed, const WgEndpoint *remote);
+/* The credentials of its probes. Valid as long as the watch. */
+const NatWatchKeys *nat_watch_keys(const NatWatch *watch);
 guint nat_watch_count(const NatWatch *watch);
 NatWatchPair *nat_watch_nth(const NatWatch *watch, guint i);
 

@@ -31,6 +31,7 @@ typedef struct {
 	guint lose; /* so many requests */
 	/* what it saw */
 	guint requests[16], unauthenticated;
+	guint keepalives; /* Binding indications */
 	guint32 asked_lifetime_s;
 	guint16 channel;
 	WgEndpoint peer;
@@ -180,6 +181,10 @@ fake_turn_indication(FakeTurn *turn, StunMessage *msg)
 	uint16_t len = 0;
 	const void *data = stun_message_find(msg, STUN_ATTRIBUTE_DATA, &len);
 
+	if (stun_message_get_method(msg) == STUN_BINDING) {
+		turn->keepalives++;
+		return;
+	}
 	fake_turn_note(turn, msg);
 	turn->data_len = MIN(len, sizeof turn->data);
 	if (data)

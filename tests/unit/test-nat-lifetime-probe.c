@@ -1,161 +1,11 @@
 /* SPDX-License-Identifier: MIT */
 #include "agent/nat-lifetime-probe.h"
-#include "agent/nat-stun.h"
-#include "tests/unit/net-util.h"
-
-#include <glib-unix.h>
-#include <string.h>
+#include "tests/unit/fake-stun.h"
 
 #define MS G_TIME_SPAN_MILLISECOND
 
-/* A STUN server, and where there is no real NAT, one of its own: who was silent for timeout_ms gets
- * no answer sent to his port by another's request, and a new mapped port where they change. */
 typedef struct {
-	int fd;
-	guint source;
-	WgEndpoint addr;
-	gboolean mute;	     /* answers nothing */
-	gboolean knows_port; /* RESPONSE-PORT; else 420, or the truth where `ignores` */
-	gboolean ignores;
-	gboolean shifts; /* mapped ports are not the local ones */
-	gboolean shifts_always;
-	guint timeout_ms;     /* 0: never */
-	GHashTable *mappings; /* local port → Mapping */
-	guint requests;
-	guint lose; /* of each three requests so many get no answer */
-} Server;
-
-typedef struct {
-	guint16 port, mapped;
-	gint64 heard_us;
-} Mapping;
-
-/* The port in RESPONSE-PORT, the only attribute that is ever sent. */
-static guint16
-response_port(const guint8 *msg, gsize len)
-{
-	return len == 28 && msg[21] == 0x27 ? (guint16)(msg[24] << 8 | msg[25]) : 0;
-}
-
-static gboolean
-alive(const Server *server, const Mapping *mapping)
-{
-	return server->timeout_ms == 0 ||
-	       g_get_monotonic_time() - mapping->heard_us < server->timeout_ms * MS;
-}
-
-/* The mapping of what came from this port, made anew where it is gone. */
-static Mapping *
-use(Server *server, guint16 port)
-{
-	Mapping *mapping = g_hash_table_lookup(server->mappings, GUINT_TO_POINTER(port));
-
-	if (!mapping) {
-		mapping = g_new0(Mapping, 1);
-		mapping->port = mapping->mapped = port;
-		g_hash_table_insert(server->mappings, GUINT_TO_POINTER(port), mapping);
-	}
-	if (server->shifts_always || (server->shifts && !alive(server, mapping)) ||
-	    (server->shifts && mapping->heard_us == 0))
-		mapping->mapped++;
-	mapping->heard_us = g_get_monotonic_time();
-	return mapping;
-}
-
-static Mapping *
-find_mapped(Server *server, guint16 mapped)
-{
-	GHashTableIter iter;
-	gpointer value;
-
-	g_hash_table_iter_init(&iter, server->mappings);
-	while (g_hash_table_iter_next(&iter, NULL, &value))
-		if (((Mapping *)value)->mapped == mapped)
-			return value;
-	return NULL;
-}
-
-static void
-answer(Server *server, const NatStun *stun, const WgEndpoint *from, const Mapping *mapping)
-{
-	WgEndpoint mapped = *from, to = *from;
-	guint8 out[NAT_STUN_MAX];
-	gsize len;
-
-	wg_endpoint_set_port(&mapped, mapping->mapped);
-	wg_endpoint_set_port(&to, mapping->port);
-	len = nat_stun_build_response(out, sizeof out, stun->id, &mapped, NULL);
-	sendto(server->fd, out, len, 0, &to.sa, wg_endpoint_socklen(&to));
-}
-
-static void
-answer_to_port(Server *server, const NatStun *stun, const WgEndpoint *from, guint16 port)
-{
-	/* a real NAT has its own mind about ports that we never saw */
-	const Mapping unseen = {.port = port, .mapped = port}, *mapping = find_mapped(server, port);
-
-	if (!mapping)
-		answer(server, stun, from, &unseen);
-	else if (alive(server, mapping))
-		answer(server, stun, from, mapping);
-}
-
-static void
-refuse(Server *server, const NatStun *stun, const WgEndpoint *from)
-{
-	guint8 error[20] = {0x01, 0x11, 0, 0, 0x21, 0x12, 0xa4, 0x42};
-
-	memcpy(error + 8, stun->id, sizeof stun->id);
-	sendto(server->fd, error, sizeof error, 0, &from->sa, wg_endpoint_socklen(from));
-}
-
-static gboolean
-on_server(int fd, GIOCondition condition, gpointer user_data)
-{
-	Server *server = user_data;
-	guint8 buf[NAT_STUN_MAX];
-	WgEndpoint from;
-	NatStun stun;
-	gssize n = net_recv(fd, buf, sizeof buf, 0, &from);
-	const Mapping *mapping;
-	guint16 port;
-
-	g_assert_cmpint(n, >, 0);
-	g_assert_true(nat_stun_parse(buf, (gsize)n, &stun));
-	if (server->mute || server->requests++ % 3 < server->lose)
-		return G_SOURCE_CONTINUE;
-	mapping = use(server, wg_endpoint_port(&from));
-	port = response_port(buf, (gsize)n);
-	if (port != 0 && server->knows_port)
-		answer_to_port(server, &stun, &from, port);
-	else if (port != 0 && !server->ignores)
-		refuse(server, &stun, &from);
-	else
-		answer(server, &stun, &from, mapping);
-	return G_SOURCE_CONTINUE;
-}
-
-static void
-server_open(Server *server, const char *address)
-{
-	socklen_t len = sizeof server->addr;
-
-	server->fd = net_udp(address);
-	g_assert_cmpint(getsockname(server->fd, &server->addr.sa, &len), ==, 0);
-	server->mappings = g_hash_table_new_full(NULL, NULL, NULL, g_free);
-	server->source = g_unix_fd_add(server->fd, G_IO_IN, on_server, server);
-}
-
-static void
-server_close(Server *server)
-{
-	g_source_remove(server->source);
-	close(server->fd);
-	g_hash_table_unref(server->mappings);
-}
-
-typedef struct {
-	Server server;
+	FakeStun server;
 	NatLifetimeProbe *probe;
 	char verdicts[NAT_LIFETIME_PROBE_SILENCES + 1]; /* h, l, u, or - for none; by silence */
 	gboolean last, free_inside;
@@ -167,7 +17,7 @@ static const NatLifetimeProbeTimes QUICK = {
 static void
 set_up(Fixture *f, gconstpointer data)
 {
-	server_open(&f->server, "127.0.0.1:0");
+	fake_stun_open(&f->server, "127.0.0.1:0");
 	memset(f->verdicts, '-', 3);
 }
 
@@ -175,7 +25,7 @@ static void
 tear_down(Fixture *f, gconstpointer data)
 {
 	nat_lifetime_probe_free(f->probe);
-	server_close(&f->server);
+	fake_stun_close(&f->server);
 }
 
 static void
@@ -439,7 +289,7 @@ test_real_nat(void)
 
 		memset(f->verdicts, '-', 2);
 		enter(server);
-		server_open(&f->server, cases[i].name);
+		fake_stun_open(&f->server, cases[i].name);
 		enter(host);
 		f->probe = nat_lifetime_probe_new(&f->server.addr, 1, 7, &times, on_nat_tested, f);
 	}

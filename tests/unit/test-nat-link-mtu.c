@@ -93,6 +93,26 @@ test_ipv6_floor(Fixture *f, gconstpointer data)
 	g_assert_cmpuint(lower(f, 1220), ==, 1220);
 }
 
+/* The link-local address that comes back by itself is no reason, or what was lowered once could not
+ * be lowered again. */
+static void
+test_kernels_link_local(Fixture *f, gconstpointer data)
+{
+	if (!f->link)
+		return;
+	net_run("ip link set lm-b up");
+	net_run("ip link set lm-a addrgenmode eui64");
+	net_run("ip link set lm-a down");
+	net_run("ip link set lm-a up");
+	g_assert_cmpuint(lower(f, 1220), ==, 1220);
+	g_assert_true(nat_link_mtu_restore(f->link, NULL));
+	g_assert_cmpuint(lower(f, 1220), ==, 1220);
+	g_assert_cmpuint(nat_link_mtu_allowed(f->link, 1220), ==, 1220);
+	net_run("ip link set lm-a mtu 1420");
+	net_run("ip addr add fe80::7/64 dev lm-a nodad");
+	g_assert_cmpuint(nat_link_mtu_allowed(f->link, 1220), ==, 1280);
+}
+
 /* The user's own change counts from then on, lower or higher. */
 static void
 test_user_changes(Fixture *f, gconstpointer data)
@@ -206,6 +226,7 @@ main(int argc, char **argv)
 	g_test_init(&argc, &argv, NULL);
 	ADD("/link-mtu/lower-and-restore", test_lower_and_restore);
 	ADD("/link-mtu/ipv6-floor", test_ipv6_floor);
+	ADD("/link-mtu/kernels-link-local", test_kernels_link_local);
 	ADD("/link-mtu/user-changes", test_user_changes);
 	ADD("/link-mtu/after-crash", test_after_crash);
 	ADD("/link-mtu/crash-before-change", test_crash_before_change);

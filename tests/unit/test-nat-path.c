@@ -543,7 +543,7 @@ test_keepalive_follows_the_mapping(Fixture *f, gconstpointer data)
 	f->wg->last_handshake_s = REAL;
 	observe(f, S);
 	nat_path_set_keepalive(f->path, 15);
-	g_assert_cmpuint(f->last.flags, ==, WG_CHANGE_KEEPALIVE);
+	g_assert_cmpuint(f->last.flags, ==, WG_CHANGE_KEEPALIVE | WG_CHANGE_REARM);
 	g_assert_cmpuint(f->wg->keepalive, ==, 15);
 	/* nothing changed: nothing is written */
 	observe(f, 2 * S);
@@ -624,6 +624,104 @@ test_data_is_more_than_a_keepalive(Fixture *f, gconstpointer data)
 	g_assert_cmpint(nat_path_data_tx_us(f->path), ==, T0 + 2 * S);
 }
 
+static void
+prove(Fixture *f)
+{
+	WgEndpoint r = ep("192.0.2.1:51820");
+
+	observe(f, 0);
+	nat_path_try(f->path, &r, FALSE, 0, T0);
+	f->wg->last_handshake_s = REAL;
+	observe(f, S / 5);
+	g_assert_cmpint(nat_path_phase(f->path), ==, NAT_PATH_PROVEN);
+	f->writes = 0;
+}
+
+/* WireGuard's timer keeps the longer interval that it was set to: a packet leaves at once. */
+static void
+test_shorter_keepalive(Fixture *f, gconstpointer data)
+{
+	prove(f);
+	nat_path_set_keepalive(f->path, 4);
+	observe(f, S);
+	nat_path_set_keepalive(f->path, 4);
+	g_assert_cmpuint(f->writes, ==, 1);
+	g_assert_cmpuint(f->last.flags, ==, WG_CHANGE_KEEPALIVE | WG_CHANGE_REARM);
+	g_assert_cmpuint(f->wg->keepalive, ==, 4);
+	observe(f, 2 * S);
+	nat_path_set_keepalive(f->path, 20);
+	g_assert_cmpuint(f->writes, ==, 2);
+	g_assert_cmpuint(f->last.flags, ==, WG_CHANGE_KEEPALIVE);
+	g_assert_cmpuint(f->wg->keepalive, ==, 20);
+	observe(f, 3 * S);
+	g_assert_cmpint(nat_path_phase(f->path), ==, NAT_PATH_PROVEN);
+	g_assert_cmpuint(f->proven, ==, 1);
+}
+
+/* Learnt before the tunnel: the proof comes with it, nothing is written afterwards. */
+static void
+test_keepalive_known_before(Fixture *f, gconstpointer data)
+{
+	nat_path_set_keepalive(f->path, 9);
+	prove(f);
+	g_assert_cmpuint(f->wg->keepalive, ==, 9);
+	nat_path_set_keepalive(f->path, 9);
+	g_assert_cmpuint(f->writes, ==, 0);
+}
+
+/* What we set ourselves is not taken for the user's when the tunnel moves. */
+static void
+test_moved_while_learning(Fixture *f, gconstpointer data)
+{
+	WgEndpoint other = ep("192.0.2.2:51820");
+
+	f->wg->keepalive = 15;
+	nat_path_set_keepalive(f->path, 4);
+	prove(f);
+	g_assert_cmpuint(f->wg->keepalive, ==, 4);
+	nat_path_try(f->path, &other, FALSE, 0, T0 + S);
+	f->wg->rx_bytes += 32;
+	observe(f, 2 * S);
+	g_assert_cmpint(nat_path_phase(f->path), ==, NAT_PATH_PROVEN);
+	nat_path_set_keepalive(f->path, 25);
+	g_assert_cmpuint(f->wg->keepalive, ==, 15);
+}
+
+static void
+test_users_own_keepalive(Fixture *f, gconstpointer data)
+{
+	f->wg->keepalive = 10;
+	prove(f);
+	nat_path_set_keepalive(f->path, 20);
+	g_assert_cmpuint(f->wg->keepalive, ==, 10);
+	g_assert_cmpuint(f->writes, ==, 0);
+	/* wg set … persistent-keepalive 7, later off */
+	f->wg->keepalive = 7;
+	observe(f, S);
+	nat_path_set_keepalive(f->path, 20);
+	g_assert_cmpuint(f->wg->keepalive, ==, 7);
+	f->wg->keepalive = 0;
+	observe(f, 2 * S);
+	nat_path_set_keepalive(f->path, 4);
+	g_assert_cmpuint(f->wg->keepalive, ==, 0);
+	g_assert_cmpuint(f->writes, ==, 0);
+}
+
+/* An earlier run of ours left a short one on a tunnel that is up. */
+static void
+test_keepalive_of_earlier_run(Fixture *f, gconstpointer data)
+{
+	f->wg->keepalive = 4;
+	f->wg->endpoint = ep("192.0.2.1:51820");
+	f->wg->last_handshake_s = REAL - 10;
+	nat_path_set_users_keepalive(f->path, 0);
+	observe(f, 0);
+	nat_path_adopt(f->path, T0);
+	nat_path_set_keepalive(f->path, 25);
+	g_assert_cmpuint(f->wg->keepalive, ==, 25);
+	g_assert_cmpuint(f->writes, ==, 1);
+}
+
 #define ADD(name, func) g_test_add(name, Fixture, NULL, set_up, func, tear_down)
 
 int
@@ -661,5 +759,10 @@ main(int argc, char **argv)
 	ADD("/path/users-short-keepalive-stays", test_users_short_keepalive_stays);
 	ADD("/path/no-keepalive-stays-none", test_no_keepalive_stays_none);
 	ADD("/path/data-is-more-than-a-keepalive", test_data_is_more_than_a_keepalive);
+	ADD("/path/keepalive/shorter", test_shorter_keepalive);
+	ADD("/path/keepalive/known-before", test_keepalive_known_before);
+	ADD("/path/keepalive/moved-while-learning", test_moved_while_learning);
+	ADD("/path/keepalive/users-own", test_users_own_keepalive);
+	ADD("/path/keepalive/of-an-earlier-run", test_keepalive_of_earlier_run);
 	return g_test_run();
 }

@@ -133,6 +133,7 @@ contract(void)
 	NatStatusInterface *iface = add_wg0(status);
 	g_autofree char *text = NULL;
 
+	iface->mapping_lifetime_s = 9;
 	set_path(add(iface, 1, NULL, NAT_PEER_CONNECTED, "why"), NAT_CAND_HOST, NAT_CAND_SRFLX,
 		 "203.0.113.9:41020", 21.4);
 	add(iface, 2, "bob", NAT_PEER_WAITING, "not there");
@@ -145,7 +146,8 @@ contract(void)
 		"\"kernel\",\"signaling\":{\"url\":\"wss://"
 		"signal.example\",\"state\":\"connected\","
 		"\"reason\":null},\"nat\":{\"mapping\":\"endpoint-independent\",\"public\":"
-		"[\"198.51.100.7:51820\"]},\"candidates\":[{\"type\":\"host\",\"endpoint\":"
+		"[\"198.51.100.7:51820\"],\"mapping_lifetime_s\":9},\"candidates\":[{\"type\":"
+		"\"host\",\"endpoint\":"
 		"\"192.168.1.2:51820\"},{\"type\":\"srflx\",\"endpoint\":\"198.51.100.7:51820\"}],"
 		"\"peers\":[{\"public_key\":\"AQECAwAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA=\","
 		"\"name\":null,\"state\":\"connected\",\"managed\":true,\"path\":{\"kind\":"
@@ -613,6 +615,22 @@ text_looks(void)
 	g_assert_cmpstr(one, ==, DETAIL);
 }
 
+/* 25 s is all that is asked for. */
+static void
+lifetime_looks(void)
+{
+	g_autoptr(NatStatus) status = nat_status_new();
+	NatStatusInterface *iface = add_wg0(status);
+	g_autofree char *brief = NULL, *good = NULL;
+
+	iface->mapping_lifetime_s = 9;
+	brief = nat_status_to_text(status, NULL, NULL, FALSE, 200);
+	g_assert_nonnull(strstr(brief, "NAT endpoint-independent, mappings last 9 s, public "));
+	iface->mapping_lifetime_s = 25;
+	good = nat_status_to_text(status, NULL, NULL, FALSE, 200);
+	g_assert_nonnull(strstr(good, "mappings last 25 s or more, "));
+}
+
 static const char RELAY_TABLE[] =
 	"wg0: port 51820, kernel, NAT endpoint-independent, public 198.51.100.7:51820\n"
 	"     signaling connected: wss://signal.example\n"
@@ -752,6 +770,7 @@ main(int argc, char **argv)
 	g_test_add_func("/status/filter/name-before-key", name_before_key);
 	g_test_add_func("/status/text/fits", text_fits);
 	g_test_add_func("/status/text/looks", text_looks);
+	g_test_add_func("/status/text/mapping-lifetime", lifetime_looks);
 	g_test_add_func("/status/text/relay", relay_looks);
 	g_test_add_func("/status/text/colour", colour);
 	g_test_add_func("/status/text/escapes", escapes);

@@ -3,12 +3,14 @@
 #include "agent/nat-turn-msg.h"
 #include "tests/unit/fake-turn.h"
 
+#include <gio/gio.h>
+
 #define SOON_MS 3000
 
 typedef struct {
 	FakeTurn server;
 	NatTurn *turn;
-	gboolean up, down;
+	gboolean up, down, small_link;
 	NatTurnFailure failure;
 	char *reason;
 	GString *received;
@@ -377,6 +379,57 @@ test_garbage(Fixture *f, gconstpointer data)
 	g_assert_cmpuint(f->received->len, ==, 0);
 }
 
+/* Our mapping towards the server must not die between two Refreshes. */
+static void
+test_keeps_mapping(Fixture *f, gconstpointer data)
+{
+	bring_up(f);
+	run_for(50);
+	g_assert_cmpuint(f->server.keepalives, ==, 0);
+	/* shorter than what was waited for: at once, for the silence may be that old */
+	nat_turn_set_keepalive(f->turn, 1);
+	g_assert_true(wait_count(&f->server.keepalives, 1, 500));
+	g_assert_true(wait_count(&f->server.keepalives, 3, SOON_MS));
+	/* nobody waits an hour */
+	nat_turn_set_keepalive(f->turn, 3600);
+	nat_turn_set_keepalive(f->turn, 20);
+	run_for(50);
+	g_assert_cmpuint(f->server.keepalives, ==, 3);
+	g_assert_false(f->down);
+}
+
+static void
+set_up_small_link(Fixture *f, gconstpointer data)
+{
+	f->small_link = net_fresh();
+	if (f->small_link)
+		net_run("ip link set lo mtu 1400 up");
+	set_up(f, data);
+}
+
+/* WireGuard's packets may be cut on their way to the server; probes of the path's size may not. */
+static void
+test_large_data(Fixture *f, gconstpointer data)
+{
+	WgEndpoint peer = net_ep("198.51.100.7:51820");
+	g_autoptr(GError) error = NULL;
+	guint8 large[1500] = {1};
+
+	if (!f->small_link)
+		return;
+	bring_up(f);
+	nat_turn_permit(f->turn, &peer, 1);
+	g_assert_false(nat_turn_send_probe(f->turn, &peer, large, sizeof large, &error));
+	g_assert_error(error, G_IO_ERROR, G_IO_ERROR_MESSAGE_TOO_LARGE);
+	g_assert_true(nat_turn_send(f->turn, &peer, large, sizeof large));
+	g_assert_true(wait_data(f));
+	g_assert_cmpmem(f->server.data, f->server.data_len, large, sizeof large);
+	f->server.data_len = 0;
+	g_assert_true(nat_turn_send_probe(f->turn, &peer, large, 1200, NULL));
+	g_assert_true(wait_data(f));
+	g_assert_cmpuint(f->server.data_len, ==, 1200);
+}
+
 static void
 test_quota(Fixture *f, gconstpointer data)
 {
@@ -491,6 +544,7 @@ main(int argc, char **argv)
 	ADD("/turn/wrong-integrity", test_wrong_integrity);
 	ADD("/turn/no-integrity", test_no_integrity);
 	ADD("/turn/garbage", test_garbage);
+	ADD("/turn/keeps-mapping", test_keeps_mapping);
 	ADD("/turn/quota", test_quota);
 	ADD("/turn/allocation-gone", test_allocation_gone);
 	ADD("/turn/allocation-gone-for-permission", test_allocation_gone_for_permission);
@@ -499,5 +553,8 @@ main(int argc, char **argv)
 	ADD("/turn/lifetime-huge", test_lifetime_huge);
 	ADD("/turn/useless-relayed-address", test_useless_relayed_address);
 	ADD("/turn/freed-while-busy", test_freed_while_busy);
+	/* in a namespace of its own, where the others would do as well: the last one */
+	g_test_add("/turn/large-data", Fixture, NULL, set_up_small_link, test_large_data,
+		   tear_down);
 	return g_test_run();
 }

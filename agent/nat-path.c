@@ -23,6 +23,8 @@
 #define SETTLE_WRITES 100
 #define KEEPALIVE_S 25
 #define KEEPALIVE_BYTES 32
+#define INITIATION_BYTES 148
+#define RESPONSE_BYTES 92
 #define KEEPALIVE_OF_NOBODY (-1)      /* we wrote none */
 #define KEEPALIVE_OF_EARLIER_RUN (-2) /* what is seen first is of a run before this one */
 
@@ -394,12 +396,13 @@ step_proven(NatPath *path, gint64 now_us)
 		path->wanted = path->endpoint;
 }
 
-static void
+/* TRUE: there was one. */
+static gboolean
 note_handshake(NatPath *path, const WgPeer *wg, gint64 now_us, gint64 real_s)
 {
 	if (wg->last_handshake_s == path->handshake_s &&
 	    wg->last_handshake_ns == path->handshake_ns)
-		return;
+		return FALSE;
 	if (wg->last_handshake_s == 0) {
 		path->handshake_us = 0;
 	} else if (!path->seen) {
@@ -414,10 +417,23 @@ note_handshake(NatPath *path, const WgPeer *wg, gint64 now_us, gint64 real_s)
 	}
 	path->handshake_s = wg->last_handshake_s;
 	path->handshake_ns = wg->last_handshake_ns;
+	return TRUE;
+}
+
+/* WireGuard's own doing: keepalives, and a handshake with its key's confirmation. */
+static gboolean
+is_data(guint64 before, guint64 now, gboolean handshake)
+{
+	guint64 bytes = now > before ? now - before : 0;
+
+	if (bytes <= 2 * KEEPALIVE_BYTES || bytes == INITIATION_BYTES ||
+	    bytes == INITIATION_BYTES + KEEPALIVE_BYTES)
+		return FALSE;
+	return !handshake || bytes > INITIATION_BYTES + RESPONSE_BYTES + 2 * KEEPALIVE_BYTES;
 }
 
 static void
-note_traffic(NatPath *path, const WgPeer *wg, gint64 now_us)
+note_traffic(NatPath *path, const WgPeer *wg, gboolean handshake, gint64 now_us)
 {
 	if (!path->seen)
 		return;
@@ -425,9 +441,9 @@ note_traffic(NatPath *path, const WgPeer *wg, gint64 now_us)
 		path->rx_us = now_us;
 	if (wg->tx_bytes > path->tx)
 		path->tx_us = now_us;
-	if (wg->rx_bytes > path->rx + KEEPALIVE_BYTES)
+	if (is_data(path->rx, wg->rx_bytes, handshake))
 		path->data_rx_us = now_us;
-	if (wg->tx_bytes > path->tx + KEEPALIVE_BYTES)
+	if (is_data(path->tx, wg->tx_bytes, handshake))
 		path->data_tx_us = now_us;
 }
 
@@ -445,10 +461,12 @@ note_keepalive(NatPath *path, guint16 keepalive)
 void
 nat_path_refresh(NatPath *path, const WgPeer *wg, gint64 now_us, gint64 real_s)
 {
+	gboolean handshake;
+
 	if (!path->seen)
 		path->first_us = now_us;
-	note_handshake(path, wg, now_us, real_s);
-	note_traffic(path, wg, now_us);
+	handshake = note_handshake(path, wg, now_us, real_s);
+	note_traffic(path, wg, handshake, now_us);
 	if (path->seen && wg_endpoint_is_set(&wg->endpoint) &&
 	    !wg_endpoint_equal(&path->endpoint, &wg->endpoint))
 		path->roamed = !wg_endpoint_equal(&wg->endpoint, &path->wanted);

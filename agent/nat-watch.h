@@ -46,8 +46,9 @@ typedef struct {
 typedef struct {
 	/* `pair` changed its state; `before` is the old one. */
 	void (*changed)(NatWatchPair *pair, NatPairState before, gpointer user_data);
-	/* The peer's note came over `pair`, authenticated. */
-	void (*noted)(NatWatchPair *pair, const NatNote *note, gpointer user_data);
+	/* The peer's note came over `pair`, authenticated. answer: to a probe of ours, so it is as
+	 * fresh as that; a request may be a copy of an old one. */
+	void (*noted)(NatWatchPair *pair, const NatNote *note, gboolean answer, gpointer user_data);
 	/* What to tell the peer over `pair` now. */
 	void (*tell)(NatWatchPair *pair, NatNote *note, gpointer user_data);
 	/* The pair is about to go: release what nat_watch_data() holds. */

@@ -42,6 +42,7 @@ typedef struct {
 	gint64 blocked_until_us;
 	guint blocked_s, failures; /* proofs that did not come, in a row */
 	gboolean far_unready;	   /* the peer's end can't be used now */
+	gboolean far_retiring;	   /* … will be gone soon */
 } Info;
 
 static Info *
@@ -283,8 +284,11 @@ fill_choice(NatPeer *peer, NatWatchPair *pair, NatChoicePair *out, gint64 now)
 
 	out->alive = state == NAT_PAIR_ALIVE || (state == NAT_PAIR_SUSPECT && pair == peer->chosen);
 	out->relays = relays_of(pair);
-	out->blocked = is_blocked(pair, now) || info_of(pair)->far_unready ||
-		       is_retiring(peer, pair) || !pair_endpoint(peer, pair, &endpoint) ||
+	/* The present pair was ready when it was taken; its end is told by other words. */
+	out->blocked = is_blocked(pair, now) ||
+		       (info_of(pair)->far_unready && pair != peer->chosen) ||
+		       info_of(pair)->far_retiring || is_retiring(peer, pair) ||
+		       !pair_endpoint(peer, pair, &endpoint) ||
 		       (out->relays > 0 && !relays_may(peer, now));
 	if (out->alive && nat_watch_relayed(pair) == NULL &&
 	    !nat_mux_source_for(peer->env->mux, &nat_watch_remote(pair)->endpoint, &source))
@@ -354,6 +358,17 @@ note_local(NatPeer *peer)
 		memset(&peer->local, 0, sizeof peer->local);
 }
 
+static void
+set_chosen(NatPeer *peer, NatWatchPair *pair)
+{
+	if (peer->chosen != NULL && peer->chosen != pair && peer->state == NAT_PEER_CONNECTED)
+		peer->moves++;
+	peer->chosen = pair;
+	peer->chosen_us = g_get_monotonic_time();
+	peer->deserted = FALSE;
+	note_local(peer);
+}
+
 /* The tunnel goes over the pair now. */
 static void
 take(NatPeer *peer, NatWatchPair *pair, const char *reason)
@@ -368,13 +383,8 @@ take(NatPeer *peer, NatWatchPair *pair, const char *reason)
 		return;
 	nat_log_peer(G_LOG_LEVEL_DEBUG, peer->env->ifname, &peer->key, "takes %s (%s), epoch %u",
 		     pair_text(peer, pair, text), reason, peer->epoch);
-	if (moved && peer->state == NAT_PEER_CONNECTED)
-		peer->moves++;
-	peer->chosen = pair;
-	peer->chosen_us = now;
+	set_chosen(peer, pair);
 	peer->dead_epoch = 0;
-	peer->deserted = FALSE;
-	note_local(peer);
 	if (nat_watch_is_relay(pair))
 		nat_peer_stop_timer(&peer->release); /* the search goes on */
 	nat_peer_aim_bridges(peer);
@@ -536,11 +546,10 @@ nat_peer_consider(NatPeer *peer)
 		       : peer->chosen	       ? "the other is dead"
 					       : "it answers");
 	} else {
-		NatWatchPair *dead = peer->chosen;
+		gboolean blocked = peer->chosen != NULL && is_blocked(peer->chosen, now);
 
 		take(peer, best, "the chosen one is dead here");
-		say_dead(peer,
-			 is_blocked(dead, now) ? NAT_NOTE_DEAD | NAT_NOTE_BLOCKED : NAT_NOTE_DEAD);
+		say_dead(peer, blocked ? NAT_NOTE_DEAD | NAT_NOTE_BLOCKED : NAT_NOTE_DEAD);
 	}
 }
 
@@ -619,6 +628,8 @@ on_tell(NatWatchPair *pair, NatNote *note, gpointer user_data)
 	if (state == NAT_PAIR_NEW || state == NAT_PAIR_DEAD ||
 	    !pair_endpoint(peer, pair, &endpoint))
 		note->flags |= NAT_NOTE_UNREADY;
+	if (is_retiring(peer, pair))
+		note->flags |= NAT_NOTE_RETIRING;
 	if (pair == peer->chosen)
 		note->flags |= NAT_NOTE_CHOSEN;
 	else if (!peer->controlling && peer->dead_epoch != 0 && peer->dead_epoch == peer->epoch)
@@ -678,6 +689,8 @@ on_noted(NatWatchPair *pair, const NatNote *note, gboolean answer, gpointer user
 	gint64 now = g_get_monotonic_time();
 	gboolean unready = (note->flags & NAT_NOTE_UNREADY) != 0;
 
+	if (answer)
+		info_of(pair)->far_retiring = (note->flags & NAT_NOTE_RETIRING) != 0;
 	if (info_of(pair)->far_unready != unready && !answer) {
 		/* A request may be an old one: an answer to ours is not. */
 		nat_watch_probe(pair);
@@ -815,10 +828,7 @@ nat_peer_watch_present(NatPeer *peer)
 		pair = nat_peer_add_pair(peer, &remote);
 	if (pair == NULL)
 		return;
-	peer->chosen = pair;
-	peer->chosen_us = g_get_monotonic_time();
-	peer->deserted = FALSE;
-	note_local(peer);
+	set_chosen(peer, pair);
 	if (nat_path_phase(peer->path) == NAT_PATH_IDLE)
 		nat_path_adopt(peer->path, peer->chosen_us);
 	/* The kernel follows the peer: so does the word on which pair it is. */

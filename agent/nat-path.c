@@ -57,6 +57,8 @@ struct NatPath {
 	gboolean was_live;	/* at the time of the try */
 	gint64 base_s, base_ns; /* handshake at the time of the try */
 	guint64 base_rx, base_bridged;
+	gint64 here; /* bytes since then that were not bridged from elsewhere, at most */
+	gint64 here_us;
 };
 
 NatPath *
@@ -122,6 +124,7 @@ set_base(NatPath *path)
 {
 	path->base_rx = path->rx;
 	path->base_bridged = bridged(path);
+	path->here = 0;
 }
 
 /* `initiate`: a handshake shall start now, whatever it costs. */
@@ -241,6 +244,16 @@ nat_path_adopt(NatPath *path, gint64 now_us)
 	path->wanted = path->endpoint;
 	path->phase = NAT_PATH_PROVEN;
 	path->tried_us = 0;
+}
+
+void
+nat_path_settle(NatPath *path, const WgEndpoint *left, gint64 now_us)
+{
+	nat_path_adopt(path, now_us);
+	path->before = path->left = *left;
+	path->settle_writes = 0;
+	path->tried_us = now_us;
+	set_base(path);
 }
 
 void
@@ -458,6 +471,20 @@ note_keepalive(NatPath *path, guint16 keepalive)
 	path->keepalive = keepalive;
 }
 
+/* The most ever, because a bridge has counted its packets before WireGuard has. */
+static void
+note_here(NatPath *path, gint64 now_us)
+{
+	gint64 here = (gint64)(path->rx - path->base_rx);
+
+	if (!wg_endpoint_is_bogus(&path->endpoint))
+		here -= (gint64)(bridged(path) - path->base_bridged);
+	if (here <= path->here)
+		return;
+	path->here = here;
+	path->here_us = now_us;
+}
+
 void
 nat_path_refresh(NatPath *path, const WgPeer *wg, gint64 now_us, gint64 real_s)
 {
@@ -475,6 +502,10 @@ nat_path_refresh(NatPath *path, const WgPeer *wg, gint64 now_us, gint64 real_s)
 	path->rx = wg->rx_bytes;
 	path->tx = wg->tx_bytes;
 	path->endpoint = wg->endpoint;
+	if (path->seen)
+		note_here(path, now_us);
+	else
+		set_base(path);
 	note_keepalive(path, wg->keepalive);
 	path->seen = TRUE;
 }
@@ -523,6 +554,12 @@ gint64
 nat_path_rx_us(const NatPath *path)
 {
 	return path->rx_us;
+}
+
+gint64
+nat_path_here_us(const NatPath *path)
+{
+	return path->here_us;
 }
 
 gint64

@@ -282,7 +282,7 @@ fill_choice(NatPeer *peer, NatWatchPair *pair, NatChoicePair *out, gint64 now)
 	NatPairState state = nat_watch_state(pair);
 	WgEndpoint endpoint, source;
 
-	out->alive = state == NAT_PAIR_ALIVE || (state == NAT_PAIR_SUSPECT && pair == peer->chosen);
+	out->alive = state == NAT_PAIR_ALIVE || (state != NAT_PAIR_DEAD && pair == peer->chosen);
 	out->relays = relays_of(pair);
 	/* The present pair was ready when it was taken; its end is told by other words. */
 	out->blocked = is_blocked(pair, now) ||
@@ -377,7 +377,8 @@ take(NatPeer *peer, NatWatchPair *pair, const char *reason)
 	gboolean moved = peer->chosen != NULL && peer->chosen != pair;
 	gboolean afresh = moved && nat_path_phase(peer->path) == NAT_PATH_PROVING;
 	char text[2 * WG_ENDPOINT_STRLEN + 32];
-	WgEndpoint endpoint;
+	WgEndpoint endpoint, left;
+	gboolean leaves = moved && pair_endpoint(peer, peer->chosen, &left);
 
 	if (!pair_endpoint(peer, pair, &endpoint))
 		return;
@@ -392,6 +393,8 @@ take(NatPeer *peer, NatWatchPair *pair, const char *reason)
 	if (uses(peer, &endpoint) && peer->failure != NAT_FAILURE_SILENCE) {
 		/* The other end was faster: its handshake is here. */
 		nat_peer_keep_present(peer, "the present path was confirmed");
+		if (leaves)
+			nat_path_settle(peer->path, &left, now);
 		nat_path_poke(peer->path);
 	} else
 		nat_path_try(peer->path, &endpoint, afresh, patience_us(peer, pair, now), now);
@@ -433,13 +436,10 @@ say_dead(NatPeer *peer, guint8 why)
 static gboolean
 chosen_works(NatPeer *peer, gint64 now)
 {
-	NatPairState state;
+	NatPairState state = peer->chosen != NULL ? nat_watch_state(peer->chosen) : NAT_PAIR_DEAD;
 
-	if (peer->chosen == NULL)
-		return FALSE;
-	state = nat_watch_state(peer->chosen);
-	return (state == NAT_PAIR_ALIVE || state == NAT_PAIR_SUSPECT) &&
-	       !is_blocked(peer->chosen, now);
+	/* NEW: WireGuard uses it, and no answer is overdue yet */
+	return state != NAT_PAIR_DEAD && !is_blocked(peer->chosen, now);
 }
 
 /* A handshake that may still come is not disturbed. */
@@ -817,9 +817,11 @@ nat_peer_watch_present(NatPeer *peer)
 	NatCandidate remote = {.type = peer->remote_type, .endpoint = *endpoint};
 	NatWatchPair *pair;
 
+	if (peer->watch == NULL || !nat_peer_tunnel_live(peer) || !wg_endpoint_is_set(endpoint))
+		return;
 	/* While a move settles, late packets of the old path come and go. */
-	if (peer->watch == NULL || !nat_peer_tunnel_live(peer) || !wg_endpoint_is_set(endpoint) ||
-	    nat_path_urgent(peer->path, g_get_monotonic_time()))
+	if (nat_path_urgent(peer->path, g_get_monotonic_time()) &&
+	    (peer->chosen != NULL || nat_path_phase(peer->path) == NAT_PATH_PROVING))
 		return;
 	pair = nat_peer_pair_of(peer, endpoint);
 	if (pair != NULL && pair == peer->chosen)

@@ -246,7 +246,7 @@ note_configured(NatPeer *peer, const WgPeer *wg)
 static void
 watch_traffic(NatPeer *peer, gint64 now_us)
 {
-	gint64 heard = MAX(nat_path_rx_us(peer->path), nat_path_handshake_us(peer->path));
+	gint64 heard = MAX(nat_path_here_us(peer->path), nat_path_handshake_us(peer->path));
 
 	nat_peer_watch_present(peer);
 	if (peer->chosen == NULL)

@@ -140,6 +140,7 @@ on_bridge(NatRelayBridge *bridge, const WgEndpoint *endpoint, gpointer user_data
 		nat_peer_update_pairs(peer);
 		return;
 	}
+	nat_peer_aim_bridges(peer);
 	/* The peer must hear that this end is ready. */
 	for (guint i = 0; i < nat_watch_count(peer->watch); i++)
 		if (info_of(nat_watch_nth(peer->watch, i))->bridge == bridge)
@@ -815,6 +816,7 @@ nat_peer_watch_present(NatPeer *peer)
 {
 	const WgEndpoint *endpoint = nat_path_endpoint(peer->path);
 	NatCandidate remote = {.type = peer->remote_type, .endpoint = *endpoint};
+	char text[2 * WG_ENDPOINT_STRLEN + 32];
 	NatWatchPair *pair;
 
 	if (peer->watch == NULL || !nat_peer_tunnel_live(peer) || !wg_endpoint_is_set(endpoint))
@@ -830,6 +832,8 @@ nat_peer_watch_present(NatPeer *peer)
 		pair = nat_peer_add_pair(peer, &remote);
 	if (pair == NULL)
 		return;
+	nat_log_peer(G_LOG_LEVEL_DEBUG, peer->env->ifname, &peer->key, "is at %s now",
+		     pair_text(peer, pair, text));
 	set_chosen(peer, pair);
 	if (nat_path_phase(peer->path) == NAT_PATH_IDLE)
 		nat_path_adopt(peer->path, peer->chosen_us);

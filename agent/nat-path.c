@@ -54,7 +54,7 @@ struct NatPath {
 	guint attempts, settle_writes;
 	gboolean was_live;	/* at the time of the try */
 	gint64 base_s, base_ns; /* handshake at the time of the try */
-	guint64 base_rx;
+	guint64 base_rx, base_bridged;
 };
 
 NatPath *
@@ -106,6 +106,20 @@ write_change(NatPath *path, const WgPeerChange *change)
 	path->funcs.write(change, path->user_data);
 }
 
+static guint64
+bridged(const NatPath *path)
+{
+	return path->funcs.bridged != NULL ? path->funcs.bridged(path->user_data) : 0;
+}
+
+/* What came in so far is no proof of what is written now. */
+static void
+set_base(NatPath *path)
+{
+	path->base_rx = path->rx;
+	path->base_bridged = bridged(path);
+}
+
 /* `initiate`: a handshake shall start now, whatever it costs. */
 static void
 write_wanted(NatPath *path, gboolean initiate, gint64 now_us)
@@ -124,7 +138,7 @@ write_wanted(NatPath *path, gboolean initiate, gint64 now_us)
 		change.flags |= WG_CHANGE_REPLACE;
 	path->wrote_us = now_us;
 	path->roamed = FALSE;
-	path->base_rx = path->rx;
+	set_base(path);
 	write_change(path, &change);
 }
 
@@ -138,7 +152,7 @@ move_endpoint(NatPath *path)
 		.endpoint = path->wanted,
 	};
 
-	path->base_rx = path->rx;
+	set_base(path);
 	write_change(path, &change);
 }
 
@@ -179,7 +193,7 @@ begin_proof(NatPath *path, gint64 now_us)
 	path->was_live = nat_path_live(path, now_us);
 	path->base_s = path->handshake_s;
 	path->base_ns = path->handshake_ns;
-	path->base_rx = path->rx;
+	set_base(path);
 }
 
 void
@@ -264,8 +278,12 @@ has_proof(const NatPath *path)
 	if (path->handshake_s != path->base_s || path->handshake_ns != path->base_ns)
 		return path->handshake_s != 0;
 	/* A move proves itself by the other end's bytes; the endpoint must have stayed. */
-	return path->was_live && path->rx > path->base_rx &&
-	       wg_endpoint_equal(&path->endpoint, &path->wanted);
+	if (!path->was_live || path->rx <= path->base_rx ||
+	    !wg_endpoint_equal(&path->endpoint, &path->wanted))
+		return FALSE;
+	/* A bridge is its own proof; towards any other endpoint its packets are late ones. */
+	return wg_endpoint_is_bogus(&path->wanted) ||
+	       path->rx - path->base_rx > bridged(path) - path->base_bridged;
 }
 
 static void

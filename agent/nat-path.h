@@ -43,6 +43,9 @@ typedef enum {
 typedef struct {
 	/* Applies one change to the device. FALSE: it was refused (logged by the callee). */
 	gboolean (*write)(const WgPeerChange *change, gpointer user_data);
+	/* Bytes that reached WireGuard by bridges of ours, ever: while a direct endpoint is tried,
+	 * they are no proof of it. NULL: none do. */
+	guint64 (*bridged)(gpointer user_data);
 	/* The tried endpoint works. */
 	void (*proven)(gpointer user_data);
 	/* No handshake in time: WireGuard's packets do not pass where STUN did. Rolled back. */

@@ -142,26 +142,41 @@ make_bridge(NatPeer *peer, NatWatchPair *pair)
 				     nat_mux_port(peer->env->mux), on_bridge, peer);
 }
 
-/* Late packets of the relay come to WireGuard as if from where the tunnel is now, once that is
- * proven: they would move it back. */
+/* Once the tunnel is moved to a direct path, late packets of the relay come to WireGuard as if from
+ * there: they would move it back, and with it what we send. They are no proof (late_bytes()). */
 void
 nat_peer_aim_bridges(NatPeer *peer)
 {
-	const WgEndpoint *endpoint = nat_path_endpoint(peer->path);
-	gboolean away = nat_path_phase(peer->path) == NAT_PATH_PROVEN &&
-			nat_peer_tunnel_live(peer) && wg_endpoint_is_set(endpoint) &&
-			!wg_endpoint_is_bogus(endpoint);
+	WgEndpoint endpoint;
+	gboolean away = peer->chosen != NULL && nat_peer_tunnel_live(peer) &&
+			pair_endpoint(peer, peer->chosen, &endpoint) &&
+			!wg_endpoint_is_bogus(&endpoint);
 
-	if (peer->watch == NULL)
-		return;
-	for (guint i = 0; i < nat_watch_count(peer->watch); i++) {
+	for (guint i = 0; peer->watch != NULL && i < nat_watch_count(peer->watch); i++) {
 		NatWatchPair *pair = nat_watch_nth(peer->watch, i);
 		NatRelayBridge *bridge = info_of(pair)->bridge;
 
 		if (bridge != NULL)
-			nat_relay_bridge_set_source(bridge,
-						    away && pair != peer->chosen ? endpoint : NULL);
+			nat_relay_bridge_set_source(bridge, away && pair != peer->chosen ? &endpoint
+											 : NULL);
 	}
+}
+
+/* What WireGuard was handed from other pairs than the chosen one, ever. */
+guint64
+nat_peer_late_bytes(NatPeer *peer)
+{
+	guint64 bytes = peer->late_bytes_gone;
+
+	for (guint i = 0; peer->watch != NULL && i < nat_watch_count(peer->watch); i++) {
+		Info *info = nat_watch_data(nat_watch_nth(peer->watch, i));
+		NatBridgeStats stats;
+
+		if (info != NULL && info->bridge != NULL &&
+		    nat_relay_bridge_stats(info->bridge, &stats))
+			bytes += stats.to_wg_bytes;
+	}
+	return bytes;
 }
 
 /* ---- the choice ---- */
@@ -510,7 +525,8 @@ on_tell(NatWatchPair *pair, NatNote *note, gpointer user_data)
 		note->flags |= NAT_NOTE_CHOSEN;
 	else if (!peer->controlling && peer->dead_epoch != 0 && peer->dead_epoch == peer->epoch)
 		note->flags |= peer->dead_why;
-	if (peer->deaf_us != 0 && pair == peer->chosen)
+	if (pair == peer->chosen &&
+	    (peer->deaf_us != 0 || nat_path_phase(peer->path) == NAT_PATH_PROVING))
 		note->flags |= NAT_NOTE_POKE;
 }
 
@@ -644,8 +660,13 @@ on_removed(NatWatchPair *pair, gpointer user_data)
 		peer->chosen = NULL;
 	if (info == NULL)
 		return;
-	if (info->bridge != NULL)
+	if (info->bridge != NULL) {
+		NatBridgeStats stats;
+
+		if (nat_relay_bridge_stats(info->bridge, &stats))
+			peer->late_bytes_gone += stats.to_wg_bytes;
 		nat_relay_bridge_free(info->bridge);
+	}
 	nat_watch_set_data(pair, NULL);
 	g_free(info);
 }

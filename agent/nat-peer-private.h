@@ -78,6 +78,7 @@ struct NatPeer {
 	gint64 relay_due_us;		/* without a session, relayed pairs may be used from then */
 	gint64 deaf_since_us, deaf_us;	/* nat_peer_note_deaf(): since when; the peer was asked */
 	gint64 poked_us;		/* the peer asked for it last */
+	guint64 late_bytes_gone;	/* of bridges that are no more */
 	guint reconsider;
 	guint moves;		 /* of a connected tunnel from one pair to another */
 	gboolean direct_blocked; /* a direct pair answered checks, and dropped WireGuard */
@@ -136,6 +137,7 @@ void nat_peer_note_deaf(NatPeer *peer, gboolean deaf, gint64 now_us);
 NatWatchPair *nat_peer_pair_of(NatPeer *peer, const WgEndpoint *endpoint);
 void nat_peer_watch_present(NatPeer *peer);
 void nat_peer_aim_bridges(NatPeer *peer);
+guint64 nat_peer_late_bytes(NatPeer *peer);
 
 /* nat-peer-pairs.c: which pairs there are */
 gboolean nat_peer_on_relay(const NatPeer *peer);

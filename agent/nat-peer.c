@@ -151,8 +151,15 @@ on_path_disproved(gpointer user_data)
 	nat_peer_fail(peer, NAT_FAILURE_PROOF);
 }
 
+static guint64
+on_path_bridged(gpointer user_data)
+{
+	return nat_peer_late_bytes(user_data);
+}
+
 static const NatPathFuncs PATH_FUNCS = {
 	.write = on_path_write,
+	.bridged = on_path_bridged,
 	.proven = on_path_proven,
 	.disproved = on_path_disproved,
 };

@@ -86,7 +86,9 @@ nat_turn_list_offer(NatTurnList *list, const char *const *uris, const char *user
 		    const char *password)
 {
 	g_ptr_array_set_size(list->offered, 0);
-	add_parsed(list->offered, uris);
+	/* A server without credentials serves nobody. */
+	if (username != NULL && password != NULL)
+		add_parsed(list->offered, uris);
 	for (guint i = 0; i < list->offered->len; i++) {
 		NatTurnUri *uri = g_ptr_array_index(list->offered, i);
 

@@ -42,7 +42,11 @@ on_disproved(gpointer user_data)
 	((Fixture *)user_data)->disproved++;
 }
 
-static const NatPathFuncs FUNCS = {on_write, on_proven, on_disproved};
+static const NatPathFuncs FUNCS = {
+	.write = on_write,
+	.proven = on_proven,
+	.disproved = on_disproved,
+};
 
 #define RESPONDER ((gconstpointer) "responder")
 

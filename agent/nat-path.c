@@ -44,7 +44,7 @@ struct NatPath {
 
 	/* what is wanted */
 	WgEndpoint wanted, before; /* before: what the try replaced, for the roll-back */
-	WgEndpoint left;	   /* whose late packets may undo the last write */
+	WgEndpoint left; /* its late packets may undo the last write, and those of `before` */
 	gint64 tried_us, wrote_us, patience_us;
 	guint16 before_keepalive;
 	guint16 interval; /* the keepalive to arm with the endpoint */
@@ -99,11 +99,13 @@ slot_burned(const NatPath *path, gint64 now_us)
 }
 
 static void
-write_change(NatPath *path, const WgPeerChange *change)
+apply(NatPath *path, const WgPeerChange *change)
 {
+	/* Another value in the next snapshot is the user's. */
 	if (change->flags & WG_CHANGE_KEEPALIVE)
 		path->armed = change->keepalive;
-	path->funcs.write(change, path->user_data);
+	if (path->funcs.write(change, path->user_data) && (change->flags & WG_CHANGE_KEEPALIVE))
+		path->keepalive = change->keepalive;
 }
 
 static guint64
@@ -139,7 +141,7 @@ write_wanted(NatPath *path, gboolean initiate, gint64 now_us)
 	path->wrote_us = now_us;
 	path->roamed = FALSE;
 	set_base(path);
-	write_change(path, &change);
+	apply(path, &change);
 }
 
 /* Nothing but the address: a handshake or a session that is there goes on. */
@@ -153,7 +155,12 @@ move_endpoint(NatPath *path)
 	};
 
 	set_base(path);
-	write_change(path, &change);
+	/* what a live session exchanged so far was exchanged elsewhere */
+	if (path->was_live) {
+		path->base_s = path->handshake_s;
+		path->base_ns = path->handshake_ns;
+	}
+	apply(path, &change);
 }
 
 /* The responder's keepalive waits for the proof; a user's own value waited with it. WireGuard's
@@ -170,7 +177,7 @@ arm_keepalive(NatPath *path)
 	if (path->interval < path->keepalive)
 		change.flags |= WG_CHANGE_REARM;
 	if (path->keepalive != path->interval)
-		write_change(path, &change);
+		apply(path, &change);
 }
 
 /* The user's own keepalive stays where it is short enough. */
@@ -188,8 +195,6 @@ static void
 begin_proof(NatPath *path, gint64 now_us)
 {
 	path->interval = wanted_interval(path);
-	path->before = path->left = path->endpoint;
-	path->before_keepalive = path->keepalive;
 	path->was_live = nat_path_live(path, now_us);
 	path->base_s = path->handshake_s;
 	path->base_ns = path->handshake_ns;
@@ -200,13 +205,19 @@ void
 nat_path_try(NatPath *path, const WgEndpoint *remote, gboolean afresh, gint64 patience_us,
 	     gint64 now_us)
 {
-	gboolean proving = path->phase == NAT_PATH_PROVING && !afresh;
+	gboolean proving = path->phase == NAT_PATH_PROVING;
+	gboolean goes_on = proving && !afresh;
 
-	if (proving && wg_endpoint_equal(&path->wanted, remote))
+	if (goes_on && wg_endpoint_equal(&path->wanted, remote))
 		return;
-	if (proving)
+	/* What was there before the first of several tries is what to come back to. */
+	if (proving) {
 		path->left = path->wanted;
-	else
+	} else {
+		path->before = path->left = path->endpoint;
+		path->before_keepalive = path->keepalive;
+	}
+	if (!goes_on)
 		begin_proof(path, now_us);
 	path->wanted = *remote;
 	path->phase = NAT_PATH_PROVING;
@@ -216,7 +227,7 @@ nat_path_try(NatPath *path, const WgEndpoint *remote, gboolean afresh, gint64 pa
 	path->settle_writes = 0;
 	/* A better pair was found while the first one's handshake is under way: both work, so let
 	 * that handshake finish instead of starting over. */
-	if (proving)
+	if (goes_on)
 		move_endpoint(path);
 	else
 		write_wanted(path, path->initiator, now_us);
@@ -239,7 +250,7 @@ nat_path_poke(NatPath *path)
 		.keepalive = path->keepalive != 0 ? path->keepalive : wanted_interval(path),
 	};
 
-	write_change(path, &change);
+	apply(path, &change);
 }
 
 void
@@ -275,15 +286,19 @@ nat_path_reset(NatPath *path)
 static gboolean
 has_proof(const NatPath *path)
 {
-	if (path->handshake_s != path->base_s || path->handshake_ns != path->base_ns)
-		return path->handshake_s != 0;
+	gboolean handshake = path->handshake_s != 0 && (path->handshake_s != path->base_s ||
+							path->handshake_ns != path->base_ns);
+
+	guint64 late;
+
+	if (!path->was_live)
+		return handshake;
 	/* A move proves itself by the other end's bytes; the endpoint must have stayed. */
-	if (!path->was_live || path->rx <= path->base_rx ||
-	    !wg_endpoint_equal(&path->endpoint, &path->wanted))
+	if (!wg_endpoint_equal(&path->endpoint, &path->wanted))
 		return FALSE;
 	/* A bridge is its own proof; towards any other endpoint its packets are late ones. */
-	return wg_endpoint_is_bogus(&path->wanted) ||
-	       path->rx - path->base_rx > bridged(path) - path->base_bridged;
+	late = wg_endpoint_is_bogus(&path->wanted) ? 0 : bridged(path) - path->base_bridged;
+	return (handshake && late == 0) || path->rx - path->base_rx > late;
 }
 
 static void
@@ -298,9 +313,11 @@ roll_back(NatPath *path)
 
 	nat_path_reset(path);
 	/* WireGuard cannot forget an endpoint, only take another. */
-	if (wg_endpoint_is_set(&path->before))
+	if (wg_endpoint_is_set(&path->before)) {
 		change.flags |= WG_CHANGE_ENDPOINT;
-	write_change(path, &change);
+		path->endpoint = path->before;
+	}
+	apply(path, &change);
 	path->funcs.disproved(path->user_data);
 }
 
@@ -312,7 +329,8 @@ follow_roaming(NatPath *path)
 	if (wg_endpoint_equal(&path->endpoint, &path->wanted) ||
 	    !wg_endpoint_is_set(&path->endpoint))
 		return;
-	if (!wg_endpoint_equal(&path->endpoint, &path->left)) {
+	if (!wg_endpoint_equal(&path->endpoint, &path->left) &&
+	    !wg_endpoint_equal(&path->endpoint, &path->before)) {
 		path->wanted = path->endpoint;
 	} else if (path->settle_writes < SETTLE_WRITES) {
 		path->settle_writes++;
@@ -367,9 +385,9 @@ step_proven(NatPath *path, gint64 now_us)
 		step_dead(path, now_us);
 		return;
 	}
-	if (wg_endpoint_equal(&path->endpoint, &path->wanted) || path->tried_us == 0)
+	if (wg_endpoint_equal(&path->endpoint, &path->wanted))
 		return;
-	if (now_us - path->tried_us < SETTLE_US)
+	if (path->tried_us != 0 && now_us - path->tried_us < SETTLE_US)
 		follow_roaming(path);
 	else
 		/* The kernel roams on authenticated packets only: that is where the peer is. */

@@ -24,7 +24,6 @@
 #define TRY_PATIENCE_US (2 * SEC) /* where a relayed pair could be next */
 #define BLOCKED_MIN_S 30
 #define BLOCKED_MAX_S 3600
-#define FAR_DEAD_US (5 * SEC)
 #define ANSWERS_MS 150 /* until the chooser looks for the next answer of a new pair */
 #define POKE_SPACE_US (SEC / 3)
 /* STUN passes, data goes out, and WireGuard hears nothing: the peer is asked to speak after this
@@ -36,8 +35,7 @@ typedef struct {
 	NatRelayBridge *bridge; /* pairs from a relayed address of ours */
 	gint64 blocked_until_us;
 	guint blocked_s;
-	gint64 far_dead_until_us; /* the follower said so */
-	gboolean far_unready;	  /* the peer's end carries no data yet */
+	gboolean far_unready; /* the peer's end can't be used now */
 } Info;
 
 static Info *
@@ -184,7 +182,7 @@ nat_peer_late_bytes(NatPeer *peer)
 static gboolean
 is_blocked(NatWatchPair *pair, gint64 now)
 {
-	return now < info_of(pair)->blocked_until_us || now < info_of(pair)->far_dead_until_us;
+	return now < info_of(pair)->blocked_until_us;
 }
 
 static void
@@ -390,8 +388,7 @@ plan_reconsidering(NatPeer *peer, gint64 now)
 			continue;
 		if (nat_watch_answers(pair) < NAT_CHOICE_ANSWERS)
 			due = MAX(due, now + ANSWERS_MS * 1000);
-		due = MAX(due,
-			  MAX(info_of(pair)->blocked_until_us, info_of(pair)->far_dead_until_us));
+		due = MAX(due, info_of(pair)->blocked_until_us);
 		if (due > now)
 			next = MIN(next, due);
 	}
@@ -516,10 +513,12 @@ static void
 on_tell(NatWatchPair *pair, NatNote *note, gpointer user_data)
 {
 	NatPeer *peer = user_data;
+	NatPairState state = nat_watch_state(pair);
 	WgEndpoint endpoint;
 
 	note->epoch = peer->epoch;
-	if (!pair_endpoint(peer, pair, &endpoint))
+	if (state == NAT_PAIR_NEW || state == NAT_PAIR_DEAD ||
+	    !pair_endpoint(peer, pair, &endpoint))
 		note->flags |= NAT_NOTE_UNREADY;
 	if (pair == peer->chosen)
 		note->flags |= NAT_NOTE_CHOSEN;
@@ -544,7 +543,7 @@ hear_follower(NatPeer *peer, NatWatchPair *pair, const NatNote *note)
 		if (note->flags & NAT_NOTE_BLOCKED)
 			block(peer->chosen);
 		else
-			info_of(peer->chosen)->far_dead_until_us = now + FAR_DEAD_US;
+			nat_watch_distrust(peer->chosen);
 		nat_peer_consider(peer);
 	} else if ((note->flags & NAT_NOTE_CHOSEN) && pair == peer->chosen) {
 		nat_watch_insist(pair, FALSE);

@@ -7,7 +7,7 @@
 #include "agent/nat-log.h"
 
 /* Bytes go out and none came in for so long: is the path still there? */
-#define SUSPECT_US (150 * 1000)
+#define SUSPECT_US (100 * 1000)
 #define POLL_LAG_US (1500 * (gint64)G_USEC_PER_SEC / 1000)
 #define UFRAG_BYTES 12
 #define PWD_BYTES 24

@@ -4,7 +4,7 @@
  * probed with doubling pauses; an ALIVE one at rest each rest_ms, and an unanswered probe makes it
  * SUSPECT; then a probe leaves each SUSPECT_MS, because random loss of 20 % each way (36 % of round
  * trips) leaves DEADLY probes in a row unanswered 5 times in a million, while a path that is really
- * dead is known after some 0.6 s. DEAD pairs are asked ever more rarely, from both ends, so that
+ * dead is known after some 0.5 s. DEAD pairs are asked ever more rarely, from both ends, so that
  * the NATs in between open again when the way does.
  *
  * An answer to any outstanding request ends all doubt. `gone` marks a pair that was removed inside
@@ -19,15 +19,16 @@
 #define FIRST_PROBES 6 /* over 3.1 s, then it counts as dead */
 #define SETTLE_MS 200  /* the first answers of a pair follow each other fast: a round trip soon */
 #define SETTLE_COUNT 3
-#define SUSPECT_MS 40
+#define SUSPECT_MS 30
 #define DEADLY 12
-#define FRESH_US (250 * 1000) /* after an answer, silence is no news for so long */
+#define FRESH_US (100 * 1000) /* after an answer, silence is no news for so long */
 #define RTO_UNKNOWN_MS 250
 #define RTO_MIN_MS 60
 #define RTO_MAX_MS 2000
 #define INSIST_MIN_MS 20
 #define INSIST_MAX 40
 #define OUTSTANDING 32
+#define STRANGERS 4 /* pairs that are known from requests alone, and have answered none of ours */
 
 typedef struct {
 	guint8 id[NAT_STUN_ID_LEN];
@@ -40,6 +41,7 @@ struct NatWatchPair {
 	NatCandidate remote;
 	NatPairState state;
 	gboolean added, gone;
+	gboolean asked; /* for a probe, which its timer sends at once */
 	gpointer data;
 	Request requests[OUTSTANDING];
 	guint next;
@@ -190,10 +192,10 @@ step_alive(NatWatchPair *pair)
 			schedule(pair, 0);
 		return;
 	}
-	schedule(pair,
-		 pair->insisting > 0 ? (guint)MAX(pair->rtt_ms, INSIST_MIN_MS) : rto_ms(pair));
 	if (pair->insisting > 0)
 		pair->insisting--;
+	schedule(pair,
+		 pair->insisting > 0 ? (guint)MAX(pair->rtt_ms, INSIST_MIN_MS) : rto_ms(pair));
 	send_probe(pair);
 }
 
@@ -217,6 +219,7 @@ step(gpointer data)
 	NatWatch *watch = pair->watch;
 
 	pair->timer = 0;
+	pair->asked = FALSE;
 	enter(watch);
 	switch (pair->state) {
 	case NAT_PAIR_NEW:
@@ -274,6 +277,22 @@ is_relayed_by_us(NatWatch *watch, const NatUdp *pkt)
 static NatWatchPair *add_pair(NatWatch *watch, const WgEndpoint *relayed,
 			      const NatCandidate *remote);
 
+static gboolean
+is_stranger(const NatWatchPair *pair)
+{
+	return !pair->added && pair->state == NAT_PAIR_NEW;
+}
+
+static guint
+count_strangers(const NatWatch *watch)
+{
+	guint n = 0;
+
+	for (guint i = 0; i < watch->pairs->len; i++)
+		n += is_stranger(g_ptr_array_index(watch->pairs, i));
+	return n;
+}
+
 static void
 on_request(const NatUdp *pkt, const NatStun *stun, gpointer user_data)
 {
@@ -289,8 +308,10 @@ on_request(const NatUdp *pkt, const NatStun *stun, gpointer user_data)
 	if (pair == NULL) {
 		NatCandidate remote = {.type = NAT_CAND_PRFLX, .endpoint = pkt->src};
 
-		/* RFC 8445 §7.3.1.3: a candidate that nobody named. It counts once it answers. */
-		pair = add_pair(watch, relayed, &remote);
+		/* RFC 8445 §7.3.1.3: a candidate that nobody named. It counts once it answers; a
+		 * copied request may come from anywhere. */
+		if (count_strangers(watch) < STRANGERS)
+			pair = add_pair(watch, relayed, &remote);
 	} else if (pair->state == NAT_PAIR_DEAD ||
 		   (pair->state == NAT_PAIR_NEW && pair->unanswered > 1)) {
 		nat_watch_probe(pair);
@@ -339,6 +360,7 @@ on_answer(NatWatchPair *pair, Request *request, const NatStun *stun)
 	measure(pair, (double)(now - request->sent_us) / 1000.0);
 	memset(pair->requests, 0, sizeof pair->requests);
 	pair->unanswered = 0;
+	pair->asked = FALSE;
 	pair->heard_us = now;
 	pair->mapped = stun->mapped;
 	set_state(pair, NAT_PAIR_ALIVE);
@@ -414,11 +436,34 @@ nat_watch_free(NatWatch *watch)
 
 /* ---- pairs ---- */
 
+/* Of the pairs that nobody named, a stranger goes first, then the one that is dead longest: the
+ * peer's old mapping. NULL: all of them may be of use. */
+static NatWatchPair *
+find_useless(const NatWatch *watch)
+{
+	NatWatchPair *useless = NULL;
+
+	for (guint i = 0; i < watch->pairs->len; i++) {
+		NatWatchPair *pair = g_ptr_array_index(watch->pairs, i);
+
+		if (is_stranger(pair))
+			return pair;
+		if (!pair->added && pair->state == NAT_PAIR_DEAD &&
+		    (useless == NULL || pair->dead_us < useless->dead_us))
+			useless = pair;
+	}
+	return useless;
+}
+
 static NatWatchPair *
 add_pair(NatWatch *watch, const WgEndpoint *relayed, const NatCandidate *remote)
 {
-	NatWatchPair *pair;
+	NatWatchPair *pair = NULL;
 
+	if (watch->pairs->len >= NAT_WATCH_PAIRS)
+		pair = find_useless(watch);
+	if (pair != NULL)
+		nat_watch_remove(pair);
 	if (watch->pairs->len >= NAT_WATCH_PAIRS)
 		return NULL;
 	pair = g_new0(NatWatchPair, 1);
@@ -503,7 +548,7 @@ nat_watch_set_rest(NatWatchPair *pair, guint ms)
 		return;
 	pair->rest_ms = ms;
 	if (pair->state != NAT_PAIR_ALIVE || pair->unanswered > 0 || pair->insisting > 0 ||
-	    pair->answers < SETTLE_COUNT)
+	    pair->asked || pair->answers < SETTLE_COUNT)
 		return;
 	if (ms > 0)
 		schedule(pair, ms);
@@ -521,6 +566,7 @@ nat_watch_probe(NatWatchPair *pair)
 	} else if (pair->unanswered > 0) {
 		return; /* one is under way */
 	}
+	pair->asked = TRUE;
 	schedule(pair, 0);
 }
 
@@ -555,9 +601,27 @@ nat_watch_heard(NatWatchPair *pair)
 }
 
 void
+nat_watch_distrust(NatWatchPair *pair)
+{
+	NatWatch *watch = pair->watch;
+
+	if (pair->state != NAT_PAIR_ALIVE && pair->state != NAT_PAIR_SUSPECT)
+		return;
+	enter(watch);
+	memset(pair->requests, 0, sizeof pair->requests); /* late answers count no more */
+	set_state(pair, NAT_PAIR_DEAD);
+	if (!pair->gone)
+		schedule(pair, 0);
+	leave(watch);
+}
+
+void
 nat_watch_insist(NatWatchPair *pair, gboolean insist)
 {
 	if (!insist) {
+		/* the last probe's answer may still come */
+		if (pair->insisting > 0 && pair->unanswered > 0)
+			schedule(pair, rto_ms(pair));
 		pair->insisting = 0;
 		return;
 	}

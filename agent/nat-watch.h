@@ -35,7 +35,7 @@ typedef enum {
 	NAT_NOTE_DEAD = 1 << 1,	   /* the pair of `epoch` is dead for the sender */
 	NAT_NOTE_BLOCKED = 1 << 2, /* … because WireGuard's packets do not pass on it */
 	NAT_NOTE_POKE = 1 << 3,	   /* the sender's WireGuard hears nothing: let yours send */
-	NAT_NOTE_UNREADY = 1 << 4, /* the sender's end of this pair carries no data yet */
+	NAT_NOTE_UNREADY = 1 << 4, /* the sender's end of this pair can't be used now */
 } NatNoteFlags;
 
 typedef struct {
@@ -82,6 +82,8 @@ void nat_watch_probe_all(NatWatch *watch);
 void nat_watch_suspect(NatWatchPair *pair);
 /* WireGuard's authenticated bytes came in on it. */
 void nat_watch_heard(NatWatchPair *pair);
+/* The peer says that it is dead: as if we had found so, and it must prove itself anew. */
+void nat_watch_distrust(NatWatchPair *pair);
 /* Probes each round trip until told otherwise, so that a note arrives. */
 void nat_watch_insist(NatWatchPair *pair, gboolean insist);
 

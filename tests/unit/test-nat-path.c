@@ -286,6 +286,344 @@ test_handshake_in_the_future(Fixture *f, gconstpointer data)
 	g_assert_true(nat_path_live(f->path, T0));
 }
 
+/* ---- moving a live tunnel ---- */
+
+/* A live tunnel on `from`, seen. */
+static void
+live_on(Fixture *f, const WgEndpoint *from)
+{
+	f->wg->keepalive = 25;
+	f->wg->endpoint = *from;
+	f->wg->last_handshake_s = REAL - 10;
+	f->wg->rx_bytes = f->wg->tx_bytes = 1000;
+	observe(f, 0);
+	nat_path_adopt(f->path, T0);
+}
+
+static void
+test_proof_only_after_the_last_write(Fixture *f, gconstpointer data)
+{
+	WgEndpoint a = ep("192.0.2.1:1"), b = ep("192.0.2.2:2");
+
+	live_on(f, &a);
+	nat_path_try(f->path, &b, FALSE, 0, T0 + S);
+	/* came in before the write, seen after it */
+	observe(f, S);
+	g_assert_cmpuint(f->proven, ==, 0);
+	/* late bytes of the old path moved the endpoint: written again, and no proof */
+	f->wg->rx_bytes = 2000;
+	f->wg->endpoint = a;
+	observe(f, S + S / 100);
+	g_assert_true(wg_endpoint_equal(&f->wg->endpoint, &b));
+	observe(f, S + S / 50);
+	g_assert_cmpuint(f->proven, ==, 0);
+	f->wg->rx_bytes = 2032;
+	observe(f, S + S / 20);
+	g_assert_cmpuint(f->proven, ==, 1);
+}
+
+/* A rekey that the old path carried says nothing about the new one. */
+static void
+test_handshake_on_the_old_path_is_no_proof(Fixture *f, gconstpointer data)
+{
+	WgEndpoint a = ep("192.0.2.1:1"), b = ep("192.0.2.2:2");
+
+	live_on(f, &a);
+	nat_path_try(f->path, &b, FALSE, 0, T0 + S);
+	f->wg->last_handshake_s = REAL + 1;
+	f->wg->rx_bytes = 1100;
+	f->wg->endpoint = a;
+	observe(f, S + S / 100);
+	g_assert_true(wg_endpoint_equal(&f->wg->endpoint, &b));
+	observe(f, S + S / 50);
+	g_assert_cmpuint(f->proven, ==, 0);
+	f->wg->last_handshake_s = REAL + 2;
+	observe(f, S + S / 10);
+	g_assert_cmpuint(f->proven, ==, 1);
+}
+
+/* The peer itself went elsewhere while it was tried. */
+static void
+test_third_place_is_accepted(Fixture *f, gconstpointer data)
+{
+	WgEndpoint a = ep("192.0.2.1:1"), b = ep("192.0.2.2:2"), c = ep("192.0.2.3:3");
+	guint writes;
+
+	live_on(f, &a);
+	nat_path_try(f->path, &b, FALSE, 0, T0 + S);
+	writes = f->writes;
+	f->wg->endpoint = c;
+	f->wg->rx_bytes = 2000;
+	observe(f, S + S / 100);
+	g_assert_true(wg_endpoint_equal(&f->wg->endpoint, &c));
+	g_assert_true(wg_endpoint_equal(nat_path_wanted(f->path), &c));
+	g_assert_cmpuint(f->writes, ==, writes);
+	f->wg->rx_bytes = 3000;
+	observe(f, S + S / 50);
+	g_assert_cmpuint(f->proven, ==, 1);
+}
+
+/* Two ends that disagree do not write for ever. */
+static void
+test_settling_has_a_budget(Fixture *f, gconstpointer data)
+{
+	WgEndpoint a = ep("192.0.2.1:1"), b = ep("192.0.2.2:2");
+
+	live_on(f, &a);
+	nat_path_try(f->path, &b, FALSE, 0, T0 + S);
+	for (int i = 1; i < 2000; i++) {
+		f->wg->endpoint = a;
+		f->wg->rx_bytes += 100;
+		observe(f, S + i * S / 1000);
+	}
+	g_assert_cmpuint(f->writes, >, 20);
+	g_assert_cmpuint(f->writes, <, 110);
+	g_assert_true(nat_path_urgent(f->path, T0 + 2 * S));
+}
+
+static void
+test_settled_is_left_alone(Fixture *f, gconstpointer data)
+{
+	WgEndpoint a = ep("192.0.2.1:1"), b = ep("192.0.2.2:2");
+
+	live_on(f, &a);
+	g_assert_false(nat_path_urgent(f->path, T0));
+	nat_path_try(f->path, &b, FALSE, 0, T0 + S);
+	observe(f, S);
+	f->wg->rx_bytes += 100;
+	observe(f, S + S / 10);
+	g_assert_cmpuint(f->proven, ==, 1);
+	g_assert_true(nat_path_urgent(f->path, T0 + 2 * S));
+	f->wg->endpoint = a;
+	observe(f, 2 * S);
+	g_assert_true(wg_endpoint_equal(&f->wg->endpoint, &b));
+	g_assert_false(nat_path_urgent(f->path, T0 + 5 * S));
+	/* much later it is the peer who moved back */
+	f->wg->endpoint = a;
+	observe(f, 6 * S);
+	g_assert_true(wg_endpoint_equal(&f->wg->endpoint, &a));
+	g_assert_true(wg_endpoint_equal(nat_path_wanted(f->path), &a));
+}
+
+/* Adopted, then roamed: what is wanted is where the peer is, also when it is made anew there. */
+static void
+test_adopted_path_roams(Fixture *f, gconstpointer data)
+{
+	WgEndpoint a = ep("192.0.2.1:1"), b = ep("192.0.2.2:2");
+
+	live_on(f, &a);
+	f->wg->endpoint = b;
+	f->wg->rx_bytes += 100;
+	observe(f, S);
+	g_assert_true(wg_endpoint_equal(nat_path_wanted(f->path), &b));
+	g_assert_cmpuint(f->writes, ==, 0);
+}
+
+/* ---- patience ---- */
+
+static void
+test_patience(Fixture *f, gconstpointer data)
+{
+	WgEndpoint a = ep("192.0.2.1:1"), b = ep("192.0.2.2:2");
+
+	live_on(f, &a);
+	nat_path_try(f->path, &b, FALSE, 400000, T0 + S);
+	observe(f, S + S * 4 / 10);
+	g_assert_cmpuint(f->disproved, ==, 0);
+	observe(f, S + S * 41 / 100);
+	g_assert_cmpuint(f->disproved, ==, 1);
+	g_assert_true(wg_endpoint_equal(&f->wg->endpoint, &a));
+	g_assert_cmpuint(f->wg->keepalive, ==, 25);
+	/* the tunnel is where it was: that is so before it was read again, too */
+	nat_path_adopt(f->path, T0 + S * 41 / 100);
+	g_assert_true(wg_endpoint_equal(nat_path_wanted(f->path), &a));
+}
+
+/* ---- afresh ---- */
+
+/* What was tried first drops WireGuard's packets: another handshake starts at once, though the
+ * slot is burned, and the user's keepalive is not forgotten over it. */
+static void
+expect_afresh(Fixture *f, gboolean initiator)
+{
+	WgEndpoint a = ep("192.0.2.1:1"), b = ep("127.0.0.1:40000");
+
+	f->wg->keepalive = 15;
+	observe(f, 0);
+	nat_path_try(f->path, &a, FALSE, 0, T0);
+	observe(f, S / 10);
+	nat_path_try(f->path, &b, TRUE, 0, T0 + S / 2);
+	g_assert_true(wg_endpoint_equal(&f->wg->endpoint, &b));
+	g_assert_cmpint((f->last.flags & WG_CHANGE_REPLACE) != 0, ==, initiator);
+	g_assert_cmpuint(f->wg->keepalive, ==, initiator ? 15 : 0);
+	observe(f, S / 2 + S / 20);
+	f->wg->last_handshake_s = REAL + 1;
+	observe(f, S);
+	g_assert_cmpuint(f->proven, ==, 1);
+	g_assert_cmpuint(f->wg->keepalive, ==, 15);
+}
+
+static void
+test_afresh(Fixture *f, gconstpointer data)
+{
+	expect_afresh(f, TRUE);
+}
+
+static void
+test_afresh_responder(Fixture *f, gconstpointer data)
+{
+	expect_afresh(f, FALSE);
+}
+
+/* Nothing that was tried worked: back to what was there before all of it. */
+static void
+test_afresh_rolls_back_to_the_start(Fixture *f, gconstpointer data)
+{
+	WgEndpoint a = ep("192.0.2.1:1"), b = ep("192.0.2.2:2"), before = ep("198.51.100.9:1");
+
+	live_on(f, &before);
+	nat_path_try(f->path, &a, FALSE, S, T0 + S);
+	observe(f, S + S / 10);
+	nat_path_try(f->path, &b, TRUE, S, T0 + S + S / 2);
+	observe(f, S + S * 6 / 10);
+	observe(f, 3 * S);
+	g_assert_cmpuint(f->disproved, ==, 1);
+	g_assert_true(wg_endpoint_equal(&f->wg->endpoint, &before));
+}
+
+/* Late packets of the path that was left first come while the second try settles. */
+static void
+test_afresh_reverts_the_first_path(Fixture *f, gconstpointer data)
+{
+	WgEndpoint a = ep("192.0.2.1:1"), b = ep("192.0.2.2:2"), before = ep("198.51.100.9:1");
+
+	live_on(f, &before);
+	nat_path_try(f->path, &a, FALSE, S, T0 + S);
+	observe(f, S + S / 10);
+	nat_path_try(f->path, &b, TRUE, S, T0 + S + S / 5);
+	f->wg->endpoint = before;
+	f->wg->rx_bytes += 100;
+	observe(f, S + S / 4);
+	g_assert_true(wg_endpoint_equal(&f->wg->endpoint, &b));
+	g_assert_true(wg_endpoint_equal(nat_path_wanted(f->path), &b));
+}
+
+/* User traffic burns wireguard-go's slot also without an endpoint; the kernel's it does not. */
+static void
+test_userspace_slot(Fixture *f, gconstpointer data)
+{
+	WgEndpoint a = ep("192.0.2.1:1");
+
+	observe(f, 0);
+	observe(f, 20 * S);
+	nat_path_try(f->path, &a, FALSE, 0, T0 + 20 * S);
+	g_assert_false(f->last.flags & WG_CHANGE_REPLACE);
+	nat_path_free(f->path);
+	f->path = nat_path_new(&f->wg->public_key, TRUE, &FUNCS, f);
+	nat_path_set_userspace(f->path, TRUE);
+	f->wg->endpoint = (WgEndpoint){0};
+	f->wg->keepalive = 0;
+	observe(f, 30 * S);
+	observe(f, 50 * S);
+	nat_path_try(f->path, &a, FALSE, 0, T0 + 50 * S);
+	g_assert_true(f->last.flags & WG_CHANGE_REPLACE);
+}
+
+/* ---- keepalive ---- */
+
+static void
+test_keepalive_follows_the_mapping(Fixture *f, gconstpointer data)
+{
+	WgEndpoint a = ep("192.0.2.1:1"), b = ep("192.0.2.2:2");
+
+	nat_path_set_keepalive(f->path, 25);
+	observe(f, 0);
+	nat_path_try(f->path, &a, FALSE, 0, T0);
+	g_assert_cmpuint(f->wg->keepalive, ==, 25);
+	f->wg->last_handshake_s = REAL;
+	observe(f, S);
+	nat_path_set_keepalive(f->path, 15);
+	g_assert_cmpuint(f->last.flags, ==, WG_CHANGE_KEEPALIVE | WG_CHANGE_REARM);
+	g_assert_cmpuint(f->wg->keepalive, ==, 15);
+	/* nothing changed: nothing is written */
+	observe(f, 2 * S);
+	f->writes = 0;
+	nat_path_set_keepalive(f->path, 15);
+	g_assert_cmpuint(f->writes, ==, 0);
+	/* our own value is not taken for the user's in the next try */
+	nat_path_try(f->path, &b, FALSE, 0, T0 + 3 * S);
+	f->wg->rx_bytes += 100;
+	observe(f, 3 * S + S / 10);
+	nat_path_set_keepalive(f->path, 25);
+	g_assert_cmpuint(f->wg->keepalive, ==, 25);
+}
+
+static void
+test_users_short_keepalive_stays(Fixture *f, gconstpointer data)
+{
+	WgEndpoint a = ep("192.0.2.1:1");
+
+	live_on(f, &a);
+	f->wg->keepalive = 10;
+	observe(f, S / 10);
+	nat_path_adopt(f->path, T0 + S / 10);
+	nat_path_set_keepalive(f->path, 25);
+	g_assert_cmpuint(f->wg->keepalive, ==, 10);
+	g_assert_cmpuint(f->writes, ==, 0);
+	nat_path_set_keepalive(f->path, 5);
+	g_assert_cmpuint(f->wg->keepalive, ==, 5);
+	observe(f, S);
+	nat_path_set_keepalive(f->path, 25);
+	g_assert_cmpuint(f->wg->keepalive, ==, 10);
+	/* the user changes her mind meanwhile */
+	f->wg->keepalive = 7;
+	observe(f, 2 * S);
+	nat_path_set_keepalive(f->path, 20);
+	g_assert_cmpuint(f->wg->keepalive, ==, 7);
+}
+
+/* An adopted tunnel without a keepalive is the user's wish. */
+static void
+test_no_keepalive_stays_none(Fixture *f, gconstpointer data)
+{
+	WgEndpoint a = ep("192.0.2.1:1");
+
+	live_on(f, &a);
+	f->wg->keepalive = 0;
+	observe(f, S / 10);
+	nat_path_set_keepalive(f->path, 25);
+	nat_path_set_keepalive(f->path, 15);
+	g_assert_cmpuint(f->writes, ==, 0);
+}
+
+/* ---- traffic ---- */
+
+static void
+test_data_is_more_than_a_keepalive(Fixture *f, gconstpointer data)
+{
+	WgEndpoint a = ep("192.0.2.1:1");
+
+	live_on(f, &a);
+	g_assert_cmpint(nat_path_data_tx_us(f->path), ==, 0);
+	f->wg->tx_bytes += 32;
+	f->wg->rx_bytes += 32;
+	observe(f, S);
+	g_assert_cmpint(nat_path_tx_us(f->path), ==, T0 + S);
+	g_assert_cmpint(nat_path_rx_us(f->path), ==, T0 + S);
+	g_assert_cmpint(nat_path_data_tx_us(f->path), ==, 0);
+	g_assert_cmpint(nat_path_data_rx_us(f->path), ==, 0);
+	f->wg->tx_bytes += 128;
+	observe(f, 2 * S);
+	g_assert_cmpint(nat_path_data_tx_us(f->path), ==, T0 + 2 * S);
+	f->wg->rx_bytes += 128;
+	observe(f, 3 * S);
+	g_assert_cmpint(nat_path_data_rx_us(f->path), ==, T0 + 3 * S);
+	/* made anew: the counters fall, nothing was sent */
+	f->wg->tx_bytes = f->wg->rx_bytes = 0;
+	observe(f, 4 * S);
+	g_assert_cmpint(nat_path_data_tx_us(f->path), ==, T0 + 2 * S);
+}
+
 static void
 prove(Fixture *f)
 {
@@ -404,6 +742,23 @@ main(int argc, char **argv)
 	ADD("/path/peer-made-anew", test_peer_made_anew);
 	ADD("/path/session-dies", test_session_dies);
 	ADD("/path/handshake-in-the-future", test_handshake_in_the_future);
+	ADD("/path/proof-only-after-the-last-write", test_proof_only_after_the_last_write);
+	ADD("/path/handshake-on-the-old-path", test_handshake_on_the_old_path_is_no_proof);
+	ADD("/path/third-place-is-accepted", test_third_place_is_accepted);
+	ADD("/path/settling-has-a-budget", test_settling_has_a_budget);
+	ADD("/path/settled-is-left-alone", test_settled_is_left_alone);
+	ADD("/path/adopted-path-roams", test_adopted_path_roams);
+	ADD("/path/patience", test_patience);
+	ADD("/path/afresh", test_afresh);
+	g_test_add("/path/afresh-responder", Fixture, RESPONDER, set_up, test_afresh_responder,
+		   tear_down);
+	ADD("/path/afresh-rolls-back-to-the-start", test_afresh_rolls_back_to_the_start);
+	ADD("/path/afresh-reverts-the-first-path", test_afresh_reverts_the_first_path);
+	ADD("/path/userspace-slot", test_userspace_slot);
+	ADD("/path/keepalive-follows-the-mapping", test_keepalive_follows_the_mapping);
+	ADD("/path/users-short-keepalive-stays", test_users_short_keepalive_stays);
+	ADD("/path/no-keepalive-stays-none", test_no_keepalive_stays_none);
+	ADD("/path/data-is-more-than-a-keepalive", test_data_is_more_than_a_keepalive);
 	ADD("/path/keepalive/shorter", test_shorter_keepalive);
 	ADD("/path/keepalive/known-before", test_keepalive_known_before);
 	ADD("/path/keepalive/moved-while-learning", test_moved_while_learning);

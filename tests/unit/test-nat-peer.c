@@ -288,6 +288,7 @@ test_replay_does_not_raise_the_dead(Agents *f, gconstpointer data)
 		return;
 	connect_both(f);
 	agent_stop(&f->b);
+	hosts_run(50); /* its last words are heard before it is gone */
 	nat_peer_presence(f->a.peer, FALSE);
 	f->a.wg->last_handshake_s = 0;
 	f->handshakes = FALSE;

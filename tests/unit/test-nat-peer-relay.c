@@ -1,0 +1,340 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * A peer's tunnel over a real TURN server: when it comes to the relay, how it leaves it, and what
+ * is left behind. Once with the relay held by the end that chooses, once by the one that follows.
+ */
+#include "agent/nat-relay-private.h"
+#include "tests/unit/relayed-peers.h"
+
+#define FOLLOWER ((gconstpointer) "follower")
+
+static void
+set_up(World *w, gconstpointer data)
+{
+	world_up(w, data == FOLLOWER);
+}
+
+static void
+tear_down(World *w, gconstpointer data)
+{
+	world_down(w);
+}
+
+static void
+meet_on_relay(World *w)
+{
+	world_cut(w, TRUE);
+	agents_meet(&w->agents);
+	g_assert_true(hosts_wait(both_on_relay, w, CONNECT_MS));
+	g_assert_true(world_carries(w, 3000));
+}
+
+static void
+meet_directly(World *w)
+{
+	agents_meet(&w->agents);
+	g_assert_true(hosts_wait(both_on_direct, w, CONNECT_MS));
+	g_assert_true(world_carries(w, 3000));
+}
+
+static gboolean
+both_have_sessions(gconstpointer data)
+{
+	const World *w = data;
+
+	return w->a.session != 0 && w->a.session == w->b.session;
+}
+
+static void
+test_no_direct_path(World *w, gconstpointer data)
+{
+	gint64 began;
+
+	if (!w->up)
+		return;
+	world_cut(w, TRUE);
+	began = g_get_monotonic_time();
+	agents_meet(&w->agents);
+	g_assert_true(hosts_wait(both_have_sessions, w, CONNECT_MS));
+	g_test_message("relayed after %d ms", (int)((g_get_monotonic_time() - began) / 1000));
+	g_assert_cmpint(g_get_monotonic_time() - began, <, 2 * G_TIME_SPAN_SECOND);
+	g_assert_true(hosts_wait(both_on_relay, w, 2000));
+	g_assert_true(world_carries(w, 1000));
+}
+
+/* A direct path that is there is waited for: the relay is not taken first. */
+static void
+test_direct_comes_first(World *w, gconstpointer data)
+{
+	if (!w->up)
+		return;
+	meet_directly(w);
+	hosts_run(3000);
+	g_assert_true(both_on_direct(w));
+	g_assert_cmpuint(row_of(&w->agents.a).moves + row_of(&w->agents.b).moves, ==, 0);
+}
+
+static void
+test_direct_appears(World *w, gconstpointer data)
+{
+	guint moves, writes;
+
+	if (!w->up)
+		return;
+	meet_on_relay(w);
+	w->agents.talking = TRUE;
+	hosts_run(1000);
+	moves = row_of(&w->agents.a).moves;
+	world_cut(w, FALSE);
+	g_assert_true(hosts_wait(both_on_direct, w, 40000));
+	g_assert_cmpuint(row_of(&w->agents.a).moves, ==, moves + 1);
+	/* and stays */
+	hosts_run(4000);
+	writes = w->agents.a.endpoint_writes + w->agents.b.endpoint_writes;
+	hosts_run(3000);
+	g_assert_true(both_on_direct(w));
+	g_assert_cmpuint(row_of(&w->agents.a).moves, ==, moves + 1);
+	g_assert_cmpuint(w->agents.a.endpoint_writes + w->agents.b.endpoint_writes, ==, writes);
+	g_assert_true(world_carries(w, 1000));
+}
+
+static gboolean
+both_have_standbys(gconstpointer data)
+{
+	const World *w = data;
+
+	return row_of(&w->agents.a).standby && row_of(&w->agents.b).standby;
+}
+
+static void
+deal_standbys(World *w, gboolean deal)
+{
+	nat_peer_set_standby(w->agents.a.peer, deal);
+	nat_peer_set_standby(w->agents.b.peer, deal);
+}
+
+static void
+test_direct_dies_under_traffic(World *w, gconstpointer data)
+{
+	gint64 began;
+	guint a, b;
+
+	if (!w->up)
+		return;
+	meet_directly(w);
+	w->agents.talking = TRUE;
+	hosts_run(200);
+	deal_standbys(w, TRUE);
+	g_assert_true(hosts_wait(both_have_standbys, w, 10000));
+	hosts_run(1000);
+	world_cut(w, TRUE);
+	began = g_get_monotonic_time();
+	g_assert_true(hosts_wait(both_on_relay, w, 10000));
+	a = w->a.accepted;
+	b = w->b.accepted;
+	while ((w->a.accepted == a || w->b.accepted == b) &&
+	       g_get_monotonic_time() - began < 10 * G_TIME_SPAN_SECOND)
+		hosts_run(10);
+	g_test_message("by the relay after %d ms", (int)((g_get_monotonic_time() - began) / 1000));
+	g_assert_cmpint(g_get_monotonic_time() - began, <, 2 * G_TIME_SPAN_SECOND);
+	g_assert_cmpuint(w->agents.a.replaces + w->agents.b.replaces, ==, 0);
+	/* and back */
+	world_cut(w, FALSE);
+	g_assert_true(hosts_wait(both_on_direct, w, 40000));
+}
+
+static void
+test_wireguard_is_dropped(World *w, gconstpointer data)
+{
+	if (!w->up)
+		return;
+	w->direct_drops_wireguard = TRUE;
+	agents_meet(&w->agents);
+	g_assert_true(hosts_wait(both_on_relay, w, CONNECT_MS));
+	g_assert_true(world_carries(w, 3000));
+	/* it is not tried again at once, however well STUN passes there */
+	hosts_run(5000);
+	g_assert_true(both_on_relay(w));
+	g_assert_true(world_carries(w, 1000));
+	g_test_message("%s", row_of(&w->agents.a).why);
+	g_assert_nonnull(strstr(row_of(&w->agents.a).why, "WireGuard"));
+	g_assert_nonnull(strstr(row_of(&w->agents.b).why, "WireGuard"));
+}
+
+/* A firewall learns to drop WireGuard on a path that carried it. */
+static void
+test_wireguard_is_dropped_later(World *w, gconstpointer data)
+{
+	if (!w->up)
+		return;
+	meet_directly(w);
+	w->agents.talking = TRUE;
+	hosts_run(200);
+	deal_standbys(w, TRUE);
+	g_assert_true(hosts_wait(both_have_standbys, w, 10000));
+	w->direct_drops_wireguard = TRUE;
+	g_assert_true(hosts_wait(both_on_relay, w, 15000));
+	g_assert_true(world_carries(w, 3000));
+}
+
+static gboolean
+relay_is_lost(gconstpointer data)
+{
+	return nat_relay_state(((const World *)data)->relay) != NAT_RELAY_UP;
+}
+
+static void
+test_allocation_lost(World *w, gconstpointer data)
+{
+	if (!w->up)
+		return;
+	meet_on_relay(w);
+	w->agents.talking = TRUE;
+	hosts_run(500);
+	coturn_kill(&w->coturn);
+	g_assert_true(hosts_wait(relay_is_lost, w, 60000));
+	world_start_coturn(w);
+	g_assert_true(hosts_wait(both_on_relay, w, 60000));
+	g_assert_true(world_carries(w, 15000));
+}
+
+/* Killed, not stopped: its loopback endpoint is left behind. */
+static void
+test_holder_killed(World *w, gconstpointer data)
+{
+	if (!w->up)
+		return;
+	meet_on_relay(w);
+	g_assert_true(wg_endpoint_is_bogus(&w->holder->wg->endpoint));
+	world_kill(w, w->holder);
+	g_assert_true(wg_endpoint_is_bogus(&w->holder->wg->endpoint));
+	world_start(w, w->holder);
+	g_assert_true(hosts_wait(both_on_relay, w, 30000));
+	g_assert_true(world_carries(w, 3000));
+}
+
+static void
+test_other_killed(World *w, gconstpointer data)
+{
+	if (!w->up)
+		return;
+	meet_on_relay(w);
+	world_kill(w, w->holder->other);
+	hosts_run(300);
+	world_start(w, w->holder->other);
+	hosts_run(300);
+	g_assert_true(hosts_wait(both_on_relay, w, 30000));
+	g_assert_true(world_carries(w, 3000));
+}
+
+/* Whose agent is stopped gets back the endpoint it had, or none. */
+static void
+test_stopped_on_relay(World *w, gconstpointer data)
+{
+	if (!w->up)
+		return;
+	meet_on_relay(w);
+	agent_stop(w->holder);
+	g_assert_false(wg_endpoint_is_set(&w->holder->wg->endpoint));
+	g_assert_cmpuint(w->holder->wg->keepalive, ==, 0);
+}
+
+static void
+test_stopped_on_relay_with_an_original(World *w, gconstpointer data)
+{
+	WgEndpoint original = net_ep("10.9.0.99:51820");
+
+	if (!w->up)
+		return;
+	w->holder->wg->endpoint = original;
+	w->holder->wg->keepalive = 17;
+	hosts_run(20);
+	meet_on_relay(w);
+	agent_stop(w->holder);
+	g_assert_true(wg_endpoint_equal(&w->holder->wg->endpoint, &original));
+	g_assert_cmpuint(w->holder->wg->keepalive, ==, 17);
+}
+
+/* Stopped before anybody has read what was written last. */
+static void
+test_stopped_right_after_the_write(World *w, gconstpointer data)
+{
+	if (!w->up)
+		return;
+	world_cut(w, TRUE);
+	agents_meet(&w->agents);
+	/* nobody looks at the device from here on */
+	g_source_remove(w->tick);
+	for (int i = 0; i < 1000 && !wg_endpoint_is_bogus(&w->holder->wg->endpoint); i++)
+		hosts_run(5);
+	g_assert_true(wg_endpoint_is_bogus(&w->holder->wg->endpoint));
+	agent_stop(w->holder);
+	g_assert_false(wg_endpoint_is_set(&w->holder->wg->endpoint) &&
+		       wg_endpoint_is_bogus(&w->holder->wg->endpoint));
+	w->tick = g_timeout_add(1000, world_tick, w);
+}
+
+static gboolean
+nothing_is_bridged(gconstpointer data)
+{
+	const NatRelay *relay = ((const World *)data)->relay;
+
+	return relay->current == NULL || relay->current->bridges->len == 0;
+}
+
+/* Without a standby the allocation can be given back. */
+static void
+test_standby_dealt_and_dropped(World *w, gconstpointer data)
+{
+	if (!w->up)
+		return;
+	meet_directly(w);
+	w->agents.talking = TRUE;
+	hosts_run(200);
+	deal_standbys(w, TRUE);
+	g_assert_true(hosts_wait(both_have_standbys, w, 10000));
+	g_assert_false(nothing_is_bridged(w));
+	hosts_run(12000); /* the search has ended */
+	g_assert_true(both_have_standbys(w));
+	deal_standbys(w, FALSE);
+	g_assert_true(hosts_wait(nothing_is_bridged, w, 20000));
+	hosts_run(2000);
+	g_assert_true(nothing_is_bridged(w));
+	g_assert_true(both_on_direct(w));
+	/* and dealt again */
+	deal_standbys(w, TRUE);
+	g_assert_true(hosts_wait(both_have_standbys, w, 10000));
+	hosts_run(1500);
+	g_assert_false(nothing_is_bridged(w));
+}
+
+static void
+add(const char *name, void (*func)(World *w, gconstpointer data))
+{
+	g_autofree char *chooser = g_strdup_printf("/peer-relay/chooser/%s", name);
+	g_autofree char *follower = g_strdup_printf("/peer-relay/follower/%s", name);
+
+	g_test_add(chooser, World, NULL, set_up, func, tear_down);
+	g_test_add(follower, World, FOLLOWER, set_up, func, tear_down);
+}
+
+int
+main(int argc, char **argv)
+{
+	g_test_init(&argc, &argv, NULL);
+	g_log_set_writer_func(agents_log, NULL, NULL);
+	add("no-direct-path", test_no_direct_path);
+	add("direct-comes-first", test_direct_comes_first);
+	add("direct-appears", test_direct_appears);
+	add("direct-dies-under-traffic", test_direct_dies_under_traffic);
+	add("wireguard-is-dropped", test_wireguard_is_dropped);
+	add("wireguard-is-dropped-later", test_wireguard_is_dropped_later);
+	add("allocation-lost", test_allocation_lost);
+	add("holder-killed", test_holder_killed);
+	add("other-killed", test_other_killed);
+	add("stopped-on-relay", test_stopped_on_relay);
+	add("stopped-on-relay-with-an-original", test_stopped_on_relay_with_an_original);
+	add("stopped-right-after-the-write", test_stopped_right_after_the_write);
+	add("standby-dealt-and-dropped", test_standby_dealt_and_dropped);
+	return g_test_run();
+}

@@ -39,7 +39,7 @@ struct NatPath {
 	guint16 keepalive;
 	gint64 handshake_s, handshake_ns; /* as the device says it, for comparing only */
 	guint64 rx, tx;
-	gint64 first_us, handshake_us, rx_us, tx_us, data_tx_us, data_rx_us;
+	gint64 first_us, handshake_us, rx_us, tx_us, data_tx_us, used_us;
 	gboolean roamed;
 
 	/* what is wanted */
@@ -416,6 +416,19 @@ note_handshake(NatPath *path, const WgPeer *wg, gint64 now_us, gint64 real_s)
 	path->handshake_ns = wg->last_handshake_ns;
 }
 
+/* Data, and not only what WireGuard sends by itself? The sizes of its data and keepalives are
+ * multiples of 16, those of its handshakes (148 and 92 bytes) are not. Two agents make each other's
+ * WireGuard send some keepalives in a row. */
+static gboolean
+carries_data(guint64 bytes)
+{
+	if (bytes % 16 == 148 % 16)
+		bytes -= MIN(bytes, 148);
+	else if (bytes % 16 == 92 % 16)
+		bytes -= MIN(bytes, 92);
+	return bytes > 3 * KEEPALIVE_BYTES;
+}
+
 static void
 note_traffic(NatPath *path, const WgPeer *wg, gint64 now_us)
 {
@@ -425,10 +438,11 @@ note_traffic(NatPath *path, const WgPeer *wg, gint64 now_us)
 		path->rx_us = now_us;
 	if (wg->tx_bytes > path->tx)
 		path->tx_us = now_us;
-	if (wg->rx_bytes > path->rx + KEEPALIVE_BYTES)
-		path->data_rx_us = now_us;
 	if (wg->tx_bytes > path->tx + KEEPALIVE_BYTES)
 		path->data_tx_us = now_us;
+	if ((wg->rx_bytes > path->rx && carries_data(wg->rx_bytes - path->rx)) ||
+	    (wg->tx_bytes > path->tx && carries_data(wg->tx_bytes - path->tx)))
+		path->used_us = now_us;
 }
 
 /* Whatever we did not write is the user's. */
@@ -520,9 +534,9 @@ nat_path_data_tx_us(const NatPath *path)
 }
 
 gint64
-nat_path_data_rx_us(const NatPath *path)
+nat_path_used_us(const NatPath *path)
 {
-	return path->data_rx_us;
+	return path->used_us;
 }
 
 gint64

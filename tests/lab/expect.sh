@@ -104,11 +104,12 @@ captured()
 	tcpdump -n -r "$LAB_DIR/$1.$2.pcap" "$3" 2>/dev/null | awk '{ sub(":$", "", $5); print $3, $5 }'
 }
 
-# one_mapping ROUTER ADDRESS: all STUN and WireGuard that left from ADDRESS left from one port
+# one_mapping ROUTER ADDRESS: all STUN and WireGuard that left from ADDRESS left from one port; but for
+# what asks a STUN server how long the NAT keeps mappings, each of which is made for that alone
 one_mapping()
 {
 	local stun wireguard
-	stun=$(captured "$1" wan "src host $2 and $LAB_STUN" | cut -d' ' -f1)
+	stun=$(captured "$1" wan "src host $2 and $LAB_STUN and (not dst port 3478 or src port 51820)" | cut -d' ' -f1)
 	wireguard=$(captured "$1" wan "src host $2 and $LAB_WIREGUARD" | cut -d' ' -f1)
 	[ -n "$stun" ] || fail "no STUN was captured at $1"
 	[ -n "$wireguard" ] || fail "no WireGuard was captured at $1"

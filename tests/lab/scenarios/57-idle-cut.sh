@@ -15,7 +15,7 @@ check()
 	sleep 12 # searches end some 10 s after the proof
 	rest
 	cut_path 203.0.113.1 198.51.100.1
-	sleep 5
+	sleep 2
 	event 'the first packet' stream a b
 	took 10 'pings pass' passes a b
 	sleep 1
@@ -28,10 +28,10 @@ check()
 
 first_answer() { sed -n 's/.*icmp_seq=\([0-9]*\) .*time=.*/\1/p' "$(log_of a stream.b)" | head -n 1; }
 
-# What leaves either NAT towards the other one, in 30 s (in short, 10)
+# What leaves either NAT towards the other one
 rest()
 {
-	local seconds=10 stun all
+	local seconds=8 stun all
 	[ -z "${LAB_LONG:-}" ] || seconds=60
 	capture net ra 'udp and host 203.0.113.1 and host 198.51.100.1'
 	sleep "$seconds"

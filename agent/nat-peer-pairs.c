@@ -10,14 +10,15 @@
 #define SEC ((gint64)G_USEC_PER_SEC)
 /* DESIGN §5: a standby is held for peers with traffic in the last 5 minutes. */
 #define ACTIVE_US (300 * SEC)
-#define REST_ACTIVE_MS 5000
+#define BUSY_US (15 * SEC)
+#define REST_BUSY_MS 5000
 #define REST_STANDBY_MS 15000
 #define PERMITS 8
 
 gint64
 nat_peer_data_us(const NatPeer *peer)
 {
-	return MAX(nat_path_data_tx_us(peer->path), nat_path_data_rx_us(peer->path));
+	return nat_path_used_us(peer->path);
 }
 
 gboolean
@@ -193,12 +194,15 @@ nat_peer_update_pairs(NatPeer *peer)
 		nat_peer_consider(peer);
 }
 
-/* At rest: the pair in use is kept alive by WireGuard itself and asked for its round trip while it
- * is used; the standbys of a used tunnel are asked often enough to keep their mappings. */
+/* At rest: the pair in use is kept alive by WireGuard itself, and asked for its round trip only
+ * while data passes; the standbys of a used tunnel are asked often enough to keep their mappings.
+ */
 void
 nat_peer_rest_pairs(NatPeer *peer)
 {
-	gboolean active = nat_peer_is_active(peer, g_get_monotonic_time());
+	gint64 now = g_get_monotonic_time();
+	gboolean active = nat_peer_is_active(peer, now);
+	gboolean busy = active && now - nat_peer_data_us(peer) < BUSY_US;
 	guint keepalive_ms = peer->env->keepalive(peer->env->user_data) * 1000u;
 
 	if (peer->watch == NULL)
@@ -207,7 +211,7 @@ nat_peer_rest_pairs(NatPeer *peer)
 		NatWatchPair *pair = nat_watch_nth(peer->watch, i);
 
 		if (pair == peer->chosen)
-			nat_watch_set_rest(pair, active ? REST_ACTIVE_MS : 0);
+			nat_watch_set_rest(pair, busy ? REST_BUSY_MS : 0);
 		else if (active || nat_peer_on_relay(peer))
 			nat_watch_set_rest(pair, MIN(REST_STANDBY_MS, keepalive_ms));
 		else

@@ -127,6 +127,8 @@ void nat_peer_go_waiting(NatPeer *peer);
 GArray *nat_peer_own_candidates(NatPeer *peer);
 /* The standby carries on; something better is looked for soon. */
 void nat_peer_look_again(NatPeer *peer);
+/* The peer is at the signaling server (again). */
+void nat_peer_resume_search(NatPeer *peer);
 
 /* nat-peer-path.c: the choice among pairs */
 void nat_peer_make_watch(NatPeer *peer);

@@ -493,6 +493,15 @@ nat_peer_look_again(NatPeer *peer)
 		nat_peer_plan_retry(peer);
 }
 
+/* The peer is at the signaling server (again): a retry that fell due without it was none. */
+void
+nat_peer_resume_search(NatPeer *peer)
+{
+	peer->retry_ms = 0;
+	if (nat_peer_on_relay(peer) || peer->failure == NAT_FAILURE_SILENCE)
+		nat_peer_plan_retry(peer);
+}
+
 /* A search of our own: because there is no live tunnel, or the one there is went silent. */
 void
 nat_peer_begin_search(NatPeer *peer)

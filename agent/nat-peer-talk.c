@@ -192,7 +192,7 @@ nat_peer_presence(NatPeer *peer, gboolean online)
 	peer->unheard_ms = 0;
 	await_echo(peer);
 	if (online) {
-		peer->retry_ms = 0;
+		nat_peer_resume_search(peer);
 		/* A fresh announcement may just be on its way to it. */
 		nat_peer_send_soon(peer);
 		return;

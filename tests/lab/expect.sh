@@ -51,22 +51,30 @@ direct_one() { joined_one direct "$@"; }
 # path_is NODE PEER KIND: connected, and by this kind of path
 path_is() { [ "$(peer "$1" "$2" '[.state, .path.kind] | join(" ")')" = "connected $3" ]; }
 
-# What status says of a connected peer is what the device says.
+# What status says of a connected peer is what the device says. The two are read one after the other,
+# and the agent may have moved the tunnel in between: then they are read again.
 joined_one()
 {
-	local want=$1 json state kind type why endpoint remote
+	local want=$1 json kind type why endpoint remote
 	shift
-	json=$(peer "$1" "$2" 'select(.path != null) | [.state, .path.kind, (.path.remote.type // "-"), .why, .endpoint, (.path.remote.endpoint // "-")] | @tsv')
-	IFS=$'\t' read -r state kind type why endpoint remote <<<"$json"
-	[ "$state" = connected ] || fail "$1: $2 is '$state'"
+	wait_until 5 agreed "$@" || fail "$1: WireGuard's endpoint of $2 is '$(wg_get "$1" "$2" endpoints)', status says '$endpoint'"
 	[ "$kind" = "$want" ] || fail "$1: path to $2 is '$kind'"
 	case $want:$type in
 	relay:* | direct:host | direct:srflx | direct:prflx | direct:configured | direct:roamed) ;;
 	*) fail "$1: remote type of $2 is '$type'" ;;
 	esac
 	[ -n "$why" ] || fail "$1: no word why $2 is $want"
-	equal "$1: WireGuard's endpoint of $2" "$(wg_get "$1" "$2" endpoints)" "$endpoint"
-	say "$1 → $2: $kind, $type $remote: $why"
+	say "$1 → $2: $kind, $type $remote at $endpoint: $why"
+}
+
+# For joined_one, whose variables it sets
+agreed()
+{
+	local device state
+	device=$(wg_get "$1" "$2" endpoints)
+	json=$(peer "$1" "$2" 'select(.path != null) | [.state, .path.kind, (.path.remote.type // "-"), .why, .endpoint, (.path.remote.endpoint // "-")] | @tsv')
+	IFS=$'\t' read -r state kind type why endpoint remote <<<"$json"
+	[ "$state" = connected ] && [ "$device" = "$endpoint" ] && [ "$(wg_get "$1" "$2" endpoints)" = "$device" ]
 }
 
 # pings A B [COUNT]: through the tunnel; the first one gets time to wake a session

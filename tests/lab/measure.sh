@@ -26,12 +26,15 @@ took()
 	say "$what ($LAB_TOOK_MS ms after the event)"
 }
 
+# slowly SECONDS: so many times longer on a slow machine
+slowly() { awk -v s="$1" -v n="${LAB_SLOW:-1}" 'BEGIN { print s * n }'; }
+
 # stream A B [INTERVAL]: a ping every 50 ms from now on, and every value that WireGuard's endpoint
 # takes
 stream()
 {
 	daemon "$1" "stream.$2" ping -D -n -i "${3:-0.05}" "$(wg_ip "$2")"
-	daemon "$1" "watch.$2" sh -c 'while :; do wg show wg0 endpoints; sleep 0.1; done'
+	daemon "$1" "watch.$2" sh -c 'while :; do wg show wg0 endpoints; sleep "$0"; done' "$(slowly 0.1)"
 }
 
 stream_end()
@@ -85,7 +88,7 @@ stream_lossless()
 	stream_end "$1" "$2"
 	stream_counts "$1" "$2"
 	[ "$LAB_LOST" = 0 ] || fail "pings were lost: $LAB_LOST of the first $LAB_LAST, $LAB_SENT sent"
-	[ "$LAB_AGE_MS" -lt 500 ] || fail "no answer to the last $((LAB_SENT - LAB_LAST)) pings"
+	[ "$LAB_AGE_MS" -lt $((500 * ${LAB_SLOW:-1})) ] || fail "no answer to the last $((LAB_SENT - LAB_LAST)) pings"
 	no_flap "$1" "$2" "${3:-0}"
 	say "not one of $LAB_LAST pings lost"
 	stream_forget "$1" "$2"
@@ -120,4 +123,36 @@ transfer()
 	wait_until 5 test -s "$got" || fail "$2 has got nothing"
 	equal "bytes from $1 to $2" "$(<"$got")" "$3"
 	say "$(($3 * 8 / ($(now_us) - t0 + 1))) Mbit/s"
+}
+
+# bulk A B [BYTES]: TCP through the tunnel from A to B until bulk_end: so many bytes (100000: 16 Mbit/s) each
+# 50 ms. Pings beside it are not lost in this machine's own queues as long as it is 5000.
+bulk()
+{
+	local got=$LAB_DIR/got.$1.$2 go=$LAB_DIR/bulk.$1.$2
+	rm -f "$got" "$go.n"
+	: >"$go"
+	daemon "$2" "receive.$1" sh -c 'nc -l -p 5001 | wc -c >"$0.new"; mv "$0.new" "$0"' "$got"
+	wait_until 5 nx "$2" sh -c 'ss -Htln "sport = :5001" | grep -q .' || fail "nc on $2"
+	daemon "$2" "progress.$1" sh -c 'while :; do ss -Htin "sport = :5001" | grep -o "bytes_received:[0-9]*"; date +%s.%N; sleep "$0"; done' "$(slowly 0.1)"
+	daemon "$1" "send.$2" sh -c 'while [ -e "$0" ]; do head -c "$2" /dev/zero; echo "$2" >>"$0.n"; sleep "$3"; done | nc -N "$1" 5001' \
+		"$go" "$(wg_ip "$2")" "${3:-100000}" "$(slowly 0.05)"
+}
+
+# bulk_end A B SECONDS: all of it arrives, and it never stood still for longer than that
+bulk_end()
+{
+	local go=$LAB_DIR/bulk.$1.$2 stall
+	rm -f "$go"
+	wait_until 20 test -s "$LAB_DIR/got.$1.$2" || fail "TCP from $1 to $2 does not end"
+	daemon_stop "$2" "progress.$1"
+	equal "bytes from $1 to $2" "$(<"$LAB_DIR/got.$1.$2")" "$(awk '{ n += $1 } END { printf "%d", n }' "$go.n")"
+	rm -f "$go.n"
+	stall=$(awk -F : '/bytes/ { got = $2; next }
+		got != before { before = got; since = $1 }
+		since && $1 - since > stall { stall = $1 - since }
+		END { printf "%d", stall * 1000 }' "$(log_of "$2" "progress.$1")")
+	rm -f "$(log_of "$2" "progress.$1")"
+	say "TCP from $1 to $2 stood still for $stall ms at most"
+	[ "$stall" -le $(($3 * 1000 * ${LAB_SLOW:-1})) ] || fail "TCP from $1 to $2 stood still for $stall ms"
 }

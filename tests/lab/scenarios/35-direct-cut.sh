@@ -12,7 +12,7 @@ check()
 	agent a b
 	direct a b
 	stream a b
-	sleep 5 # under traffic, a standby gets ready
+	sleep 3 # under traffic, a standby gets ready
 	event 'the direct path is cut' cut_path 203.0.113.1 198.51.100.1
 	took 5 'pings pass' passes a b
 	relayed a b

@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: MIT
-# A relayed pair goes direct under traffic, 100 packets a second each way: not one is lost, and
-# it does not go back.
+# A relayed pair goes direct under traffic, 100 pings a second and a transfer each way: not one ping is
+# lost, the transfers go on, and it does not go back.
 
 setup()
 {
@@ -12,15 +12,18 @@ check()
 {
 	agent a b
 	relayed a b
-	sleep 2
-	stream a b 0.01
-	stream b a 0.01
+	bulk a b 5000
+	bulk b a 5000
+	stream a b "$(slowly 0.01)"
+	stream b a "$(slowly 0.01)"
 	sleep 1
 	event 'the direct path opens' mend_path 203.0.113.1 198.51.100.1
 	took 60 'a: direct' path_is a b direct
 	took 65 'b: direct' path_is b a direct
-	sleep 3
+	sleep 2
 	stream_lossless a b 1
 	stream_lossless b a 1
+	bulk_end a b 3
+	bulk_end b a 3
 	direct a b
 }

@@ -1,6 +1,8 @@
 # SPDX-License-Identifier: MIT
 # IPv6 privacy addresses and stateful firewalls at both ends: the kernel sends from the temporary
-# address, so a path that was proved from the stable one would never carry WireGuard.
+# address, so a path that was proved from the stable one would never carry WireGuard. Then one of them
+# is followed by the next, as it is each day: nothing breaks, neither when the new one comes nor when
+# the old one goes.
 
 setup()
 {
@@ -36,7 +38,7 @@ private_address()
 temporary()
 {
 	local ip
-	ip=$(nx "$1" ip -6 -o addr show dev eth0 temporary | awk '{ sub("/.*", "", $4); print $4 }')
+	ip=$(nx "$1" ip -6 -o addr show dev eth0 temporary -deprecated | awk '{ sub("/.*", "", $4); print $4 }')
 	[ -n "$ip" ] && printf '%s' "$ip"
 }
 
@@ -48,4 +50,23 @@ check()
 	direct a b
 	equal "a's endpoint of b" "$(wg_get a b endpoints)" "[$(temporary b)]:51820"
 	equal "b's endpoint of a" "$(wg_get b a endpoints)" "[$(temporary a)]:51820"
+	rotation
+}
+
+# The kernel makes the next address some 5 s before the preferred time of the last one is over.
+rotated() { [ "$(temporary a)" != "$1" ]; }
+
+rotation()
+{
+	local old
+	old=$(temporary a)
+	stream a b
+	node_ip a <<<"addr change $old/64 dev eth0 preferred_lft 6 valid_lft 600"
+	within 10 'a has another temporary address' rotated "$old"
+	sleep 2
+	event 'the old one is gone' node_ip a <<<"addr del $old/64 dev eth0"
+	took 10 'pings pass' passes a b
+	gap a b 5000
+	direct a b
+	within 10 "b's endpoint of a is the new address" peer_at b a "[$(temporary a)]:51820"
 }

@@ -11,7 +11,7 @@ setup()
 
 check()
 {
-	local silence=40
+	local silence=20
 	[ -z "${LAB_LONG:-}" ] || silence=120
 	agent a b
 	direct a b

@@ -15,7 +15,7 @@ check()
 	relayed a b
 	for n in a b; do expect "$n says why" grep -q -i 'wireguard' <<<"$(peer "$n" "$([ "$n" = a ] && echo b || echo a)" .why)"; done
 	stream a b
-	sleep 10
+	sleep 6
 	stream_lossless a b
 	relayed a b
 }

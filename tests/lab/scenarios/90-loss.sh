@@ -8,7 +8,7 @@ setup()
 
 check()
 {
-	local seconds=25
+	local seconds=15
 	[ -z "${LAB_LONG:-}" ] || seconds=600
 	agent a b
 	direct a b

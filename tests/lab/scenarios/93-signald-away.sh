@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: MIT
 # kill -9 of nat-signald while a pair is relayed: the tunnel does not notice, and the state
-# is one again when it is back.
+# is one again when it is back: as soon as a direct path is possible, it is found.
 
 setup()
 {
@@ -15,13 +15,16 @@ check()
 	stream a b
 	signald_kill
 	within 5 'a notices' not_signaling a
-	sleep 5
+	sleep 2
 	signald_again
 	within 30 'a is back' signaling_is a connected
 	within 30 'b is back' signaling_is b connected
 	sleep 2
 	stream_lossless a b
 	relayed a b
+	event 'the NAT of a opens' nat_open ra
+	took 60 'a: direct' path_is a b direct
+	direct a b
 }
 
 not_signaling() { ! signaling_is "$1" connected; }

@@ -17,7 +17,7 @@ check()
 	daemon_pause a nat-agent
 	cut_path 203.0.113.1 198.51.100.1
 	nat_reboot ra
-	sleep 15
+	sleep 10
 	mend_path 203.0.113.1 198.51.100.1
 	event 'a wakes' daemon_resume a nat-agent
 	took 10 'pings pass' passes a b

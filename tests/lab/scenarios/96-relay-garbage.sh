@@ -17,7 +17,7 @@ check()
 {
 	local i
 	agent a b
-	for i in 1 2 3 4 5 6 7 8 9 10; do
+	for i in 1 2 3 4 5; do
 		sleep 1
 		expect "a answers ($i)" nx a timeout $((1 * ${LAB_SLOW:-1})) sh -c '"$@" >/dev/null; [ $? -le 1 ]' sh \
 			"$NAT_AGENT" status --control "$AGENT_CONTROL"

@@ -17,7 +17,7 @@ setup()
 check()
 {
 	agent a b
-	sleep 8
+	sleep 4
 	equal 'packets to the server inside' "$(captured x eth0 'src host 192.168.1.2 and dst host 192.168.1.9' | wc -l)" 0
 	mend_path 203.0.113.1 198.51.100.1
 	direct a b 60

@@ -716,6 +716,12 @@ nat_peer_watch_present(NatPeer *peer)
 		pair = nat_watch_add(peer->watch, NULL, &remote);
 	if (pair == NULL)
 		return;
+	{
+		char text[2 * WG_ENDPOINT_STRLEN + 32];
+
+		nat_log_peer(G_LOG_LEVEL_DEBUG, peer->env->ifname, &peer->key,
+			     "is on %s, as WireGuard has it", pair_text(peer, pair, text));
+	}
 	if (peer->chosen != NULL && peer->state == NAT_PEER_CONNECTED)
 		peer->moves++;
 	peer->chosen = pair;

@@ -94,6 +94,9 @@ wire_has_session(Wire *wire, guint32 session)
 static inline gboolean
 wire_accept(Wire *wire, const WirePacket *pkt)
 {
+	/* STUN comes to this port, too */
+	if (pkt->zero[0] != 0 || pkt->zero[1] != 0 || pkt->zero[2] != 0)
+		return FALSE;
 	switch (pkt->kind) {
 	case WG_INITIATION:
 		wire->offered = pkt->session;

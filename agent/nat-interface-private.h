@@ -21,6 +21,8 @@ struct NatInterface {
 	NatConfigInterface config; /* borrowed strings */
 	WgCtl *ctl;
 	WgDevice *device; /* the last snapshot */
+	WgDevice *fresh;  /* read for a peer that moves; NULL: none */
+	gint64 fresh_us;
 	char *problem;
 	guint poll;
 	gint64 poll_cost_us;
@@ -41,6 +43,8 @@ struct NatInterface {
 	NatOriginals *originals;
 	NatTurnList *turns;
 	NatRelay *relay;
+	guint offer; /* timer: nat-signald's last offer of servers waits for its turn */
+	gint64 offer_us;
 	NatKeepalive *keepalive;
 	NatLinkMtu *link_mtu; /* NULL: paths are not measured */
 	guint link_mtu_ifindex;

@@ -2,6 +2,8 @@
 /* The TURN side of an interface: which servers, when an allocation is wanted, for whom. */
 #include "agent/nat-interface-private.h"
 
+#define OFFER_MS 5000
+
 /* ---- joined to the mux ---- */
 
 static gboolean
@@ -69,21 +71,64 @@ is_allowed(const WgEndpoint *server, gpointer user_data)
 	       !route.on_link;
 }
 
+/* What is sent "from" a relayed address leaves through the relay: a server that names an address of
+ * ours would have all that leaves from there. */
+static gboolean
+is_believed(const WgEndpoint *relayed, gboolean offered, gpointer user_data)
+{
+	NatInterface *iface = user_data;
+	NatRoute route;
+
+	if (wg_endpoint_is_bogus(relayed) || nat_fib_is_own(iface->env.fib, relayed))
+		return FALSE;
+	if (!offered)
+		return TRUE;
+	return !wg_endpoint_is_private(relayed) &&
+	       (!nat_fib_lookup(iface->env.fib, relayed, iface->fwmark, &route) ||
+		(!route.local && !route.on_link));
+}
+
 static const NatRelayFuncs RELAY_FUNCS = {
 	.changed = on_changed,
 	.received = on_received,
 	.credentials_wanted = on_credentials_wanted,
 	.allowed = is_allowed,
+	.believed = is_believed,
 };
+
+static void
+take_offer(NatInterface *iface)
+{
+	iface->offer_us = g_get_monotonic_time();
+	nat_relay_set_servers(iface->relay, nat_turn_list_uris(iface->turns));
+}
+
+static gboolean
+on_offer(gpointer user_data)
+{
+	NatInterface *iface = user_data;
+
+	iface->offer = 0;
+	take_offer(iface);
+	return G_SOURCE_REMOVE;
+}
 
 void
 nat_interface_on_turn(const char *const *uris, const char *username, const char *password,
 		      guint ttl_s, gpointer user_data)
 {
 	NatInterface *iface = user_data;
+	gint64 wait_ms = OFFER_MS - (g_get_monotonic_time() - iface->offer_us) / 1000;
 
+	/* None: what is in use goes on until it ends. */
+	if (uris == NULL || uris[0] == NULL)
+		return;
 	nat_turn_list_offer(iface->turns, uris, username, password);
-	nat_relay_set_servers(iface->relay, nat_turn_list_uris(iface->turns));
+	/* Each change starts attempts anew: a server that says another each moment starts few. */
+	if (iface->offer_us == 0 || wait_ms <= 0)
+		take_offer(iface);
+	else if (iface->offer == 0)
+		iface->offer = g_timeout_add((guint)wait_ms, on_offer, iface);
 }
 
 void
@@ -99,6 +144,7 @@ nat_interface_start_relay(NatInterface *iface)
 void
 nat_interface_stop_relay(NatInterface *iface)
 {
+	g_clear_handle_id(&iface->offer, g_source_remove);
 	nat_mux_set_relay(iface->mux, NULL, NULL);
 	g_clear_pointer(&iface->relay, nat_relay_free);
 	g_clear_pointer(&iface->turns, nat_turn_list_free);
@@ -106,12 +152,17 @@ nat_interface_stop_relay(NatInterface *iface)
 
 /* ---- wants ---- */
 
+/* Who holds one keeps it: the order of two busy peers changes all the time. */
 static int
 by_activity(gconstpointer a, gconstpointer b)
 {
+	gboolean ha = nat_peer_has_standby(*(NatPeer *const *)a);
+	gboolean hb = nat_peer_has_standby(*(NatPeer *const *)b);
 	gint64 ta = nat_peer_data_us(*(NatPeer *const *)a),
 	       tb = nat_peer_data_us(*(NatPeer *const *)b);
 
+	if (ha != hb)
+		return ha ? -1 : 1;
 	return ta < tb ? 1 : ta > tb ? -1 : 0;
 }
 

@@ -22,6 +22,7 @@
 /* Reading takes at most a hundredth of the time: 500 peers whose keepalives alone count as traffic
  * (the kernel's counters have them) cost no more. */
 #define BUSY_SHARE 100
+#define FRESH_US 2000
 /* While a handshake is awaited: often, but never more than a quarter of the time spent reading. */
 #define URGENT_MS 8
 #define URGENT_SHARE 4
@@ -173,9 +174,16 @@ static void
 refresh(const WgKey *key, NatPath *path, gpointer user_data)
 {
 	NatInterface *iface = user_data;
-	g_autoptr(WgDevice) device = wg_ctl_read(iface->ctl, NULL);
-	const WgPeer *wg = device != NULL ? wg_device_find(device, key) : NULL;
+	gint64 now = g_get_monotonic_time();
+	const WgPeer *wg;
 
+	/* When a relay dies hundreds of peers move in one turn of the loop: one reading does. */
+	if (iface->fresh == NULL || now - iface->fresh_us > FRESH_US) {
+		g_clear_pointer(&iface->fresh, wg_device_free);
+		iface->fresh = wg_ctl_read(iface->ctl, NULL);
+		iface->fresh_us = now;
+	}
+	wg = iface->fresh != NULL ? wg_device_find(iface->fresh, key) : NULL;
 	if (wg != NULL)
 		nat_path_refresh(path, wg, g_get_monotonic_time(),
 				 g_get_real_time() / G_USEC_PER_SEC);
@@ -748,6 +756,8 @@ nat_interface_free(NatInterface *iface)
 	g_array_unref(iface->server_sources);
 	g_hash_table_unref(iface->dropped);
 	wg_device_free(iface->device);
+	if (iface->fresh != NULL)
+		wg_device_free(iface->fresh);
 	wg_ctl_free(iface->ctl);
 	nat_traffic_free(iface->traffic);
 	nat_wake_free(iface->wake);

@@ -68,7 +68,8 @@ nat_originals_keep(NatOriginals *originals, const WgPeer *peer)
 	if (g_key_file_has_group(originals->file, key))
 		return;
 	g_key_file_set_string(originals->file, key, "endpoint",
-			      wg_endpoint_is_set(&peer->endpoint)
+			      wg_endpoint_is_set(&peer->endpoint) &&
+					      !wg_endpoint_is_bogus(&peer->endpoint)
 				      ? wg_endpoint_format(&peer->endpoint, endpoint)
 				      : "");
 	g_key_file_set_integer(originals->file, key, "keepalive", peer->keepalive);
@@ -87,7 +88,7 @@ nat_originals_get(NatOriginals *originals, const WgKey *peer, WgEndpoint *endpoi
 	if (!g_key_file_has_group(originals->file, key))
 		return FALSE;
 	text = g_key_file_get_string(originals->file, key, "endpoint", NULL);
-	if (text == NULL || !wg_endpoint_parse(text, endpoint))
+	if (text == NULL || !wg_endpoint_parse(text, endpoint) || wg_endpoint_is_bogus(endpoint))
 		*endpoint = (WgEndpoint){0};
 	seconds = g_key_file_get_integer(originals->file, key, "keepalive", NULL);
 	*keepalive = (guint16)CLAMP(seconds, 0, G_MAXUINT16);

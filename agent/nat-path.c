@@ -23,6 +23,8 @@
 #define SETTLE_WRITES 100
 #define KEEPALIVE_S 25
 #define KEEPALIVE_BYTES 32
+#define INITIATION_BYTES 148
+#define RESPONSE_BYTES 92
 #define KEEPALIVE_OF_NOBODY (-1)      /* we wrote none */
 #define KEEPALIVE_OF_EARLIER_RUN (-2) /* what is seen first is of a run before this one */
 
@@ -39,7 +41,7 @@ struct NatPath {
 	guint16 keepalive;
 	gint64 handshake_s, handshake_ns; /* as the device says it, for comparing only */
 	guint64 rx, tx;
-	gint64 first_us, handshake_us, rx_us, tx_us, data_tx_us, used_us;
+	gint64 first_us, handshake_us, rx_us, tx_us, data_tx_us, data_rx_us;
 	gboolean roamed;
 
 	/* what is wanted */
@@ -55,6 +57,8 @@ struct NatPath {
 	gboolean was_live;	/* at the time of the try */
 	gint64 base_s, base_ns; /* handshake at the time of the try */
 	guint64 base_rx, base_bridged;
+	gint64 here; /* bytes since then that were not bridged from elsewhere, at most */
+	gint64 here_us;
 };
 
 NatPath *
@@ -120,6 +124,7 @@ set_base(NatPath *path)
 {
 	path->base_rx = path->rx;
 	path->base_bridged = bridged(path);
+	path->here = 0;
 }
 
 /* `initiate`: a handshake shall start now, whatever it costs. */
@@ -239,6 +244,16 @@ nat_path_adopt(NatPath *path, gint64 now_us)
 	path->wanted = path->endpoint;
 	path->phase = NAT_PATH_PROVEN;
 	path->tried_us = 0;
+}
+
+void
+nat_path_settle(NatPath *path, const WgEndpoint *left, gint64 now_us)
+{
+	nat_path_adopt(path, now_us);
+	path->before = path->left = *left;
+	path->settle_writes = 0;
+	path->tried_us = now_us;
+	set_base(path);
 }
 
 void
@@ -394,12 +409,13 @@ step_proven(NatPath *path, gint64 now_us)
 		path->wanted = path->endpoint;
 }
 
-static void
+/* TRUE: there was one. */
+static gboolean
 note_handshake(NatPath *path, const WgPeer *wg, gint64 now_us, gint64 real_s)
 {
 	if (wg->last_handshake_s == path->handshake_s &&
 	    wg->last_handshake_ns == path->handshake_ns)
-		return;
+		return FALSE;
 	if (wg->last_handshake_s == 0) {
 		path->handshake_us = 0;
 	} else if (!path->seen) {
@@ -414,23 +430,23 @@ note_handshake(NatPath *path, const WgPeer *wg, gint64 now_us, gint64 real_s)
 	}
 	path->handshake_s = wg->last_handshake_s;
 	path->handshake_ns = wg->last_handshake_ns;
+	return TRUE;
 }
 
-/* Data, and not only what WireGuard sends by itself? The sizes of its data and keepalives are
- * multiples of 16, those of its handshakes (148 and 92 bytes) are not. Two agents make each other's
- * WireGuard send some keepalives in a row. */
+/* WireGuard's own doing: keepalives, and a handshake with its key's confirmation. */
 static gboolean
-carries_data(guint64 bytes)
+is_data(guint64 before, guint64 now, gboolean handshake)
 {
-	if (bytes % 16 == 148 % 16)
-		bytes -= MIN(bytes, 148);
-	else if (bytes % 16 == 92 % 16)
-		bytes -= MIN(bytes, 92);
-	return bytes > 3 * KEEPALIVE_BYTES;
+	guint64 bytes = now > before ? now - before : 0;
+
+	if (bytes <= 2 * KEEPALIVE_BYTES || bytes == INITIATION_BYTES ||
+	    bytes == INITIATION_BYTES + KEEPALIVE_BYTES)
+		return FALSE;
+	return !handshake || bytes > INITIATION_BYTES + RESPONSE_BYTES + 2 * KEEPALIVE_BYTES;
 }
 
 static void
-note_traffic(NatPath *path, const WgPeer *wg, gint64 now_us)
+note_traffic(NatPath *path, const WgPeer *wg, gboolean handshake, gint64 now_us)
 {
 	if (!path->seen)
 		return;
@@ -438,11 +454,10 @@ note_traffic(NatPath *path, const WgPeer *wg, gint64 now_us)
 		path->rx_us = now_us;
 	if (wg->tx_bytes > path->tx)
 		path->tx_us = now_us;
-	if (wg->tx_bytes > path->tx + KEEPALIVE_BYTES)
+	if (is_data(path->rx, wg->rx_bytes, handshake))
+		path->data_rx_us = now_us;
+	if (is_data(path->tx, wg->tx_bytes, handshake))
 		path->data_tx_us = now_us;
-	if ((wg->rx_bytes > path->rx && carries_data(wg->rx_bytes - path->rx)) ||
-	    (wg->tx_bytes > path->tx && carries_data(wg->tx_bytes - path->tx)))
-		path->used_us = now_us;
 }
 
 /* Whatever we did not write is the user's. */
@@ -456,13 +471,29 @@ note_keepalive(NatPath *path, guint16 keepalive)
 	path->keepalive = keepalive;
 }
 
+/* The most ever, because a bridge has counted its packets before WireGuard has. */
+static void
+note_here(NatPath *path, gint64 now_us)
+{
+	gint64 here = (gint64)(path->rx - path->base_rx);
+
+	if (!wg_endpoint_is_bogus(&path->endpoint))
+		here -= (gint64)(bridged(path) - path->base_bridged);
+	if (here <= path->here)
+		return;
+	path->here = here;
+	path->here_us = now_us;
+}
+
 void
 nat_path_refresh(NatPath *path, const WgPeer *wg, gint64 now_us, gint64 real_s)
 {
+	gboolean handshake;
+
 	if (!path->seen)
 		path->first_us = now_us;
-	note_handshake(path, wg, now_us, real_s);
-	note_traffic(path, wg, now_us);
+	handshake = note_handshake(path, wg, now_us, real_s);
+	note_traffic(path, wg, handshake, now_us);
 	if (path->seen && wg_endpoint_is_set(&wg->endpoint) &&
 	    !wg_endpoint_equal(&path->endpoint, &wg->endpoint))
 		path->roamed = !wg_endpoint_equal(&wg->endpoint, &path->wanted);
@@ -471,6 +502,10 @@ nat_path_refresh(NatPath *path, const WgPeer *wg, gint64 now_us, gint64 real_s)
 	path->rx = wg->rx_bytes;
 	path->tx = wg->tx_bytes;
 	path->endpoint = wg->endpoint;
+	if (path->seen)
+		note_here(path, now_us);
+	else
+		set_base(path);
 	note_keepalive(path, wg->keepalive);
 	path->seen = TRUE;
 }
@@ -522,6 +557,12 @@ nat_path_rx_us(const NatPath *path)
 }
 
 gint64
+nat_path_here_us(const NatPath *path)
+{
+	return path->here_us;
+}
+
+gint64
 nat_path_tx_us(const NatPath *path)
 {
 	return path->tx_us;
@@ -534,9 +575,9 @@ nat_path_data_tx_us(const NatPath *path)
 }
 
 gint64
-nat_path_used_us(const NatPath *path)
+nat_path_data_rx_us(const NatPath *path)
 {
-	return path->used_us;
+	return path->data_rx_us;
 }
 
 gint64

@@ -69,6 +69,8 @@ void nat_path_try(NatPath *path, const WgEndpoint *remote, gboolean afresh, gint
 		  gint64 now_us);
 /* Makes WireGuard's present endpoint the one to keep (adopted or confirmed); nothing is written. */
 void nat_path_adopt(NatPath *path, gint64 now_us);
+/* The same after a move that the other end made first: late packets of `left` do not undo it. */
+void nat_path_settle(NatPath *path, const WgEndpoint *left, gint64 now_us);
 /* Sends a packet on the live session (keepalive 0, then n): WireGuard answers no keepalive, so an
  * end whose tunnel is fine must speak for the other end to have its proof. */
 void nat_path_poke(NatPath *path);
@@ -95,10 +97,11 @@ const WgEndpoint *nat_path_wanted(const NatPath *path);
 gint64 nat_path_handshake_us(const NatPath *path);
 gint64 nat_path_rx_us(const NatPath *path);
 gint64 nat_path_tx_us(const NatPath *path);
-/* When more than a keepalive was last sent (data, or the handshake that data waits for); when data
- * last passed either way. 0: never seen. */
+/* The last received byte that no bridge brought which the endpoint does not name; 0: never seen. */
+gint64 nat_path_here_us(const NatPath *path);
+/* When more than a keepalive was last sent, or received; 0: never seen. */
 gint64 nat_path_data_tx_us(const NatPath *path);
-gint64 nat_path_used_us(const NatPath *path);
+gint64 nat_path_data_rx_us(const NatPath *path);
 gint64 nat_path_tried_us(const NatPath *path); /* 0: nothing is being tried, or settles */
 /* The kernel moved the endpoint by itself since the last write (roaming). */
 gboolean nat_path_roamed(const NatPath *path);

@@ -18,7 +18,7 @@
 gint64
 nat_peer_data_us(const NatPeer *peer)
 {
-	return nat_path_used_us(peer->path);
+	return MAX(nat_path_data_tx_us(peer->path), nat_path_data_rx_us(peer->path));
 }
 
 gboolean
@@ -48,6 +48,12 @@ nat_peer_wants_relay(const NatPeer *peer, gint64 now_us)
 	if (peer->search != NULL && nat_search_started(peer->search))
 		return TRUE;
 	return peer->standby && nat_peer_is_active(peer, now_us);
+}
+
+gboolean
+nat_peer_has_standby(const NatPeer *peer)
+{
+	return peer->standby;
 }
 
 void
@@ -91,8 +97,15 @@ is_stale(NatPeer *peer, NatWatchPair *pair)
 {
 	const WgEndpoint *relayed = nat_watch_relayed(pair);
 
+	NatPairState state = nat_watch_state(pair);
+
 	if (relayed != NULL && !nat_mux_is_relayed(peer->env->mux, relayed))
 		return TRUE;
+	/* What carries the tunnel is left when it dies, or for a better one. */
+	if (pair == peer->chosen && (state == NAT_PAIR_ALIVE || state == NAT_PAIR_SUSPECT))
+		return FALSE;
+	if (!peer->wanted_relay && nat_watch_is_relay(pair))
+		return TRUE; /* it would hold a channel, and with it the allocation */
 	return nat_watch_is_added(pair) && nat_watch_remote(pair)->type == NAT_CAND_RELAY &&
 	       !is_remote_relay(peer, &nat_watch_remote(pair)->endpoint);
 }
@@ -219,6 +232,10 @@ nat_peer_tick(NatPeer *peer, gint64 now_us)
 		nat_peer_rest_pairs(peer);
 	nat_peer_update_mtu(peer, now_us);
 	nat_peer_consider(peer);
+	/* From a relay the search for a direct path goes on for ever, whatever ended the last. */
+	if (nat_peer_on_relay(peer) && peer->online && peer->retry == 0 &&
+	    (peer->search == NULL || !nat_search_started(peer->search)))
+		nat_peer_plan_retry(peer);
 }
 
 /* What would carry the tunnel next; NULL: nothing that lives. */

@@ -14,6 +14,8 @@
  */
 #include "agent/nat-peer-private.h"
 
+#include <string.h>
+
 #include "agent/nat-log.h"
 
 #define SEC ((gint64)G_USEC_PER_SEC)
@@ -22,6 +24,7 @@
 /* A live tunnel that is moved has its proof after one round trip, the other end's poke. */
 #define MOVE_SLACK_MS 400
 #define TRY_PATIENCE_US (2 * SEC) /* where a relayed pair could be next */
+#define BLOCKED_FIRST_US (3 * SEC)
 #define BLOCKED_MIN_S 30
 #define BLOCKED_MAX_S 3600
 #define ANSWERS_MS 150 /* until the chooser looks for the next answer of a new pair */
@@ -33,9 +36,13 @@
 
 typedef struct {
 	NatRelayBridge *bridge; /* pairs from a relayed address of ours */
+	guint16 port;		/* of WireGuard's, that it serves */
+	WgEndpoint source;	/* in whose name it hands over */
+	guint64 bridged;	/* bytes that it gave to WireGuard */
 	gint64 blocked_until_us;
-	guint blocked_s;
-	gboolean far_unready; /* the peer's end can't be used now */
+	guint blocked_s, failures; /* proofs that did not come, in a row */
+	gboolean far_unready;	   /* the peer's end can't be used now */
+	gboolean far_retiring;	   /* … will be gone soon */
 } Info;
 
 static Info *
@@ -87,6 +94,19 @@ nat_peer_pair_of(NatPeer *peer, const WgEndpoint *endpoint)
 	return NULL;
 }
 
+/* From an allocation that another one has replaced: it goes within seconds. */
+static gboolean
+is_retiring(NatPeer *peer, NatWatchPair *pair)
+{
+	const WgEndpoint *relayed = nat_watch_relayed(pair);
+	const WgEndpoint *present;
+
+	if (relayed == NULL || peer->env->relay == NULL)
+		return FALSE;
+	present = nat_relay_address(peer->env->relay);
+	return wg_endpoint_is_set(present) && !wg_endpoint_equal(present, relayed);
+}
+
 static guint
 relays_of(NatWatchPair *pair)
 {
@@ -120,6 +140,7 @@ on_bridge(NatRelayBridge *bridge, const WgEndpoint *endpoint, gpointer user_data
 		nat_peer_update_pairs(peer);
 		return;
 	}
+	nat_peer_aim_bridges(peer);
 	/* The peer must hear that this end is ready. */
 	for (guint i = 0; i < nat_watch_count(peer->watch); i++)
 		if (info_of(nat_watch_nth(peer->watch, i))->bridge == bridge)
@@ -135,6 +156,8 @@ make_bridge(NatPeer *peer, NatWatchPair *pair)
 
 	if (relayed == NULL || peer->env->relay == NULL || info_of(pair)->bridge != NULL)
 		return;
+	info_of(pair)->port = nat_mux_port(peer->env->mux);
+	memset(&info_of(pair)->source, 0, sizeof info_of(pair)->source);
 	info_of(pair)->bridge =
 		nat_relay_bridge_new(peer->env->relay, relayed, &nat_watch_remote(pair)->endpoint,
 				     nat_mux_port(peer->env->mux), on_bridge, peer);
@@ -152,29 +175,59 @@ nat_peer_aim_bridges(NatPeer *peer)
 
 	for (guint i = 0; peer->watch != NULL && i < nat_watch_count(peer->watch); i++) {
 		NatWatchPair *pair = nat_watch_nth(peer->watch, i);
-		NatRelayBridge *bridge = info_of(pair)->bridge;
+		Info *info = info_of(pair);
+		WgEndpoint source = {0};
 
-		if (bridge != NULL)
-			nat_relay_bridge_set_source(bridge, away && pair != peer->chosen ? &endpoint
-											 : NULL);
+		if (away && pair != peer->chosen)
+			source = endpoint;
+		if (info->bridge == NULL || memcmp(&source, &info->source, sizeof source) == 0)
+			continue;
+		info->source = source;
+		nat_relay_bridge_set_source(info->bridge,
+					    wg_endpoint_is_set(&source) ? &source : NULL);
 	}
 }
 
-/* What WireGuard was handed from other pairs than the chosen one, ever. */
+static guint64
+bridged_by(Info *info)
+{
+	NatBridgeStats stats;
+
+	/* A bridge that was lost says nothing any more. */
+	if (info->bridge != NULL && nat_relay_bridge_stats(info->bridge, &stats))
+		info->bridged = MAX(info->bridged, stats.to_wg_bytes);
+	return info->bridged;
+}
+
+/* What WireGuard was handed by bridges, ever. */
 guint64
 nat_peer_late_bytes(NatPeer *peer)
 {
 	guint64 bytes = peer->late_bytes_gone;
 
-	for (guint i = 0; peer->watch != NULL && i < nat_watch_count(peer->watch); i++) {
-		Info *info = nat_watch_data(nat_watch_nth(peer->watch, i));
-		NatBridgeStats stats;
-
-		if (info != NULL && info->bridge != NULL &&
-		    nat_relay_bridge_stats(info->bridge, &stats))
-			bytes += stats.to_wg_bytes;
-	}
+	for (guint i = 0; peer->watch != NULL && i < nat_watch_count(peer->watch); i++)
+		bytes += bridged_by(info_of(nat_watch_nth(peer->watch, i)));
 	return bytes;
+}
+
+void
+nat_peer_remake_bridges(NatPeer *peer)
+{
+	for (guint i = 0; peer->watch != NULL && i < nat_watch_count(peer->watch); i++) {
+		NatWatchPair *pair = nat_watch_nth(peer->watch, i);
+		Info *info = info_of(pair);
+
+		if (info->bridge == NULL || info->port == nat_mux_port(peer->env->mux))
+			continue;
+		peer->late_bytes_gone += bridged_by(info);
+		info->bridged = 0;
+		g_clear_pointer(&info->bridge, nat_relay_bridge_free);
+		make_bridge(peer, pair);
+		if (pair == peer->chosen) {
+			peer->chosen = NULL;
+			peer->deserted = TRUE;
+		}
+	}
 }
 
 /* ---- the choice ---- */
@@ -185,13 +238,35 @@ is_blocked(NatWatchPair *pair, gint64 now)
 	return now < info_of(pair)->blocked_until_us;
 }
 
-static void
+/* One or two lost packets look the same: only the second time in a row it is a finding. TRUE then.
+ */
+static gboolean
 block(NatWatchPair *pair)
 {
 	Info *info = info_of(pair);
 
+	if (++info->failures < 2) {
+		info->blocked_until_us = g_get_monotonic_time() + BLOCKED_FIRST_US;
+		return FALSE;
+	}
 	info->blocked_s = CLAMP(info->blocked_s * 4, BLOCKED_MIN_S, BLOCKED_MAX_S);
 	info->blocked_until_us = g_get_monotonic_time() + info->blocked_s * SEC;
+	return TRUE;
+}
+
+/* WireGuard's packets pass on the chosen pair. */
+void
+nat_peer_note_proof(NatPeer *peer)
+{
+	Info *info;
+
+	if (peer->chosen == NULL)
+		return;
+	info = info_of(peer->chosen);
+	info->failures = info->blocked_s = 0;
+	info->blocked_until_us = 0;
+	if (!nat_watch_is_relay(peer->chosen))
+		peer->direct_blocked = FALSE;
 }
 
 /* Without a session a relayed pair waits for a direct one's first half second. */
@@ -208,12 +283,15 @@ fill_choice(NatPeer *peer, NatWatchPair *pair, NatChoicePair *out, gint64 now)
 	NatPairState state = nat_watch_state(pair);
 	WgEndpoint endpoint, source;
 
-	out->alive = state == NAT_PAIR_ALIVE || (state == NAT_PAIR_SUSPECT && pair == peer->chosen);
+	out->alive = state == NAT_PAIR_ALIVE || (state != NAT_PAIR_DEAD && pair == peer->chosen);
 	out->relays = relays_of(pair);
-	out->blocked = is_blocked(pair, now) || info_of(pair)->far_unready ||
+	/* The present pair was ready when it was taken; its end is told by other words. */
+	out->blocked = is_blocked(pair, now) ||
+		       (info_of(pair)->far_unready && pair != peer->chosen) ||
+		       info_of(pair)->far_retiring || is_retiring(peer, pair) ||
 		       !pair_endpoint(peer, pair, &endpoint) ||
 		       (out->relays > 0 && !relays_may(peer, now));
-	if (nat_watch_relayed(pair) == NULL &&
+	if (out->alive && nat_watch_relayed(pair) == NULL &&
 	    !nat_mux_source_for(peer->env->mux, &nat_watch_remote(pair)->endpoint, &source))
 		out->alive = FALSE;
 	out->rtt_ms = nat_watch_rtt_ms(pair);
@@ -270,6 +348,28 @@ uses(NatPeer *peer, const WgEndpoint *endpoint)
 	       wg_endpoint_equal(nat_path_endpoint(peer->path), endpoint);
 }
 
+/* The address that the tunnel leaves from: another one is another path (DESIGN §2). */
+static void
+note_local(NatPeer *peer)
+{
+	memset(&peer->local, 0, sizeof peer->local);
+	if (nat_watch_relayed(peer->chosen) == NULL &&
+	    !nat_mux_source_for(peer->env->mux, &nat_watch_remote(peer->chosen)->endpoint,
+				&peer->local))
+		memset(&peer->local, 0, sizeof peer->local);
+}
+
+static void
+set_chosen(NatPeer *peer, NatWatchPair *pair)
+{
+	if (peer->chosen != NULL && peer->chosen != pair && peer->state == NAT_PEER_CONNECTED)
+		peer->moves++;
+	peer->chosen = pair;
+	peer->chosen_us = g_get_monotonic_time();
+	peer->deserted = FALSE;
+	note_local(peer);
+}
+
 /* The tunnel goes over the pair now. */
 static void
 take(NatPeer *peer, NatWatchPair *pair, const char *reason)
@@ -278,22 +378,24 @@ take(NatPeer *peer, NatWatchPair *pair, const char *reason)
 	gboolean moved = peer->chosen != NULL && peer->chosen != pair;
 	gboolean afresh = moved && nat_path_phase(peer->path) == NAT_PATH_PROVING;
 	char text[2 * WG_ENDPOINT_STRLEN + 32];
-	WgEndpoint endpoint;
+	WgEndpoint endpoint, left;
+	gboolean leaves = moved && pair_endpoint(peer, peer->chosen, &left);
 
 	if (!pair_endpoint(peer, pair, &endpoint))
 		return;
 	nat_log_peer(G_LOG_LEVEL_DEBUG, peer->env->ifname, &peer->key, "takes %s (%s), epoch %u",
 		     pair_text(peer, pair, text), reason, peer->epoch);
-	if (moved && peer->state == NAT_PEER_CONNECTED)
-		peer->moves++;
-	peer->chosen = pair;
-	peer->chosen_us = now;
+	set_chosen(peer, pair);
 	peer->dead_epoch = 0;
+	if (nat_watch_is_relay(pair))
+		nat_peer_stop_timer(&peer->release); /* the search goes on */
 	nat_peer_aim_bridges(peer);
 	peer->env->refresh(&peer->key, peer->path, peer->env->user_data);
 	if (uses(peer, &endpoint) && peer->failure != NAT_FAILURE_SILENCE) {
 		/* The other end was faster: its handshake is here. */
 		nat_peer_keep_present(peer, "the present path was confirmed");
+		if (leaves)
+			nat_path_settle(peer->path, &left, now);
 		nat_path_poke(peer->path);
 	} else
 		nat_path_try(peer->path, &endpoint, afresh, patience_us(peer, pair, now), now);
@@ -335,13 +437,10 @@ say_dead(NatPeer *peer, guint8 why)
 static gboolean
 chosen_works(NatPeer *peer, gint64 now)
 {
-	NatPairState state;
+	NatPairState state = peer->chosen != NULL ? nat_watch_state(peer->chosen) : NAT_PAIR_DEAD;
 
-	if (peer->chosen == NULL)
-		return FALSE;
-	state = nat_watch_state(peer->chosen);
-	return (state == NAT_PAIR_ALIVE || state == NAT_PAIR_SUSPECT) &&
-	       !is_blocked(peer->chosen, now);
+	/* NEW: WireGuard uses it, and no answer is overdue yet */
+	return state != NAT_PAIR_DEAD && !is_blocked(peer->chosen, now);
 }
 
 /* A handshake that may still come is not disturbed. */
@@ -396,6 +495,17 @@ plan_reconsidering(NatPeer *peer, gint64 now)
 		nat_peer_reconsider_in(peer, (guint)MIN((next - now) / 1000 + 10, 60000));
 }
 
+/* The direct pair's handshake did not come in time: that counts. NULL: no relay could do better. */
+static NatWatchPair *
+leave_unproven(NatPeer *peer)
+{
+	NatWatchPair *relay = nat_peer_best_relay(peer);
+
+	if (relay != NULL)
+		info_of(peer->chosen)->failures++;
+	return relay;
+}
+
 /* Without a session, a direct pair that nobody has proven is not chosen over a relayed one that
  * would carry the tunnel at once: unless it is the one being tried. */
 static gboolean
@@ -415,7 +525,8 @@ nat_peer_consider(NatPeer *peer)
 	if (peer->watch == NULL || !peer->managed)
 		return;
 	plan_reconsidering(peer, now);
-	if (!peer->controlling && (peer->chosen == NULL || chosen_works(peer, now)))
+	if (!peer->controlling &&
+	    (peer->chosen == NULL ? !peer->deserted : chosen_works(peer, now)))
 		return;
 	if (handshake_may_come(peer, now)) {
 		if (peer->reconsider == 0)
@@ -427,7 +538,7 @@ nat_peer_consider(NatPeer *peer)
 	if (best != NULL && best == peer->chosen && !nat_path_live(peer->path, now) &&
 	    relays_may(peer, now) && nat_path_phase(peer->path) == NAT_PATH_PROVING &&
 	    relays_of(peer->chosen) == 0)
-		best = nat_peer_best_relay(peer);
+		best = leave_unproven(peer);
 	if (best == NULL || best == peer->chosen || !is_worth(peer, best, now))
 		return;
 	if (peer->controlling) {
@@ -436,11 +547,10 @@ nat_peer_consider(NatPeer *peer)
 		       : peer->chosen	       ? "the other is dead"
 					       : "it answers");
 	} else {
-		NatWatchPair *dead = peer->chosen;
+		gboolean blocked = peer->chosen != NULL && is_blocked(peer->chosen, now);
 
 		take(peer, best, "the chosen one is dead here");
-		say_dead(peer,
-			 is_blocked(dead, now) ? NAT_NOTE_DEAD | NAT_NOTE_BLOCKED : NAT_NOTE_DEAD);
+		say_dead(peer, blocked ? NAT_NOTE_DEAD | NAT_NOTE_BLOCKED : NAT_NOTE_DEAD);
 	}
 }
 
@@ -472,8 +582,7 @@ nat_peer_leave_blocked(NatPeer *peer)
 
 	if (peer->watch == NULL || blocked == NULL)
 		return FALSE;
-	block(blocked);
-	if (relays_of(blocked) == 0 && !peer->direct_blocked) {
+	if (block(blocked) && relays_of(blocked) == 0 && !peer->direct_blocked) {
 		peer->direct_blocked = TRUE;
 		nat_peer_send_soon(peer); /* the other end's status should say so too */
 	}
@@ -520,6 +629,8 @@ on_tell(NatWatchPair *pair, NatNote *note, gpointer user_data)
 	if (state == NAT_PAIR_NEW || state == NAT_PAIR_DEAD ||
 	    !pair_endpoint(peer, pair, &endpoint))
 		note->flags |= NAT_NOTE_UNREADY;
+	if (is_retiring(peer, pair))
+		note->flags |= NAT_NOTE_RETIRING;
 	if (pair == peer->chosen)
 		note->flags |= NAT_NOTE_CHOSEN;
 	else if (!peer->controlling && peer->dead_epoch != 0 && peer->dead_epoch == peer->epoch)
@@ -538,8 +649,10 @@ hear_follower(NatPeer *peer, NatWatchPair *pair, const NatNote *note)
 	if (note->epoch != peer->epoch || peer->chosen == NULL)
 		return;
 	if ((note->flags & NAT_NOTE_DEAD) && pair != peer->chosen) {
-		if (is_blocked(peer->chosen, now))
+		/* once for each choice: the note comes again and again */
+		if (is_blocked(peer->chosen, now) || peer->distrusted_epoch == peer->epoch)
 			return;
+		peer->distrusted_epoch = peer->epoch;
 		if (note->flags & NAT_NOTE_BLOCKED)
 			block(peer->chosen);
 		else
@@ -565,18 +678,24 @@ hear_chooser(NatPeer *peer, NatWatchPair *pair, const NatNote *note)
 	for (guint i = 0; i < nat_watch_count(peer->watch); i++)
 		nat_watch_insist(nat_watch_nth(peer->watch, i), FALSE);
 	peer->epoch = note->epoch;
+	peer->dead_epoch = 0;
 	if (pair != peer->chosen || !uses(peer, &endpoint))
 		take(peer, pair, "the peer chose it");
 }
 
 static void
-on_noted(NatWatchPair *pair, const NatNote *note, gpointer user_data)
+on_noted(NatWatchPair *pair, const NatNote *note, gboolean answer, gpointer user_data)
 {
 	NatPeer *peer = user_data;
 	gint64 now = g_get_monotonic_time();
 	gboolean unready = (note->flags & NAT_NOTE_UNREADY) != 0;
 
-	if (info_of(pair)->far_unready != unready) {
+	if (answer)
+		info_of(pair)->far_retiring = (note->flags & NAT_NOTE_RETIRING) != 0;
+	if (info_of(pair)->far_unready != unready && !answer) {
+		/* A request may be an old one: an answer to ours is not. */
+		nat_watch_probe(pair);
+	} else if (info_of(pair)->far_unready != unready) {
 		info_of(pair)->far_unready = unready;
 		nat_peer_consider(peer);
 	}
@@ -655,17 +774,15 @@ on_removed(NatWatchPair *pair, gpointer user_data)
 	NatPeer *peer = user_data;
 	Info *info = nat_watch_data(pair);
 
-	if (peer->chosen == pair)
+	if (peer->chosen == pair) {
 		peer->chosen = NULL;
+		peer->deserted = TRUE;
+	}
 	if (info == NULL)
 		return;
-	if (info->bridge != NULL) {
-		NatBridgeStats stats;
-
-		if (nat_relay_bridge_stats(info->bridge, &stats))
-			peer->late_bytes_gone += stats.to_wg_bytes;
+	peer->late_bytes_gone += bridged_by(info);
+	if (info->bridge != NULL)
 		nat_relay_bridge_free(info->bridge);
-	}
 	nat_watch_set_data(pair, NULL);
 	g_free(info);
 }
@@ -686,7 +803,7 @@ nat_peer_make_watch(NatPeer *peer)
 		return;
 	nat_peer_stop_mtu(peer);
 	g_clear_pointer(&peer->watch, nat_watch_free);
-	peer->epoch = 0;
+	peer->epoch = peer->dead_epoch = peer->distrusted_epoch = 0;
 	peer->watch_remote = peer->remote.watch;
 	peer->watch = nat_watch_new(peer->env->mux, peer->seal, &peer->env->public_key, &peer->key,
 				    peer->watch_id, peer->watch_remote, &WATCH_FUNCS, peer);
@@ -699,21 +816,25 @@ nat_peer_watch_present(NatPeer *peer)
 {
 	const WgEndpoint *endpoint = nat_path_endpoint(peer->path);
 	NatCandidate remote = {.type = peer->remote_type, .endpoint = *endpoint};
+	char text[2 * WG_ENDPOINT_STRLEN + 32];
 	NatWatchPair *pair;
 
+	if (peer->watch == NULL || !nat_peer_tunnel_live(peer) || !wg_endpoint_is_set(endpoint))
+		return;
 	/* While a move settles, late packets of the old path come and go. */
-	if (peer->watch == NULL || !nat_peer_tunnel_live(peer) || !wg_endpoint_is_set(endpoint) ||
-	    nat_path_urgent(peer->path, g_get_monotonic_time()))
+	if (nat_path_urgent(peer->path, g_get_monotonic_time()) &&
+	    (peer->chosen != NULL || nat_path_phase(peer->path) == NAT_PATH_PROVING))
 		return;
 	pair = nat_peer_pair_of(peer, endpoint);
 	if (pair != NULL && pair == peer->chosen)
 		return;
 	if (pair == NULL && !wg_endpoint_is_bogus(endpoint))
-		pair = nat_watch_add(peer->watch, NULL, &remote);
+		pair = nat_peer_add_pair(peer, &remote);
 	if (pair == NULL)
 		return;
-	peer->chosen = pair;
-	peer->chosen_us = g_get_monotonic_time();
+	nat_log_peer(G_LOG_LEVEL_DEBUG, peer->env->ifname, &peer->key, "is at %s now",
+		     pair_text(peer, pair, text));
+	set_chosen(peer, pair);
 	if (nat_path_phase(peer->path) == NAT_PATH_IDLE)
 		nat_path_adopt(peer->path, peer->chosen_us);
 	/* The kernel follows the peer: so does the word on which pair it is. */

@@ -54,7 +54,7 @@ struct NatPeer {
 	GArray *addresses; /* of WgEndpoint: what the search binds to */
 	GArray *offered;   /* of NatCandidate: remote candidates given to it */
 	NatPath *path;
-	WgEndpoint selected_local;
+	WgEndpoint local;	 /* that the chosen pair was taken from; unset: a relayed one */
 	NatCandidate selected;	 /* what ICE proposed last */
 	NatCandType remote_type; /* of the present endpoint */
 	gint64 search_due_us;	 /* see take_search_turn() */
@@ -75,6 +75,8 @@ struct NatPeer {
 	guint32 epoch;			/* of the controlling side's last choice */
 	guint32 dead_epoch;		/* the follower left the pair of this choice; 0: none */
 	guint8 dead_why;		/* NatNoteFlags */
+	guint32 distrusted_epoch;	/* the follower's word on this choice was acted on */
+	gboolean deserted;		/* the chosen pair is no more, and no other was taken */
 	gint64 relay_due_us;		/* without a session, relayed pairs may be used from then */
 	gint64 deaf_since_us, deaf_us;	/* nat_peer_note_deaf(): since when; the peer was asked */
 	gint64 poked_us;		/* the peer asked for it last */
@@ -85,6 +87,7 @@ struct NatPeer {
 	gboolean standby, wanted_relay;
 	WgEndpoint configured; /* endpoint at the first sight */
 	gboolean observed;
+	gint64 observed_us; /* at the first sight */
 };
 
 /* nat-peer.c: state */
@@ -109,6 +112,8 @@ void nat_peer_begin_search(NatPeer *peer);
 /* Until the peer reports proof too, or a few times. */
 void nat_peer_start_poking(NatPeer *peer);
 void nat_peer_plan_release(NatPeer *peer);
+/* Another search, later each time. */
+void nat_peer_plan_retry(NatPeer *peer);
 void nat_peer_fail(NatPeer *peer, NatFailure failure);
 /* The present path went silent, or the network under it changed: WireGuard calls the session live
  * for up to 180 s all the same. */
@@ -130,8 +135,11 @@ void nat_peer_make_watch(NatPeer *peer);
 /* Asks the chooser, and does what it says. */
 void nat_peer_consider(NatPeer *peer);
 void nat_peer_reconsider_in(NatPeer *peer, guint ms);
+/* WireGuard's port or mark changed: bridges serve one only. */
+void nat_peer_remake_bridges(NatPeer *peer);
 void nat_peer_take_selected_pair(NatPeer *peer, NatWatchPair *pair);
 NatWatchPair *nat_peer_best_relay(NatPeer *peer);
+void nat_peer_note_proof(NatPeer *peer);
 gboolean nat_peer_leave_blocked(NatPeer *peer);
 /* The device was read: data went out since the last bytes came in. */
 void nat_peer_note_deaf(NatPeer *peer, gboolean deaf, gint64 now_us);

@@ -97,8 +97,8 @@ nat_peer_go_waiting(NatPeer *peer)
 }
 
 /* Full jitter keeps two ends from restarting in step for ever. */
-static void
-plan_retry(NatPeer *peer)
+void
+nat_peer_plan_retry(NatPeer *peer)
 {
 	peer->retry_ms = CLAMP(peer->retry_ms * 2, RETRY_MIN_MS, RETRY_MAX_MS);
 	nat_peer_stop_timer(&peer->retry);
@@ -116,7 +116,7 @@ nat_peer_fail(NatPeer *peer, NatFailure failure)
 		nat_peer_set_state(peer, NAT_PEER_CONNECTED,
 				   "no better path, the present one lives");
 		if (nat_peer_on_relay(peer) && peer->online)
-			plan_retry(peer);
+			nat_peer_plan_retry(peer);
 		return;
 	}
 	restore_original(peer);
@@ -128,7 +128,7 @@ nat_peer_fail(NatPeer *peer, NatFailure failure)
 			   failure == NAT_FAILURE_PROOF	    ? "no handshake on the checked path"
 			   : failure == NAT_FAILURE_SILENCE ? "the path stays silent"
 							    : "no check was answered");
-	plan_retry(peer);
+	nat_peer_plan_retry(peer);
 }
 
 static gboolean
@@ -136,6 +136,9 @@ on_give_up(gpointer user_data)
 {
 	NatPeer *peer = user_data;
 
+	/* What is being proved now has the word first. */
+	if (nat_path_phase(peer->path) == NAT_PATH_PROVING)
+		return G_SOURCE_CONTINUE;
 	peer->give_up = 0;
 	if (peer->state == NAT_PEER_CONNECTED && nat_peer_on_relay(peer)) {
 		nat_peer_end_search(peer);
@@ -143,7 +146,7 @@ on_give_up(gpointer user_data)
 		return G_SOURCE_REMOVE;
 	}
 	/* A path that went silent is still PROVEN as far as WireGuard knows. */
-	if (peer->state == NAT_PEER_CHECKING && nat_path_phase(peer->path) != NAT_PATH_PROVING)
+	if (peer->state == NAT_PEER_CHECKING)
 		nat_peer_fail(peer, peer->failure == NAT_FAILURE_SILENCE ? NAT_FAILURE_SILENCE
 									 : NAT_FAILURE_CHECKS);
 	return G_SOURCE_REMOVE;
@@ -235,7 +238,6 @@ on_ice_selected(const WgEndpoint *local, const NatCandidate *remote, gpointer us
 	nat_log_peer(G_LOG_LEVEL_DEBUG, peer->env->ifname, &peer->key, "selected %s %s",
 		     nat_cand_type_to_string(remote->type),
 		     wg_endpoint_format(&remote->endpoint, text));
-	peer->selected_local = *local;
 	peer->selected = *remote;
 	take_selected(peer, fresh);
 }
@@ -445,11 +447,11 @@ nat_peer_start_checks(NatPeer *peer)
 	peer->relay_due_us = peer->began_us + RELAY_FIRST_MS * 1000;
 	if (!nat_peer_tunnel_live(peer) || peer->failure == NAT_FAILURE_SILENCE)
 		nat_peer_set_state(peer, NAT_PEER_CHECKING, "the peer's agent announced itself");
-	nat_peer_update_pairs(peer);
 	if (peer->addresses->len == 0 ||
 	    !peer->env->use_addresses((const WgEndpoint *)(gpointer)peer->addresses->data,
 				      peer->addresses->len, peer->env->user_data)) {
 		on_ice_failed(peer);
+		nat_peer_update_pairs(peer);
 		return;
 	}
 	nat_search_start(peer->search, peer->controlling, peer->remote.ufrag, peer->remote.pwd,
@@ -458,6 +460,8 @@ nat_peer_start_checks(NatPeer *peer)
 			      remote->len);
 	if (peer->addresses->len > offered_addresses)
 		nat_peer_send_soon(peer);
+	/* last: it may begin another search, where the tunnel's pair has just gone */
+	nat_peer_update_pairs(peer);
 }
 
 void
@@ -486,7 +490,7 @@ nat_peer_look_again(NatPeer *peer)
 	peer->env->look_again(peer->env->user_data);
 	peer->retry_ms = 0;
 	if (peer->online && (nat_peer_on_relay(peer) || !nat_peer_path_is_good(peer)))
-		plan_retry(peer);
+		nat_peer_plan_retry(peer);
 }
 
 /* The peer is at the signaling server (again): a retry that fell due without it was none. */
@@ -495,7 +499,7 @@ nat_peer_resume_search(NatPeer *peer)
 {
 	peer->retry_ms = 0;
 	if (nat_peer_on_relay(peer) || peer->failure == NAT_FAILURE_SILENCE)
-		plan_retry(peer);
+		nat_peer_plan_retry(peer);
 }
 
 /* A search of our own: because there is no live tunnel, or the one there is went silent. */

@@ -230,14 +230,15 @@ nat_peer_network_changed(NatPeer *peer)
 
 	if (!peer->managed)
 		return;
+	nat_peer_remake_bridges(peer);
 	if (peer->watch != NULL)
 		nat_watch_probe_all(peer->watch);
 	if (nat_peer_tunnel_live(peer) &&
 	    (peer->chosen != NULL && nat_watch_relayed(peer->chosen) != NULL
 		     ? nat_mux_is_relayed(peer->env->mux, nat_watch_relayed(peer->chosen))
 		     : nat_mux_source_for(peer->env->mux, endpoint, &source) &&
-			       (!wg_endpoint_is_set(&peer->selected_local) ||
-				wg_endpoint_equal(&source, &peer->selected_local))))
+			       (!wg_endpoint_is_set(&peer->local) ||
+				wg_endpoint_equal(&source, &peer->local))))
 		return;
 	/* Without its agent nobody joins a search; presence will bring one. */
 	if (!peer->online)

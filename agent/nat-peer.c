@@ -8,6 +8,8 @@
 
 /* Bytes go out and none came in for so long: is the path still there? */
 #define SUSPECT_US (100 * 1000)
+/* From the start on, until a bridge of an earlier run is given up for want of the peer's agent. */
+#define ORPHAN_US (10 * (gint64)G_USEC_PER_SEC)
 #define POLL_LAG_US (1500 * (gint64)G_USEC_PER_SEC / 1000)
 #define UFRAG_BYTES 12
 #define PWD_BYTES 24
@@ -113,8 +115,7 @@ on_path_proven(gpointer user_data)
 	if (peer->connect_ms < 0 || peer->state != NAT_PEER_CONNECTED)
 		peer->connect_ms = peer->began_us != 0 ? (now - peer->began_us) / 1000 : -1;
 	peer->remote_type = nat_peer_endpoint_type(peer);
-	if (peer->chosen != NULL && !nat_watch_is_relay(peer->chosen))
-		peer->direct_blocked = FALSE;
+	nat_peer_note_proof(peer);
 	peer->failure = NAT_FAILURE_NONE;
 	peer->retry_ms = 0;
 	nat_peer_stop_timer(&peer->retry);
@@ -185,6 +186,26 @@ doubt_is_over(const NatPeer *peer)
 	       nat_path_phase(peer->path) != NAT_PATH_PROVING;
 }
 
+/* A loopback endpoint leads nowhere without us, and must not end in somebody's configuration. */
+static void
+restore_bridged(NatPeer *peer)
+{
+	WgPeerChange change = {.public_key = peer->key,
+			       .flags = WG_CHANGE_ENDPOINT | WG_CHANGE_KEEPALIVE |
+					WG_CHANGE_REPLACE};
+	const WgEndpoint *endpoint = nat_path_endpoint(peer->path);
+
+	if (!wg_endpoint_is_set(endpoint) || !wg_endpoint_is_bogus(endpoint))
+		return;
+	if (!nat_originals_get(peer->env->originals, &peer->key, &change.endpoint,
+			       &change.keepalive))
+		return;
+	/* only a peer made anew forgets its endpoint */
+	if (wg_endpoint_is_set(&change.endpoint))
+		change.flags = WG_CHANGE_ENDPOINT | WG_CHANGE_KEEPALIVE;
+	peer->env->write(&change, peer->env->user_data);
+}
+
 /* Ours, of a run before this one: the agent that bridged it is gone. */
 static gboolean
 is_dead_bridge(NatPeer *peer)
@@ -216,6 +237,8 @@ note_configured(NatPeer *peer, const WgPeer *wg)
 	    (!peer->observed ||
 	     (!peer->managed && wg->rx_bytes == 0 && wg_endpoint_is_set(&wg->endpoint))))
 		peer->configured = wg->endpoint;
+	if (!peer->observed)
+		peer->observed_us = g_get_monotonic_time();
 	peer->observed = TRUE;
 }
 
@@ -223,7 +246,7 @@ note_configured(NatPeer *peer, const WgPeer *wg)
 static void
 watch_traffic(NatPeer *peer, gint64 now_us)
 {
-	gint64 heard = MAX(nat_path_rx_us(peer->path), nat_path_handshake_us(peer->path));
+	gint64 heard = MAX(nat_path_here_us(peer->path), nat_path_handshake_us(peer->path));
 
 	nat_peer_watch_present(peer);
 	if (peer->chosen == NULL)
@@ -268,6 +291,9 @@ nat_peer_observe(NatPeer *peer, const WgPeer *wg, gint64 now_us, gint64 real_s)
 		on_live(peer, now_us);
 	else if (live && peer->failure != NAT_FAILURE_SILENCE)
 		nat_peer_path_lost(peer);
+	/* Nobody is there to find another path with: what the user had is better than nothing. */
+	if (!peer->online && is_dead_bridge(peer) && now_us - peer->observed_us > ORPHAN_US)
+		restore_bridged(peer);
 	if (!live && peer->state == NAT_PEER_CONNECTED) {
 		nat_peer_set_state(peer, NAT_PEER_WAITING, "no handshake for 180 s");
 		if (peer->managed && peer->online && nat_path_phase(peer->path) == NAT_PATH_IDLE)
@@ -321,26 +347,6 @@ nat_peer_new(const NatPeerEnv *env, const WgKey *key, const char *name)
 	if (peer->seal == NULL)
 		nat_log_peer(G_LOG_LEVEL_WARNING, env->ifname, key, "%s", error->message);
 	return peer;
-}
-
-/* A loopback endpoint leads nowhere without us, and must not end in somebody's configuration. */
-static void
-restore_bridged(NatPeer *peer)
-{
-	WgPeerChange change = {.public_key = peer->key,
-			       .flags = WG_CHANGE_ENDPOINT | WG_CHANGE_KEEPALIVE |
-					WG_CHANGE_REPLACE};
-	const WgEndpoint *endpoint = nat_path_endpoint(peer->path);
-
-	if (!peer->managed || !wg_endpoint_is_set(endpoint) || !wg_endpoint_is_bogus(endpoint))
-		return;
-	if (!nat_originals_get(peer->env->originals, &peer->key, &change.endpoint,
-			       &change.keepalive))
-		return;
-	/* only a peer made anew forgets its endpoint */
-	if (wg_endpoint_is_set(&change.endpoint))
-		change.flags = WG_CHANGE_ENDPOINT | WG_CHANGE_KEEPALIVE;
-	peer->env->write(&change, peer->env->user_data);
 }
 
 void

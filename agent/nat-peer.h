@@ -89,6 +89,7 @@ const WgKey *nat_peer_key(const NatPeer *peer);
 /* A relayed address of ours is wanted for it; whether a warm standby may be held; when it last had
  * traffic (monotonic, 0: never). */
 gboolean nat_peer_wants_relay(const NatPeer *peer, gint64 now_us);
+gboolean nat_peer_has_standby(const NatPeer *peer);
 void nat_peer_set_standby(NatPeer *peer, gboolean standby);
 gint64 nat_peer_data_us(const NatPeer *peer);
 gboolean nat_peer_is_active(const NatPeer *peer, gint64 now_us);

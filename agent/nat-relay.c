@@ -194,7 +194,16 @@ nat_relay_leg_came_up(NatRelay *relay, NatRelayLeg *leg)
 {
 	char text[WG_ENDPOINT_STRLEN];
 
-	if (!relay->round || !nat_relay_round_steal(relay->round, leg))
+	if (!relay->round)
+		return;
+	if (relay->funcs.believed && !relay->funcs.believed(nat_turn_relayed(leg->turn),
+							    leg->uri->offered, relay->user_data)) {
+		nat_relay_round_failed(relay->round, leg, NAT_TURN_OTHER,
+				       "refused: it hands out an address of this host's own or "
+				       "inside its networks");
+		return;
+	}
+	if (!nat_relay_round_steal(relay->round, leg))
 		return;
 	g_clear_pointer(&relay->round, nat_relay_round_free);
 	g_clear_pointer(&relay->old, nat_relay_leg_free);

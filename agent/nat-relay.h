@@ -35,6 +35,9 @@ typedef struct {
 	void (*credentials_wanted)(gpointer user_data);
 	/* Whether a server that the user did not name may be used (NULL: any). */
 	gboolean (*allowed)(const WgEndpoint *server, gpointer user_data);
+	/* Whether the server may be believed that this address is at its side (NULL: always).
+	 * offered: the user did not name the server. */
+	gboolean (*believed)(const WgEndpoint *relayed, gboolean offered, gpointer user_data);
 } NatRelayFuncs;
 
 /* ifname is for log lines; state_dir and own_public for the names' last good addresses. */

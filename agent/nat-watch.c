@@ -51,7 +51,7 @@ struct NatWatchPair {
 	guint rest_ms;
 	double rtt_ms, var_ms, loss;
 	WgEndpoint mapped;
-	gint64 alive_us, heard_us, dead_us;
+	gint64 alive_us, heard_us, dead_us, nudged_us;
 	guint timer;
 };
 
@@ -243,7 +243,7 @@ step(gpointer data)
 /* ---- hearing ---- */
 
 static void
-take_note(NatWatchPair *pair, const NatStun *stun)
+take_note(NatWatchPair *pair, const NatStun *stun, gboolean answered)
 {
 	NatNote note = {0};
 	guint32 be;
@@ -253,7 +253,7 @@ take_note(NatWatchPair *pair, const NatStun *stun)
 	memcpy(&be, stun->note, sizeof be);
 	note.epoch = GUINT32_FROM_BE(be);
 	note.flags = stun->note[4];
-	pair->watch->funcs.noted(pair, &note, pair->watch->user_data);
+	pair->watch->funcs.noted(pair, &note, answered, pair->watch->user_data);
 }
 
 static void
@@ -276,6 +276,21 @@ is_relayed_by_us(NatWatch *watch, const NatUdp *pkt)
 
 static NatWatchPair *add_pair(NatWatch *watch, const WgEndpoint *relayed,
 			      const NatCandidate *remote);
+
+/* A sign of life on a dead pair: asked at once, but no more than once a second, for the way back
+ * may stay closed. */
+static void
+nudge(NatWatchPair *pair)
+{
+	gint64 now = g_get_monotonic_time();
+
+	if (now - pair->nudged_us < G_USEC_PER_SEC)
+		return;
+	pair->nudged_us = now;
+	if (pair->state == NAT_PAIR_NEW)
+		pair->unanswered = 0;
+	schedule(pair, 0);
+}
 
 static gboolean
 is_stranger(const NatWatchPair *pair)
@@ -314,12 +329,12 @@ on_request(const NatUdp *pkt, const NatStun *stun, gpointer user_data)
 			pair = add_pair(watch, relayed, &remote);
 	} else if (pair->state == NAT_PAIR_DEAD ||
 		   (pair->state == NAT_PAIR_NEW && pair->unanswered > 1)) {
-		nat_watch_probe(pair);
+		nudge(pair);
 	}
 	if (pair != NULL) {
 		/* first the note: the answer tells what came of it */
 		if (pair->state == NAT_PAIR_ALIVE || pair->state == NAT_PAIR_SUSPECT)
-			take_note(pair, stun);
+			take_note(pair, stun, FALSE);
 		if (!pair->gone)
 			answer(watch, pair, pkt, stun);
 	}
@@ -367,7 +382,7 @@ on_answer(NatWatchPair *pair, Request *request, const NatStun *stun)
 	if (pair->gone)
 		return;
 	pair->answers++;
-	take_note(pair, stun);
+	take_note(pair, stun, TRUE);
 	if (pair->gone)
 		return;
 	if (pair->insisting > 0)
@@ -596,7 +611,7 @@ nat_watch_heard(NatWatchPair *pair)
 			schedule(pair, rto_ms(pair));
 		leave(pair->watch);
 	} else if (pair->state == NAT_PAIR_DEAD) {
-		nat_watch_probe(pair);
+		nudge(pair);
 	}
 }
 

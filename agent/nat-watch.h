@@ -31,11 +31,12 @@ typedef enum {
 } NatPairState;
 
 typedef enum {
-	NAT_NOTE_CHOSEN = 1 << 0,  /* the sender's tunnel uses this pair, as of `epoch` */
-	NAT_NOTE_DEAD = 1 << 1,	   /* the pair of `epoch` is dead for the sender */
-	NAT_NOTE_BLOCKED = 1 << 2, /* … because WireGuard's packets do not pass on it */
-	NAT_NOTE_POKE = 1 << 3,	   /* the sender's WireGuard hears nothing: let yours send */
-	NAT_NOTE_UNREADY = 1 << 4, /* the sender's end of this pair can't be used now */
+	NAT_NOTE_CHOSEN = 1 << 0,   /* the sender's tunnel uses this pair, as of `epoch` */
+	NAT_NOTE_DEAD = 1 << 1,	    /* the pair of `epoch` is dead for the sender */
+	NAT_NOTE_BLOCKED = 1 << 2,  /* … because WireGuard's packets do not pass on it */
+	NAT_NOTE_POKE = 1 << 3,	    /* the sender's WireGuard hears nothing: let yours send */
+	NAT_NOTE_UNREADY = 1 << 4,  /* the sender's end of this pair can't be used now */
+	NAT_NOTE_RETIRING = 1 << 5, /* … will be gone in some seconds: choose another */
 } NatNoteFlags;
 
 typedef struct {
@@ -46,8 +47,9 @@ typedef struct {
 typedef struct {
 	/* `pair` changed its state; `before` is the old one. */
 	void (*changed)(NatWatchPair *pair, NatPairState before, gpointer user_data);
-	/* The peer's note came over `pair`, authenticated. */
-	void (*noted)(NatWatchPair *pair, const NatNote *note, gpointer user_data);
+	/* The peer's note came over `pair`, authenticated. answer: to a probe of ours, so it is as
+	 * fresh as that; a request may be a copy of an old one. */
+	void (*noted)(NatWatchPair *pair, const NatNote *note, gboolean answer, gpointer user_data);
 	/* What to tell the peer over `pair` now. */
 	void (*tell)(NatWatchPair *pair, NatNote *note, gpointer user_data);
 	/* The pair is about to go: release what nat_watch_data() holds. */

@@ -35,7 +35,7 @@ on_changed(NatWatchPair *pair, NatPairState before, gpointer user_data)
 }
 
 static void
-on_noted(NatWatchPair *pair, const NatNote *note, gpointer user_data)
+on_noted(NatWatchPair *pair, const NatNote *note, gboolean answer, gpointer user_data)
 {
 }
 

@@ -23,8 +23,6 @@
 #define SETTLE_WRITES 100
 #define KEEPALIVE_S 25
 #define KEEPALIVE_BYTES 32
-#define INITIATION_BYTES 148
-#define RESPONSE_BYTES 92
 #define KEEPALIVE_OF_NOBODY (-1)      /* we wrote none */
 #define KEEPALIVE_OF_EARLIER_RUN (-2) /* what is seen first is of a run before this one */
 
@@ -41,7 +39,7 @@ struct NatPath {
 	guint16 keepalive;
 	gint64 handshake_s, handshake_ns; /* as the device says it, for comparing only */
 	guint64 rx, tx;
-	gint64 first_us, handshake_us, rx_us, tx_us, data_tx_us, data_rx_us;
+	gint64 first_us, handshake_us, rx_us, tx_us, data_tx_us, used_us;
 	gboolean roamed;
 
 	/* what is wanted */
@@ -409,13 +407,12 @@ step_proven(NatPath *path, gint64 now_us)
 		path->wanted = path->endpoint;
 }
 
-/* TRUE: there was one. */
-static gboolean
+static void
 note_handshake(NatPath *path, const WgPeer *wg, gint64 now_us, gint64 real_s)
 {
 	if (wg->last_handshake_s == path->handshake_s &&
 	    wg->last_handshake_ns == path->handshake_ns)
-		return FALSE;
+		return;
 	if (wg->last_handshake_s == 0) {
 		path->handshake_us = 0;
 	} else if (!path->seen) {
@@ -430,23 +427,23 @@ note_handshake(NatPath *path, const WgPeer *wg, gint64 now_us, gint64 real_s)
 	}
 	path->handshake_s = wg->last_handshake_s;
 	path->handshake_ns = wg->last_handshake_ns;
-	return TRUE;
 }
 
-/* WireGuard's own doing: keepalives, and a handshake with its key's confirmation. */
+/* Data, and not only what WireGuard sends by itself? The sizes of its data and keepalives are
+ * multiples of 16, those of its handshakes (148 and 92 bytes) are not. Two agents make each other's
+ * WireGuard send some keepalives in a row. */
 static gboolean
-is_data(guint64 before, guint64 now, gboolean handshake)
+carries_data(guint64 bytes)
 {
-	guint64 bytes = now > before ? now - before : 0;
-
-	if (bytes <= 2 * KEEPALIVE_BYTES || bytes == INITIATION_BYTES ||
-	    bytes == INITIATION_BYTES + KEEPALIVE_BYTES)
-		return FALSE;
-	return !handshake || bytes > INITIATION_BYTES + RESPONSE_BYTES + 2 * KEEPALIVE_BYTES;
+	if (bytes % 16 == 148 % 16)
+		bytes -= MIN(bytes, 148);
+	else if (bytes % 16 == 92 % 16)
+		bytes -= MIN(bytes, 92);
+	return bytes > 3 * KEEPALIVE_BYTES;
 }
 
 static void
-note_traffic(NatPath *path, const WgPeer *wg, gboolean handshake, gint64 now_us)
+note_traffic(NatPath *path, const WgPeer *wg, gint64 now_us)
 {
 	if (!path->seen)
 		return;
@@ -454,10 +451,11 @@ note_traffic(NatPath *path, const WgPeer *wg, gboolean handshake, gint64 now_us)
 		path->rx_us = now_us;
 	if (wg->tx_bytes > path->tx)
 		path->tx_us = now_us;
-	if (is_data(path->rx, wg->rx_bytes, handshake))
-		path->data_rx_us = now_us;
-	if (is_data(path->tx, wg->tx_bytes, handshake))
+	if (wg->tx_bytes > path->tx + KEEPALIVE_BYTES)
 		path->data_tx_us = now_us;
+	if ((wg->rx_bytes > path->rx && carries_data(wg->rx_bytes - path->rx)) ||
+	    (wg->tx_bytes > path->tx && carries_data(wg->tx_bytes - path->tx)))
+		path->used_us = now_us;
 }
 
 /* Whatever we did not write is the user's. */
@@ -488,12 +486,10 @@ note_here(NatPath *path, gint64 now_us)
 void
 nat_path_refresh(NatPath *path, const WgPeer *wg, gint64 now_us, gint64 real_s)
 {
-	gboolean handshake;
-
 	if (!path->seen)
 		path->first_us = now_us;
-	handshake = note_handshake(path, wg, now_us, real_s);
-	note_traffic(path, wg, handshake, now_us);
+	note_handshake(path, wg, now_us, real_s);
+	note_traffic(path, wg, now_us);
 	if (path->seen && wg_endpoint_is_set(&wg->endpoint) &&
 	    !wg_endpoint_equal(&path->endpoint, &wg->endpoint))
 		path->roamed = !wg_endpoint_equal(&wg->endpoint, &path->wanted);
@@ -575,9 +571,9 @@ nat_path_data_tx_us(const NatPath *path)
 }
 
 gint64
-nat_path_data_rx_us(const NatPath *path)
+nat_path_used_us(const NatPath *path)
 {
-	return path->data_rx_us;
+	return path->used_us;
 }
 
 gint64

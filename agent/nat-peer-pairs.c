@@ -18,7 +18,7 @@
 gint64
 nat_peer_data_us(const NatPeer *peer)
 {
-	return MAX(nat_path_data_tx_us(peer->path), nat_path_data_rx_us(peer->path));
+	return nat_path_used_us(peer->path);
 }
 
 gboolean

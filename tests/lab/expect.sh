@@ -112,16 +112,18 @@ captured()
 	tcpdump -n -r "$LAB_DIR/$1.$2.pcap" "$3" 2>/dev/null | awk '{ sub(":$", "", $5); print $3, $5 }'
 }
 
-# one_mapping ROUTER ADDRESS: all STUN and WireGuard that left from ADDRESS left from one port; but for
-# what asks a STUN server how long the NAT keeps mappings, each of which is made for that alone
+# one_mapping ROUTER ADDRESS: all STUN and WireGuard that left from ADDRESS left from one port. STUN servers
+# are asked from there too, and from sockets that only test how long the NAT keeps mappings.
 one_mapping()
 {
 	local stun wireguard
-	stun=$(captured "$1" wan "src host $2 and $LAB_STUN and (not dst port 3478 or src port 51820)" | cut -d' ' -f1)
+	stun=$(captured "$1" wan "src host $2 and $LAB_STUN and not dst port 3478" | cut -d' ' -f1)
 	wireguard=$(captured "$1" wan "src host $2 and $LAB_WIREGUARD" | cut -d' ' -f1)
 	[ -n "$stun" ] || fail "no STUN was captured at $1"
 	[ -n "$wireguard" ] || fail "no WireGuard was captured at $1"
 	equal "number of mappings at $1" "$(printf '%s\n%s\n' "$stun" "$wireguard" | sort -u | wc -l)" 1
+	captured "$1" wan "src host $2 and $LAB_STUN and dst port 3478" | cut -d' ' -f1 | grep -qxF "${stun%%$'\n'*}" ||
+		fail "no server was asked from $stun"
 }
 
 # peer_at NODE PEER ENDPOINT: in WireGuard and in the status

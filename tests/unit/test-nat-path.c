@@ -611,17 +611,38 @@ test_data_is_more_than_a_keepalive(Fixture *f, gconstpointer data)
 	g_assert_cmpint(nat_path_tx_us(f->path), ==, T0 + S);
 	g_assert_cmpint(nat_path_rx_us(f->path), ==, T0 + S);
 	g_assert_cmpint(nat_path_data_tx_us(f->path), ==, 0);
-	g_assert_cmpint(nat_path_data_rx_us(f->path), ==, 0);
+	g_assert_cmpint(nat_path_used_us(f->path), ==, 0);
 	f->wg->tx_bytes += 128;
 	observe(f, 2 * S);
 	g_assert_cmpint(nat_path_data_tx_us(f->path), ==, T0 + 2 * S);
+	g_assert_cmpint(nat_path_used_us(f->path), ==, T0 + 2 * S);
 	f->wg->rx_bytes += 128;
 	observe(f, 3 * S);
-	g_assert_cmpint(nat_path_data_rx_us(f->path), ==, T0 + 3 * S);
+	g_assert_cmpint(nat_path_used_us(f->path), ==, T0 + 3 * S);
 	/* made anew: the counters fall, nothing was sent */
 	f->wg->tx_bytes = f->wg->rx_bytes = 0;
 	observe(f, 4 * S);
 	g_assert_cmpint(nat_path_data_tx_us(f->path), ==, T0 + 2 * S);
+}
+
+/* A handshake each two minutes, its keepalive, and those that agents ask for, are no use of it. */
+static void
+test_handshakes_are_no_use(Fixture *f, gconstpointer data)
+{
+	WgEndpoint a = ep("192.0.2.1:1");
+
+	live_on(f, &a);
+	f->wg->tx_bytes += 148 + 32;
+	f->wg->rx_bytes += 92;
+	observe(f, S);
+	g_assert_cmpint(nat_path_data_tx_us(f->path), ==, T0 + S);
+	f->wg->tx_bytes += 92;
+	f->wg->rx_bytes += 148 + 2 * 32;
+	observe(f, 2 * S);
+	g_assert_cmpint(nat_path_used_us(f->path), ==, 0);
+	f->wg->tx_bytes += 148 + 128;
+	observe(f, 3 * S);
+	g_assert_cmpint(nat_path_used_us(f->path), ==, T0 + 3 * S);
 }
 
 static void
@@ -759,6 +780,7 @@ main(int argc, char **argv)
 	ADD("/path/users-short-keepalive-stays", test_users_short_keepalive_stays);
 	ADD("/path/no-keepalive-stays-none", test_no_keepalive_stays_none);
 	ADD("/path/data-is-more-than-a-keepalive", test_data_is_more_than_a_keepalive);
+	ADD("/path/handshakes-are-no-use", test_handshakes_are_no_use);
 	ADD("/path/keepalive/shorter", test_shorter_keepalive);
 	ADD("/path/keepalive/known-before", test_keepalive_known_before);
 	ADD("/path/keepalive/moved-while-learning", test_moved_while_learning);

@@ -246,14 +246,22 @@ stand_still(NatPump *pump)
 static void
 on_event(NatPump *pump, guint32 what)
 {
-	guint64 times;
-
 	if (what == EVENT_TURN)
 		from_turn(pump);
 	else if (what >= NAT_CHANNEL_FIRST && pump->lanes[what - NAT_CHANNEL_FIRST])
 		from_wireguard(pump, pump->lanes[what - NAT_CHANNEL_FIRST]);
-	else if (what == EVENT_WAKE && read(pump->wake_fd, &times, sizeof times) < 0)
-		return; /* it had been read */
+}
+
+/* First the wake-up, then the orders: one that is given in between wakes again. The other way round
+ * its wake-up would be taken for the one before, and nobody would look at it. */
+static void
+wake_up(NatPump *pump)
+{
+	guint64 times;
+
+	if (read(pump->wake_fd, &times, sizeof times) < 0)
+		times = 0; /* nothing had woken us but a packet */
+	obey_all(pump);
 }
 
 static void
@@ -262,9 +270,9 @@ run_round(NatPump *pump)
 	struct epoll_event events[EVENTS];
 	int n = epoll_wait(pump->epoll_fd, events, EVENTS, -1);
 
-	obey_all(pump);
+	wake_up(pump);
 	for (int i = 0; i < n && !pump->quit; i++)
-		if (events[i].data.u32 == EVENT_WAKE || atomic_load(&pump->failed) == 0)
+		if (events[i].data.u32 != EVENT_WAKE && atomic_load(&pump->failed) == 0)
 			on_event(pump, events[i].data.u32);
 	if (atomic_load(&pump->failed) != 0 && !pump->still)
 		stand_still(pump);

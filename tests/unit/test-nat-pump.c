@@ -506,6 +506,30 @@ test_failing(void)
 	g_assert_cmpint(close(fd), ==, -1); /* taken */
 }
 
+/* An order that is given while the thread takes up the one before must not wait for ever: the end
+ * of a pump is waited for. */
+static void
+test_orders_in_a_row(void)
+{
+	const NatPumpFuncs funcs = {on_control, on_failed};
+	gint64 end = g_get_monotonic_time() + 3 * G_TIME_SPAN_SECOND;
+	Fixture f = {.server = net_udp("127.0.0.1:0")};
+	guint rounds = 0;
+
+	while (g_get_monotonic_time() < end) {
+		NatPump *pump =
+			nat_pump_new(connected_to(f.server, &f.pump_addr), &funcs, &f, NULL);
+		NatBridge *bridge = nat_bridge_new(pump, CHANNEL, 9, 0, NULL);
+
+		g_assert_nonnull(bridge);
+		nat_bridge_free(bridge);
+		nat_pump_free(pump);
+		rounds++;
+	}
+	g_test_message("%u pumps", rounds);
+	close(f.server);
+}
+
 int
 main(int argc, char **argv)
 {
@@ -526,6 +550,7 @@ main(int argc, char **argv)
 	g_test_add("/pump/pair", Fixture, NULL, set_up_pair, test_pair, tear_down);
 	g_test_add("/pump/pair/full", Fixture, NULL, set_up_pair, test_pair_full, tear_down);
 	g_test_add_func("/pump/not-connected", test_failing);
+	g_test_add_func("/pump/orders-in-a-row", test_orders_in_a_row);
 	g_test_add_func("/pump/set-source", test_set_source);
 	return g_test_run();
 }

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-# A path at rest that no data ever passed gets nothing but its mapping's keepalive. It dies in silence;
+# A path at rest that no data ever passed gets its mapping's keepalive and next to nothing else. It dies in silence;
 # when traffic starts, the hole is counted from its first packet.
 
 setup()
@@ -39,6 +39,7 @@ rest()
 	stun=$(captured net ra "$LAB_STUN" | wc -l)
 	all=$(captured net ra udp | wc -l)
 	say "$seconds s of rest: $all packets between the two, $stun of them STUN"
-	[ "$stun" = 0 ] || fail 'a path at rest gets STUN'
-	[ "$all" -le $((2 + seconds / 5)) ] || fail 'a path at rest gets more than keepalives'
+	[ "$stun" -le 4 ] || fail 'a path at rest gets STUN'
+	# Until the NATs' timeout is known, a keepalive leaves each end each 4 s.
+	[ "$all" -le $((8 + seconds / 2)) ] || fail 'a path at rest gets more than keepalives'
 }

@@ -62,6 +62,7 @@ read_u32(const struct nlattr *attr, guint32 otherwise)
 typedef struct {
 	gboolean found;
 	unsigned type; /* ARPHRD_ */
+	gboolean line; /* to one other end; what is behind that is no network of ours */
 	char kind[KIND_MAX];
 } Link;
 
@@ -91,6 +92,7 @@ on_link(const struct nlmsghdr *nlh, void *data)
 	nat_rtnl_attrs(nlh, sizeof *ifi, tb, IFLA_LINKINFO);
 	link->found = TRUE;
 	link->type = ifi->ifi_type;
+	link->line = (ifi->ifi_flags & IFF_POINTOPOINT) != 0;
 	if (tb[IFLA_LINKINFO])
 		read_kind(tb[IFLA_LINKINFO], link);
 	return MNL_CB_OK;
@@ -118,18 +120,17 @@ is_tunnel(const Link *link)
 	       link->type == ARPHRD_IP6GRE;
 }
 
-static gboolean
-leads_into_tunnel(NatFib *fib, int ifindex)
+static void
+read_link(NatFib *fib, int ifindex, Link *link)
 {
 	struct nlmsghdr *nlh = nat_rtnl_begin(fib->rtnl, RTM_GETLINK, 0);
 	struct ifinfomsg *ifi = mnl_nlmsg_put_extra_header(nlh, sizeof *ifi);
-	Link link = {0};
 
 	ifi->ifi_index = ifindex;
 	mnl_attr_put_u32(nlh, IFLA_EXT_MASK, RTEXT_FILTER_SKIP_STATS);
-	if (nat_rtnl_talk(fib->rtnl, nlh, on_link, &link) != 0 || !link.found)
-		return FALSE; /* gone meanwhile: an event will follow */
-	return is_tunnel(&link);
+	/* gone meanwhile: an event will follow */
+	if (nat_rtnl_talk(fib->rtnl, nlh, on_link, link) != 0)
+		*link = (Link){0};
 }
 
 /* ---- routes ---- */
@@ -181,6 +182,8 @@ route_request(NatFib *fib, const WgEndpoint *dst, guint32 fwmark)
 gboolean
 nat_fib_lookup(NatFib *fib, const WgEndpoint *dst, guint32 fwmark, NatRoute *out)
 {
+	Link link = {0};
+
 	memset(out, 0, sizeof *out);
 	if (!wg_endpoint_is_set(dst) ||
 	    nat_rtnl_talk(fib->rtnl, route_request(fib, dst, fwmark), on_route, out) != 0 ||
@@ -188,7 +191,11 @@ nat_fib_lookup(NatFib *fib, const WgEndpoint *dst, guint32 fwmark, NatRoute *out
 		memset(out, 0, sizeof *out);
 		return FALSE;
 	}
-	out->tunnel = !out->local && leads_into_tunnel(fib, out->oif);
+	if (out->local)
+		return TRUE;
+	read_link(fib, out->oif, &link);
+	out->tunnel = link.found && is_tunnel(&link);
+	out->on_link = out->on_link && !link.line;
 	return TRUE;
 }
 

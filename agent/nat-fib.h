@@ -14,7 +14,7 @@ typedef struct NatFib NatFib;
 typedef struct {
 	WgEndpoint source; /* the address the kernel would choose; port 0 */
 	int oif;	   /* ifindex */
-	gboolean on_link;  /* no gateway: inside a network that we are in */
+	gboolean on_link;  /* no gateway, no line to a provider: in a network that we are in */
 	gboolean local;	   /* destination is an address of this host */
 	gboolean tunnel;   /* leaves by WireGuard, tun, ipip, gre, sit, vti, xfrm, … */
 } NatRoute;

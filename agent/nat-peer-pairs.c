@@ -82,12 +82,15 @@ permit(NatPeer *peer, gboolean wanted)
 	WgEndpoint peers[PERMITS];
 	gsize n = 0;
 
-	for (guint i = 0; wanted && i < peer->remote.n_candidates && n < PERMITS; i++) {
-		const NatCandidate *cand = &peer->remote.candidates[i];
+	/* What a relay sees of the peer first: hosts may have many addresses that it never does. */
+	for (guint i = 0; wanted && i < 2 * peer->remote.n_candidates && n < PERMITS; i++) {
+		guint at = i % peer->remote.n_candidates;
+		const NatCandidate *cand = &peer->remote.candidates[at];
+		gboolean host = cand->type == NAT_CAND_HOST;
 
-		if (cand->type == NAT_CAND_HOST && wg_endpoint_is_private(&cand->endpoint))
-			continue; /* the relay never sees such an address */
-		peers[n++] = cand->endpoint;
+		if (host == (i >= peer->remote.n_candidates) &&
+		    !(host && wg_endpoint_is_private(&cand->endpoint)))
+			peers[n++] = cand->endpoint;
 	}
 	nat_relay_permit(peer->env->relay, peer, peers, n);
 }

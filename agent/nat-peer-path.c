@@ -268,7 +268,13 @@ on_reconsider(gpointer user_data)
 void
 nat_peer_reconsider_in(NatPeer *peer, guint ms)
 {
+	gint64 due = g_get_monotonic_time() + ms * (gint64)1000;
+
+	/* the sooner one: a block may end in an hour */
+	if (peer->reconsider != 0 && peer->reconsider_us <= due)
+		return;
 	nat_peer_stop_timer(&peer->reconsider);
+	peer->reconsider_us = due;
 	peer->reconsider = g_timeout_add(ms, on_reconsider, peer);
 }
 
@@ -292,7 +298,7 @@ plan_reconsidering(NatPeer *peer, gint64 now)
 		if (due > now)
 			next = MIN(next, due);
 	}
-	if (next != G_MAXINT64 && peer->reconsider == 0)
+	if (next != G_MAXINT64)
 		nat_peer_reconsider_in(peer, (guint)MIN((next - now) / 1000 + 10, 60000));
 }
 
@@ -330,8 +336,7 @@ nat_peer_consider(NatPeer *peer)
 	    (peer->chosen == NULL ? !peer->deserted : chosen_works(peer, now)))
 		return;
 	if (handshake_may_come(peer, now)) {
-		if (peer->reconsider == 0)
-			nat_peer_reconsider_in(peer, 50);
+		nat_peer_reconsider_in(peer, 50);
 		return;
 	}
 	best = best_pair(peer, now);

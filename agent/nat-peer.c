@@ -359,6 +359,9 @@ nat_peer_free(NatPeer *peer)
 	nat_peer_stop_timer(&peer->resend);
 	nat_peer_stop_timer(&peer->unheard);
 	nat_peer_stop_timer(&peer->reconsider);
+	/* what was written last may not have been read yet */
+	if (peer->managed)
+		peer->env->refresh(&peer->key, peer->path, peer->env->user_data);
 	restore_bridged(peer);
 	nat_peer_stop_mtu(peer);
 	g_clear_pointer(&peer->watch, nat_watch_free);

@@ -24,7 +24,8 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 
 	must(!sealed || !parsed || stun.has_integrity);
 	if (!parsed) {
-		must(!stun.username && !stun.has_fingerprint && !wg_endpoint_is_set(&stun.mapped));
+		must(!stun.username && !stun.note && !stun.has_fingerprint &&
+		     !wg_endpoint_is_set(&stun.mapped));
 		return 0;
 	}
 	must(stun.method <= 0xfff && stun.klass <= NAT_STUN_ERROR);
@@ -33,6 +34,8 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 
 		must(user >= data + 20 && user + stun.username_len <= data + size);
 	}
+	if (stun.note)
+		must(stun.note >= data + 24 && stun.note + NAT_STUN_NOTE_LEN <= data + size);
 	if (nat_stun_receiver_ufrag(&stun, ufrag, sizeof ufrag)) {
 		gsize len = 0;
 

@@ -109,6 +109,42 @@ test_no_route(void)
 }
 
 static void
+expect_on_link(NatFib *fib, const char *dst, gboolean on_link)
+{
+	WgEndpoint ep = net_ep(dst);
+	NatRoute route;
+
+	g_assert_true(nat_fib_lookup(fib, &ep, 0, &route));
+	g_assert_cmpint(route.on_link, ==, on_link);
+}
+
+/* Inside a network of ours: no gateway leads there. A line to a provider has none either (PPP, a
+ * modem), and what is behind it is the internet. */
+static void
+test_on_link(void)
+{
+	g_autoptr(NatFib) fib = make();
+
+	if (!fib)
+		return;
+	net_run("ip route add 192.0.2.0/24 dev fib1 table 1");
+	net_run("ip -6 route add 2001:db8:1::/64 dev fib1 table 1");
+	expect_on_link(fib, "192.0.2.7", TRUE);
+	expect_on_link(fib, "203.0.113.1", FALSE);
+	expect_on_link(fib, "192.0.2.100", FALSE); /* it is local */
+	expect_on_link(fib, "2001:db8:1::7", TRUE);
+	expect_on_link(fib, "2001:db8:9::1", FALSE);
+	net_run("ip tuntap add mode tun name line");
+	net_run("ip addr add 198.51.100.9 peer 198.51.100.1 dev line");
+	net_run("ip link set line up");
+	net_run("ip route add 203.0.113.0/24 dev line table 1");
+	expect_on_link(fib, "203.0.113.1", FALSE);
+	/* a gateway of the other family is one */
+	net_run("ip route replace 203.0.113.0/24 via inet6 2001:db8:1::9 dev fib1 table 1");
+	expect_on_link(fib, "203.0.113.1", FALSE);
+}
+
+static void
 test_local(void)
 {
 	static const char *const OWN[] = {"192.0.2.100", "2001:db8:2::1", "127.0.0.1", "::1"};
@@ -265,6 +301,7 @@ main(int argc, char **argv)
 	g_test_add_func("/fib/lookup/mark", test_mark);
 	g_test_add_func("/fib/lookup/ports", test_ports);
 	g_test_add_func("/fib/lookup/no-route", test_no_route);
+	g_test_add_func("/fib/on-link", test_on_link);
 	g_test_add_func("/fib/lookup/local", test_local);
 	g_test_add_func("/fib/lookup/tunnel", test_tunnel);
 	g_test_add_func("/fib/addresses", test_addresses);

@@ -12,6 +12,7 @@ typedef struct {
 	guint writes;
 	WgPeerChange last;
 	guint proven, disproved;
+	guint64 bridged;
 } Fixture;
 
 static gboolean
@@ -42,7 +43,14 @@ on_disproved(gpointer user_data)
 	((Fixture *)user_data)->disproved++;
 }
 
+static guint64
+on_bridged(gpointer user_data)
+{
+	return ((Fixture *)user_data)->bridged;
+}
+
 static const NatPathFuncs FUNCS = {
+	.bridged = on_bridged,
 	.write = on_write,
 	.proven = on_proven,
 	.disproved = on_disproved,
@@ -598,6 +606,50 @@ test_no_keepalive_stays_none(Fixture *f, gconstpointer data)
 
 /* ---- traffic ---- */
 
+/* A bridge hands late packets to WireGuard in the direct path's name: they are heard, not here. */
+static void
+test_bridged_bytes_are_not_heard_here(Fixture *f, gconstpointer data)
+{
+	WgEndpoint direct = ep("192.0.2.1:1");
+
+	live_on(f, &direct);
+	for (int i = 1; i <= 10; i++) {
+		/* the bridge counts first, WireGuard later */
+		f->bridged += 100;
+		observe(f, i * S);
+		f->wg->rx_bytes += 100;
+		observe(f, i * S + S / 2);
+	}
+	g_assert_cmpint(nat_path_rx_us(f->path), ==, T0 + 10 * S + S / 2);
+	g_assert_cmpint(nat_path_here_us(f->path), ==, 0);
+	f->wg->rx_bytes += 100;
+	observe(f, 11 * S);
+	g_assert_cmpint(nat_path_here_us(f->path), ==, T0 + 11 * S);
+	/* where the tunnel is on the bridge, that is here */
+	f->wg->endpoint = ep("127.0.0.1:40000");
+	f->bridged += 100;
+	f->wg->rx_bytes += 100;
+	observe(f, 12 * S);
+	g_assert_cmpint(nat_path_here_us(f->path), ==, T0 + 12 * S);
+}
+
+/* The other end moved first, and the kernel followed it: what was left does not move it back. */
+static void
+test_settles_without_a_try(Fixture *f, gconstpointer data)
+{
+	WgEndpoint a = ep("192.0.2.1:1"), b = ep("192.0.2.2:2");
+
+	live_on(f, &b);
+	nat_path_settle(f->path, &a, T0 + S);
+	g_assert_true(nat_path_urgent(f->path, T0 + S));
+	f->wg->endpoint = a;
+	observe(f, S + S / 10);
+	g_assert_true(wg_endpoint_equal(&f->wg->endpoint, &b));
+	f->wg->endpoint = a;
+	observe(f, 10 * S);
+	g_assert_true(wg_endpoint_equal(&f->wg->endpoint, &a));
+}
+
 static void
 test_data_is_more_than_a_keepalive(Fixture *f, gconstpointer data)
 {
@@ -779,6 +831,8 @@ main(int argc, char **argv)
 	ADD("/path/keepalive-follows-the-mapping", test_keepalive_follows_the_mapping);
 	ADD("/path/users-short-keepalive-stays", test_users_short_keepalive_stays);
 	ADD("/path/no-keepalive-stays-none", test_no_keepalive_stays_none);
+	ADD("/path/bridged-bytes", test_bridged_bytes_are_not_heard_here);
+	ADD("/path/settles-without-a-try", test_settles_without_a_try);
 	ADD("/path/data-is-more-than-a-keepalive", test_data_is_more_than_a_keepalive);
 	ADD("/path/handshakes-are-no-use", test_handshakes_are_no_use);
 	ADD("/path/keepalive/shorter", test_shorter_keepalive);

@@ -265,13 +265,36 @@ test_stopped_right_after_the_write(World *w, gconstpointer data)
 	agents_meet(&w->agents);
 	/* nobody looks at the device from here on */
 	g_source_remove(w->tick);
-	for (int i = 0; i < 1000 && !wg_endpoint_is_bogus(&w->holder->wg->endpoint); i++)
-		hosts_run(5);
+	while (!wg_endpoint_is_set(&w->holder->wg->endpoint) ||
+	       !wg_endpoint_is_bogus(&w->holder->wg->endpoint))
+		g_main_context_iteration(NULL, TRUE);
 	g_assert_true(wg_endpoint_is_bogus(&w->holder->wg->endpoint));
 	agent_stop(w->holder);
 	g_assert_false(wg_endpoint_is_set(&w->holder->wg->endpoint) &&
 		       wg_endpoint_is_bogus(&w->holder->wg->endpoint));
 	w->tick = g_timeout_add(1000, world_tick, w);
+}
+
+/* A peer of many addresses: what a relay really sees of it is let in first. */
+static void
+test_many_addresses(World *w, gconstpointer data)
+{
+	NatCandidate last;
+	GArray *own;
+
+	if (!w->up)
+		return;
+	own = w->holder->other->candidates;
+	last = g_array_index(own, NatCandidate, own->len - 1);
+	g_assert_cmpint(last.type, ==, NAT_CAND_SRFLX);
+	g_array_set_size(own, own->len - 1);
+	for (int i = 0; i < 10; i++) {
+		g_autofree char *text = g_strdup_printf("[2001:db8::%d]:51820", i + 1);
+
+		agent_offer(w->holder->other, text);
+	}
+	g_array_append_val(own, last);
+	meet_on_relay(w);
 }
 
 static gboolean
@@ -335,6 +358,7 @@ main(int argc, char **argv)
 	add("stopped-on-relay", test_stopped_on_relay);
 	add("stopped-on-relay-with-an-original", test_stopped_on_relay_with_an_original);
 	add("stopped-right-after-the-write", test_stopped_right_after_the_write);
+	add("many-addresses", test_many_addresses);
 	add("standby-dealt-and-dropped", test_standby_dealt_and_dropped);
 	return g_test_run();
 }

@@ -36,6 +36,7 @@ test_silence_and_back(Agents *f, gconstpointer data)
 	connect_both(f);
 	g_assert_true(hosts_wait(both_released, f, 20000));
 	f->talking = TRUE; /* a path at rest is asked for nothing */
+	f->talking = TRUE; /* a path at rest is asked for nothing */
 	agents_cut(f, TRUE);
 	g_assert_true(hosts_wait(a_checking, f, 30000));
 	/* the search ends (a session that WireGuard calls live is no excuse), a second one begins
@@ -73,12 +74,13 @@ test_silence_finds_another_path(Agents *f, gconstpointer data)
 	g_assert_true(hosts_wait(both_released, f, 20000));
 	f->talking = TRUE; /* a path at rest is asked for nothing */
 	began = g_get_monotonic_time();
+	f->cut_family = wg_endpoint_family(&f->a.wg->endpoint);
 	host_enter(&f->hosts.b);
 	net_run("nft add table inet cut");
 	net_run("nft add chain inet cut in { type filter hook input priority 0; }");
 	net_run("nft add rule inet cut in %s daddr %s drop",
-		wg_endpoint_family(&f->a.wg->endpoint) == AF_INET ? "ip" : "ip6",
-		wg_endpoint_family(&f->a.wg->endpoint) == AF_INET ? "10.9.0.2" : "fd09::2");
+		f->cut_family == AF_INET ? "ip" : "ip6",
+		f->cut_family == AF_INET ? "10.9.0.2" : "fd09::2");
 	host_enter(&f->hosts.a);
 	f->handshakes = FALSE; /* nor do WireGuard's packets pass there */
 	g_assert_true(hosts_wait(a_looks_elsewhere, f, 30000));

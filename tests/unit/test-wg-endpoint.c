@@ -185,6 +185,35 @@ test_bogus(void)
 }
 
 static void
+test_private(void)
+{
+	static const char *const PRIVATE[] = {
+		"10.0.0.0:1",	 "10.255.255.255:1",  "172.16.0.1:1", "172.31.255.255:1",
+		"192.168.0.1:1", "192.168.255.255:1", "100.64.0.1:1", "100.127.255.255:1",
+		"169.254.1.1:1", "[fc00::1]:1",	      "[fdff::1]:1",  "[fe80::1%1]:1",
+	};
+	static const char *const PUBLIC[] = {
+		"9.255.255.255:1", "11.0.0.0:1",      "172.15.255.255:1", "172.32.0.0:1",
+		"192.167.1.1:1",   "192.169.0.0:1",   "100.63.255.255:1", "100.128.0.0:1",
+		"203.0.113.1:1",   "[2001:db8::1]:1", "[fbff::1]:1",	  "[fe00::1]:1",
+	};
+
+	for (gsize i = 0; i < G_N_ELEMENTS(PRIVATE); i++) {
+		WgEndpoint ep = parse(PRIVATE[i]);
+
+		g_test_message("%s", PRIVATE[i]);
+		g_assert_true(wg_endpoint_is_private(&ep));
+	}
+	for (gsize i = 0; i < G_N_ELEMENTS(PUBLIC); i++) {
+		WgEndpoint ep = parse(PUBLIC[i]);
+
+		g_test_message("%s", PUBLIC[i]);
+		g_assert_false(wg_endpoint_is_private(&ep));
+	}
+	g_assert_false(wg_endpoint_is_private(&(WgEndpoint){0}));
+}
+
+static void
 test_link_local(void)
 {
 	WgEndpoint four = parse("169.254.1.1:1"), six = parse("[fe80::1]:1");
@@ -208,6 +237,7 @@ main(int argc, char **argv)
 	g_test_add_func("/wg/endpoint/from-sockaddr", test_from_sockaddr);
 	g_test_add_func("/wg/endpoint/from-bytes", test_from_bytes);
 	g_test_add_func("/wg/endpoint/bogus", test_bogus);
+	g_test_add_func("/endpoint/private", test_private);
 	g_test_add_func("/wg/endpoint/link-local", test_link_local);
 	return g_test_run();
 }

@@ -41,6 +41,7 @@ struct Agents {
 	Agent a, b;	     /* a controls: its key is the larger one */
 	gboolean handshakes; /* WireGuard's packets pass */
 	gboolean talking;    /* data goes to and fro */
+	int cut_family;	     /* WireGuard's packets to addresses of it are lost; 0: of none */
 	/* the signaling server's doing, to every message of either */
 	guint lose;	    /* so many are lost */
 	gboolean duplicate; /* each comes twice */
@@ -128,6 +129,8 @@ env_send(const WgKey *key, GBytes *body, gpointer user_data)
 static inline gboolean
 leads_to_other(const Agent *agent)
 {
+	if (wg_endpoint_family(&agent->wg->endpoint) == agent->agents->cut_family)
+		return FALSE;
 	return wg_endpoint_equal(&agent->wg->endpoint, &agent->other->host->addr) ||
 	       wg_endpoint_equal(&agent->wg->endpoint, &agent->other->host->addr6);
 }

@@ -82,7 +82,7 @@ struct NatPeer {
 	gint64 poked_us;		/* the peer asked for it last */
 	guint64 late_bytes_gone;	/* of bridges that are no more */
 	guint reconsider;
-	gint64 reconsider_us; /* when that is due */
+	gint64 reconsider_us;	 /* when that is due */
 	guint moves;		 /* of a connected tunnel from one pair to another */
 	gboolean direct_blocked; /* a direct pair answered checks, and dropped WireGuard */
 	gboolean standby, wanted_relay;

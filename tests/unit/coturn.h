@@ -9,6 +9,7 @@
 
 #include <glib/gstdio.h>
 #include <signal.h>
+#include <sys/prctl.h>
 #include <sys/wait.h>
 
 typedef struct {
@@ -52,6 +53,13 @@ coturn_answers(const char *ip)
 	return ok;
 }
 
+/* A test that aborts leaves nothing behind. */
+static inline void
+coturn_dies_with_us(gpointer user_data)
+{
+	prctl(PR_SET_PDEATHSIG, SIGKILL);
+}
+
 /* user: "NAME:SECRET". extra: one more option, or NULL. Waits until it serves. */
 static inline void
 coturn_start(Coturn *turn, const char *ip, const char *user, const char *extra)
@@ -75,7 +83,7 @@ coturn_start(Coturn *turn, const char *ip, const char *user, const char *extra)
 	g_spawn_async(turn->dir, argv, NULL,
 		      G_SPAWN_SEARCH_PATH | G_SPAWN_DO_NOT_REAP_CHILD | G_SPAWN_STDOUT_TO_DEV_NULL |
 			      G_SPAWN_STDERR_TO_DEV_NULL,
-		      NULL, NULL, &turn->pid, &error);
+		      coturn_dies_with_us, NULL, &turn->pid, &error);
 	g_assert_no_error(error);
 	while (!coturn_answers(ip)) {
 		g_assert_cmpint(g_get_monotonic_time(), <, end);

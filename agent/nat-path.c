@@ -55,8 +55,9 @@ struct NatPath {
 	gboolean was_live;	/* at the time of the try */
 	gint64 base_s, base_ns; /* handshake at the time of the try */
 	guint64 base_rx, base_bridged;
-	gint64 here; /* bytes since then that were not bridged from elsewhere, at most */
-	gint64 here_us;
+	/* since the endpoint is what it is: bytes that were not bridged from elsewhere, at most */
+	guint64 here_rx, here_bridged;
+	gint64 here, here_us;
 };
 
 NatPath *
@@ -116,13 +117,21 @@ bridged(const NatPath *path)
 	return path->funcs.bridged != NULL ? path->funcs.bridged(path->user_data) : 0;
 }
 
+static void
+begin_here(NatPath *path)
+{
+	path->here_rx = path->rx;
+	path->here_bridged = bridged(path);
+	path->here = 0;
+}
+
 /* What came in so far is no proof of what is written now. */
 static void
 set_base(NatPath *path)
 {
 	path->base_rx = path->rx;
 	path->base_bridged = bridged(path);
-	path->here = 0;
+	begin_here(path);
 }
 
 /* `initiate`: a handshake shall start now, whatever it costs. */
@@ -473,10 +482,10 @@ note_keepalive(NatPath *path, guint16 keepalive)
 static void
 note_here(NatPath *path, gint64 now_us)
 {
-	gint64 here = (gint64)(path->rx - path->base_rx);
+	gint64 here = (gint64)(path->rx - path->here_rx);
 
 	if (!wg_endpoint_is_bogus(&path->endpoint))
-		here -= (gint64)(bridged(path) - path->base_bridged);
+		here -= (gint64)(bridged(path) - path->here_bridged);
 	if (here <= path->here)
 		return;
 	path->here = here;
@@ -486,6 +495,9 @@ note_here(NatPath *path, gint64 now_us)
 void
 nat_path_refresh(NatPath *path, const WgPeer *wg, gint64 now_us, gint64 real_s)
 {
+	gboolean stays = path->seen && wg->rx_bytes >= path->rx &&
+			 wg_endpoint_equal(&path->endpoint, &wg->endpoint);
+
 	if (!path->seen)
 		path->first_us = now_us;
 	note_handshake(path, wg, now_us, real_s);
@@ -498,10 +510,10 @@ nat_path_refresh(NatPath *path, const WgPeer *wg, gint64 now_us, gint64 real_s)
 	path->rx = wg->rx_bytes;
 	path->tx = wg->tx_bytes;
 	path->endpoint = wg->endpoint;
-	if (path->seen)
+	if (stays)
 		note_here(path, now_us);
 	else
-		set_base(path);
+		begin_here(path);
 	note_keepalive(path, wg->keepalive);
 	path->seen = TRUE;
 }

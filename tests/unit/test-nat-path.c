@@ -627,10 +627,37 @@ test_bridged_bytes_are_not_heard_here(Fixture *f, gconstpointer data)
 	g_assert_cmpint(nat_path_here_us(f->path), ==, T0 + 11 * S);
 	/* where the tunnel is on the bridge, that is here */
 	f->wg->endpoint = ep("127.0.0.1:40000");
+	observe(f, 11 * S + S / 2);
 	f->bridged += 100;
 	f->wg->rx_bytes += 100;
 	observe(f, 12 * S);
 	g_assert_cmpint(nat_path_here_us(f->path), ==, T0 + 12 * S);
+}
+
+/* Much came by the bridge while the tunnel was there; then the kernel followed the other end to the
+ * direct path. What comes there is heard at once, not once it is more than that. */
+static void
+test_heard_after_a_move(Fixture *f, gconstpointer data)
+{
+	WgEndpoint bridge = ep("127.0.0.1:40000");
+
+	live_on(f, &bridge);
+	f->bridged += 1000000;
+	f->wg->rx_bytes += 1000000;
+	observe(f, S);
+	g_assert_cmpint(nat_path_here_us(f->path), ==, T0 + S);
+	f->wg->endpoint = ep("192.0.2.1:1");
+	f->wg->rx_bytes += 100;
+	observe(f, 2 * S);
+	f->wg->rx_bytes += 100;
+	observe(f, 3 * S);
+	g_assert_cmpint(nat_path_here_us(f->path), ==, T0 + 3 * S);
+	/* and after the peer was made anew, whose counters start from zero */
+	f->wg->rx_bytes = 0;
+	observe(f, 4 * S);
+	f->wg->rx_bytes = 100;
+	observe(f, 5 * S);
+	g_assert_cmpint(nat_path_here_us(f->path), ==, T0 + 5 * S);
 }
 
 /* The other end moved first, and the kernel followed it: what was left does not move it back. */
@@ -832,6 +859,7 @@ main(int argc, char **argv)
 	ADD("/path/users-short-keepalive-stays", test_users_short_keepalive_stays);
 	ADD("/path/no-keepalive-stays-none", test_no_keepalive_stays_none);
 	ADD("/path/bridged-bytes", test_bridged_bytes_are_not_heard_here);
+	ADD("/path/heard-after-a-move", test_heard_after_a_move);
 	ADD("/path/settles-without-a-try", test_settles_without_a_try);
 	ADD("/path/data-is-more-than-a-keepalive", test_data_is_more_than_a_keepalive);
 	ADD("/path/handshakes-are-no-use", test_handshakes_are_no_use);

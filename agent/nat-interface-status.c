@@ -11,6 +11,7 @@ status_counters(NatInterface *iface, NatStatusInterface *out)
 	gpointer cause, count;
 
 	nat_status_set_counter(out, "drop_signal_frame", nat_signal_client_dropped(iface->signal));
+	nat_status_set_counter(out, "drop_turn_message", nat_relay_dropped(iface->relay));
 	for (guint i = 0; i < NAT_MUX_N_COUNTERS; i++)
 		nat_status_set_counter(out, nat_mux_counter_name(i),
 				       nat_mux_counter(iface->mux, i));

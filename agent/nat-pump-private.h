@@ -70,7 +70,7 @@ struct NatPump {
 	NatDoor *door;
 	/* both: atomic */
 	_Atomic guint waiting;	      /* control messages not yet delivered */
-	_Atomic guint64 unheard;      /* control messages that were one too many */
+	_Atomic guint64 unheard;      /* messages that the host was not given */
 	_Atomic gint64 refused_us;    /* since when nothing but refusals came; 0: not */
 	NatPumpOrder *_Atomic orders; /* the last one first */
 	_Atomic int failed;	      /* errno; 0: works */
@@ -90,7 +90,7 @@ void nat_pump_order(NatPump *pump, NatOrder order, NatLane *lane, NatInject *inj
 /* Pump thread. */
 gpointer nat_pump_run(gpointer pump);
 void nat_pump_order_free(NatPumpOrder *order);
-/* A message for the host; dropped when too many wait. */
+/* A message for the host; dropped when it is neither STUN nor ChannelData, or too many wait. */
 void nat_pump_deliver(NatPump *pump, const guint8 *msg, gsize len);
 /* The server spoke: an earlier refusal counts no more. */
 void nat_pump_heard(NatPump *pump);

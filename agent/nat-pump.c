@@ -4,8 +4,8 @@
  *
  * The way back is a closure in the host's main context. It holds the NatDoor, not the pump: the
  * host clears door->pump when it frees the pump, also inside a callback, and what is still on its
- * way then finds nobody. At most CONTROL_MAX control messages wait; a flood of garbage costs no
- * more.
+ * way then finds nobody. Garbage does not get that far, and at most CONTROL_MAX messages
+ * wait.
  *
  * ECONNREFUSED tells of an ICMP port unreachable. One may be an accident of a firewall that
  * reloads, and a burst of packets has several for one reason; two that lie REFUSED_AGAIN_US apart
@@ -13,6 +13,7 @@
  * provoked by whatever the host or WireGuard sends next.
  */
 #include "agent/nat-pump-private.h"
+#include "agent/nat-stun.h"
 
 #include <errno.h>
 #include <gio/gio.h>
@@ -94,8 +95,11 @@ post(NatPump *pump, int error, const guint8 *msg, gsize len)
 void
 nat_pump_deliver(NatPump *pump, const guint8 *msg, gsize len)
 {
+	NatChannelData frame;
+
 	/* the pump thread alone counts up, so the bound holds */
-	if (atomic_load(&pump->waiting) >= CONTROL_MAX) {
+	if (atomic_load(&pump->waiting) >= CONTROL_MAX ||
+	    (!nat_stun_is_message(msg, len) && !nat_channel_parse(msg, len, &frame))) {
 		nat_count(&pump->unheard, 1);
 		return;
 	}
@@ -190,7 +194,7 @@ nat_pump_order(NatPump *pump, NatOrder kind, NatLane *lane, NatInject *inject)
 }
 
 guint64
-nat_pump_control_dropped(const NatPump *pump)
+nat_pump_dropped(const NatPump *pump)
 {
 	return atomic_load(&pump->unheard);
 }

@@ -5,9 +5,10 @@
  * loopback UDP socket per bridged peer. In batches, without an allocation per packet.
  *
  * What is not a WireGuard message in an open bridge's channel (STUN, also inside of a channel,
- * ChannelData of a channel without a bridge, garbage) goes to `control` in the host thread, whole
- * and bounded in number. All functions are called from the host thread; callbacks come in its
- * default main context, never after nat_pump_free() returned. They may free bridges and pump.
+ * ChannelData of a channel without a bridge) goes to `control` in the host thread, whole and
+ * bounded in number; garbage is counted. All functions are called from the host thread; callbacks
+ * come in its default main context, never after nat_pump_free() returned. They may free bridges and
+ * pump.
  */
 #pragma once
 
@@ -39,8 +40,9 @@ void nat_pump_free(NatPump *pump); /* every bridge must have been freed */
 /* From the host thread, beside the data. FALSE: the socket is full or failed, or the kernel refused
  * it. */
 gboolean nat_pump_send(NatPump *pump, const guint8 *msg, gsize len);
-/* Messages for `control` that came while 64 others waited for the host's main loop. */
-guint64 nat_pump_control_dropped(const NatPump *pump);
+/* Messages that were no STUN and no ChannelData, or came while 64 others waited for the host's main
+ * loop. */
+guint64 nat_pump_dropped(const NatPump *pump);
 
 /* Joins a bound channel (0x4000…0x4FFF) to WireGuard's port at 127.0.0.1. fwmark is WireGuard's.
  * What the server sends from now on finds the bridge. One bridge per channel. */

@@ -64,6 +64,7 @@ nat_relay_leg_free(NatRelayLeg *leg)
 	g_clear_handle_id(&leg->end_timer, g_source_remove);
 	while (leg->bridges->len > 0)
 		nat_relay_bridge_lost(g_ptr_array_index(leg->bridges, 0));
+	leg->relay->dropped += nat_turn_dropped(leg->turn);
 	nat_turn_free(leg->turn);
 	g_ptr_array_unref(leg->bridges);
 	g_free(leg->label);

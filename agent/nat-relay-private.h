@@ -98,6 +98,7 @@ struct NatRelay {
 	guint idle_timer;     /* not wanted: until it is given back */
 	guint tell_idle;      /* callbacks that are due: */
 	gboolean tell_changed, tell_credentials;
+	guint64 dropped; /* by legs that have gone */
 	char *problem;
 	GHashTable *permits; /* owner → GArray of WgEndpoint */
 };

@@ -437,6 +437,18 @@ nat_relay_server(const NatRelay *relay)
 	return relay->current ? relay->current->label : NULL;
 }
 
+static guint64
+dropped_of(const NatRelayLeg *leg)
+{
+	return leg ? nat_turn_dropped(leg->turn) : 0;
+}
+
+guint64
+nat_relay_dropped(const NatRelay *relay)
+{
+	return relay->dropped + dropped_of(relay->current) + dropped_of(relay->old);
+}
+
 void
 nat_relay_permit(NatRelay *relay, gconstpointer owner, const WgEndpoint *peers, gsize n)
 {

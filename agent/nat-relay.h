@@ -66,6 +66,8 @@ const WgEndpoint *nat_relay_address(const NatRelay *relay);
 gboolean nat_relay_is_ours(const NatRelay *relay, const WgEndpoint *relayed);
 /* "turn:192.0.2.20:3478?transport=udp" of the present allocation; NULL: none. (transfer none) */
 const char *nat_relay_server(const NatRelay *relay);
+/* Messages of servers that were neither an answer to us nor a peer's data. */
+guint64 nat_relay_dropped(const NatRelay *relay);
 
 /* Who may send to us, per owner (any pointer); the complete list each time, n = 0: nobody. Kept
  * over re-allocations. At most 8 addresses of an owner count. */

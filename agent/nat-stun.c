@@ -94,8 +94,8 @@ integrity(const guint8 *msg, gsize at, const char *password, guint8 out[SHA1_LEN
 
 /* ---- reading ---- */
 
-static gboolean
-header_ok(const guint8 *msg, gsize len)
+gboolean
+nat_stun_is_message(const guint8 *msg, gsize len)
 {
 	return len >= HEADER && (msg[0] & 0xc0) == 0 && get32(msg + 4) == NAT_STUN_MAGIC &&
 	       len % 4 == 0 && get16(msg + 2) == len - HEADER;
@@ -172,7 +172,7 @@ nat_stun_parse(const guint8 *msg, gsize len, NatStun *out)
 	gsize at = 0, value_len = 0;
 
 	memset(out, 0, sizeof *out);
-	if (!header_ok(msg, len))
+	if (!nat_stun_is_message(msg, len))
 		return FALSE;
 	type = get16(msg);
 	out->klass = (NatStunClass)((type >> 7 & 2) | (type >> 4 & 1));
@@ -222,7 +222,7 @@ nat_stun_check_integrity(const guint8 *msg, gsize len, const char *password)
 	guint16 type;
 	gsize at = 0, value_len = 0;
 
-	if (!header_ok(msg, len))
+	if (!nat_stun_is_message(msg, len))
 		return FALSE;
 	while (next_attr(msg, len, &at, &type, &value_len)) {
 		if (type != ATTR_MESSAGE_INTEGRITY)

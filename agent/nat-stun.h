@@ -37,6 +37,9 @@ typedef struct {
 	const guint8 *note; /* NAT_STUN_NOTE_LEN bytes inside the message, NULL when absent */
 } NatStun;
 
+/* By the header: both top bits zero, the magic cookie, the length equal to what is there and a
+ * multiple of 4. */
+gboolean nat_stun_is_message(const guint8 *msg, gsize len);
 /* TRUE iff the bytes are one complete STUN message with the magic cookie: both top bits zero,
  * length a multiple of 4 and equal to what is there, attributes inside. */
 gboolean nat_stun_parse(const guint8 *msg, gsize len, NatStun *out);

@@ -522,5 +522,5 @@ nat_turn_pump(NatTurn *turn)
 guint64
 nat_turn_dropped(const NatTurn *turn)
 {
-	return nat_turn_talk_dropped(turn->talk);
+	return nat_turn_talk_dropped(turn->talk) + (turn->pump ? nat_pump_dropped(turn->pump) : 0);
 }

@@ -30,7 +30,9 @@ typedef struct {
 	guint32 lifetime_s;
 	guint lose; /* so many requests */
 	/* what it saw */
-	guint requests[16], unauthenticated;
+	guint requests[16]; /* each once, however often it was sent */
+	guint packets, unauthenticated;
+	GHashTable *ids;
 	guint keepalives; /* Binding indications */
 	guint32 asked_lifetime_s;
 	guint16 channel;
@@ -149,7 +151,12 @@ fake_turn_nonce_is_right(const FakeTurn *turn, StunMessage *request)
 static inline void
 fake_turn_request(FakeTurn *turn, StunMessage *request, StunValidationStatus status)
 {
-	turn->requests[stun_message_get_method(request) & 15]++;
+	StunTransactionId id;
+
+	stun_message_id(request, id);
+	turn->packets++;
+	if (g_hash_table_add(turn->ids, g_bytes_new(id, sizeof id)))
+		turn->requests[stun_message_get_method(request) & 15]++;
 	if (turn->silent)
 		return;
 	if (turn->lose > 0) {
@@ -237,6 +244,8 @@ fake_turn_open(FakeTurn *turn)
 	socklen_t len = sizeof sa;
 
 	memset(turn, 0, sizeof *turn);
+	turn->ids = g_hash_table_new_full(g_bytes_hash, g_bytes_equal,
+					  (GDestroyNotify)g_bytes_unref, NULL);
 	turn->fd = net_udp("127.0.0.1:0");
 	getsockname(turn->fd, (struct sockaddr *)&sa, &len);
 	wg_endpoint_from_sockaddr(&turn->addr, &sa, len);
@@ -253,4 +262,5 @@ fake_turn_close(FakeTurn *turn)
 {
 	g_source_remove(turn->source);
 	close(turn->fd);
+	g_hash_table_unref(turn->ids);
 }

@@ -242,17 +242,31 @@ test_control(Fixture *f, gconstpointer data)
 	put_frame(frame, CHANNEL + 5, 32);
 	put_data(frame + 4, 32, 1);
 	goes_to_control(f, frame, 36);
-	/* a length that lies, one that is missing, no length at all */
-	put_frame(frame, CHANNEL, 33);
-	goes_to_control(f, frame, 36);
-	goes_to_control(f, frame, 3);
 	put_frame(frame, CHANNEL, 0);
 	goes_to_control(f, frame, 4);
+}
+
+static void
+test_garbage(Fixture *f, gconstpointer data)
+{
+	/* no cookie */
+	static const guint8 stun[20] = {0x01, 0x01, 0, 0, 0x21, 0x12, 0xa4, 0x43, 'i', 'd'};
+	guint8 frame[64] = {0};
+
+	server_sends(f, stun, sizeof stun);
+	/* a length that lies, one that is missing */
+	put_frame(frame, CHANNEL, 33);
+	server_sends(f, frame, 36);
+	server_sends(f, frame, 3);
 	/* a first byte that neither STUN nor ChannelData has */
 	memset(frame, 0xff, sizeof frame);
-	goes_to_control(f, frame, sizeof frame);
+	server_sends(f, frame, sizeof frame);
 	frame_to_pump(f, CHANNEL, 9, 32);
 	wg_gets(f, 9, 32, NULL);
+	while (g_main_context_iteration(NULL, FALSE))
+		;
+	g_assert_cmpuint(f->n_control, ==, 0);
+	g_assert_cmpuint(nat_pump_dropped(f->pump), ==, 4);
 }
 
 /* RFC 8656 §12.5: bytes after the data are padding. */
@@ -276,19 +290,22 @@ test_send(Fixture *f, gconstpointer data)
 	g_assert_cmpint(net_recv(f->server, buf, sizeof buf, WAIT_MS, NULL), ==, 5);
 }
 
+/* ChannelData that carries nothing. */
+static const guint8 EMPTY[] = {CHANNEL >> 8, CHANNEL & 0xff, 0, 0};
+
 /* A host that does not come to its loop loses what exceeds the bound, and nothing else. */
 static void
 test_control_flood(Fixture *f, gconstpointer data)
 {
 	for (int i = 0; i < 1000; i++)
-		server_sends(f, (const guint8 *)"\xffgarbage", 8);
+		server_sends(f, EMPTY, sizeof EMPTY);
 	frame_to_pump(f, CHANNEL, 1, 100);
 	wg_gets(f, 1, 100, NULL); /* the flood lies behind the pump now */
 	while (g_main_context_iteration(NULL, FALSE))
 		;
 	g_assert_cmpuint(f->n_control, ==, 64);
-	g_assert_cmpuint(nat_pump_control_dropped(f->pump), ==, 1000 - 64);
-	goes_to_control(f, (const guint8 *)"\xff again", 7);
+	g_assert_cmpuint(nat_pump_dropped(f->pump), ==, 1000 - 64);
+	goes_to_control(f, EMPTY, sizeof EMPTY);
 }
 
 static void
@@ -296,7 +313,7 @@ test_free_inside_control(Fixture *f, gconstpointer data)
 {
 	f->free_inside = TRUE;
 	for (int i = 0; i < 10; i++)
-		server_sends(f, (const guint8 *)"\xffgarbage", 8);
+		server_sends(f, EMPTY, sizeof EMPTY);
 	g_assert_true(net_wait(&f->got, WAIT_MS));
 	g_assert_null(f->pump);
 	g_usleep(1000);
@@ -387,7 +404,7 @@ test_one_refusal(Fixture *f, gconstpointer data)
 		nat_pump_send(f->pump, (const guint8 *)"hello", 5);
 		g_usleep(60000);
 		f->server = net_udp(at);
-		goes_to_control(f, (const guint8 *)"\xffhere", 5);
+		goes_to_control(f, EMPTY, sizeof EMPTY);
 		g_usleep(60000);
 	}
 	g_assert_false(f->failed);
@@ -540,6 +557,7 @@ main(int argc, char **argv)
 	CASE("/pump/padding", test_padding);
 	CASE("/pump/send", test_send);
 	CASE("/pump/control", test_control);
+	CASE("/pump/garbage", test_garbage);
 	CASE("/pump/control/flood", test_control_flood);
 	CASE("/pump/control/free-inside", test_free_inside_control);
 	CASE("/pump/thousands/in", test_thousands_in);

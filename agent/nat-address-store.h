@@ -12,7 +12,7 @@
 
 typedef struct NatAddressStore NatAddressStore;
 
-/* state_dir NULL: stores nothing. */
+/* state_dir NULL: memory only. */
 NatAddressStore *nat_address_store_new(const char *state_dir, const WgKey *own_public);
 void nat_address_store_free(NatAddressStore *store);
 /* GArray of WgEndpoint with this port; empty when nothing is known (transfer full). */

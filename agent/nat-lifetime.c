@@ -1,20 +1,16 @@
 /* SPDX-License-Identifier: MIT */
 #include "agent/nat-lifetime.h"
+#include "agent/nat-state-file.h"
 
-#include <errno.h>
-#include <gio/gio.h>
-#include <glib/gstdio.h>
 #include <string.h>
 
-#define FILE_MAX 65536
 #define SILENCE_MAX_MS 3600000u
 #define JITTER_MS 500u /* a timer's: 12.9 s is a silence of 13 */
 
 static const guint16 STEPS_S[] = {NAT_LIFETIME_FIRST_S, 8, 13, 20, NAT_LIFETIME_MAX_S};
 
 struct NatLifetime {
-	char *path; /* NULL: memory only */
-	GKeyFile *file;
+	NatStateFile *file;
 	char *network; /* NULL: not remembered */
 	guint held_ms; /* the longest that held; 0: none */
 	guint lost_ms; /* the shortest that did not; 0: none */
@@ -22,42 +18,14 @@ struct NatLifetime {
 
 /* ---- the file: a group per network, the latest used last ---- */
 
-static void
-load(NatLifetime *lifetime)
-{
-	g_autoptr(GError) error = NULL;
-	GStatBuf st;
-
-	if (g_stat(lifetime->path, &st) < 0)
-		return;
-	if (!S_ISREG(st.st_mode) || st.st_size > FILE_MAX ||
-	    !g_key_file_load_from_file(lifetime->file, lifetime->path, G_KEY_FILE_NONE, &error)) {
-		g_warning("%s: %s: learning afresh how long NATs keep mappings", lifetime->path,
-			  error ? error->message : "not our file");
-		g_key_file_unref(lifetime->file);
-		lifetime->file = g_key_file_new();
-	}
-}
-
 NatLifetime *
 nat_lifetime_new(const char *state_dir, const WgKey *own_public)
 {
 	NatLifetime *lifetime = g_new0(NatLifetime, 1);
-	g_autofree char *name = NULL;
-	char hex[WG_KEY_HEXLEN];
 
-	lifetime->file = g_key_file_new();
-	if (state_dir == NULL)
-		return lifetime;
-	if (g_mkdir_with_parents(state_dir, 0700) < 0) {
-		g_warning("state directory %s: %s: how long NATs keep mappings is learnt anew at "
-			  "each start; make it writable or set state_dir",
-			  state_dir, g_strerror(errno));
-		return lifetime;
-	}
-	name = g_strdup_printf("lifetimes-%.16s.conf", wg_key_format_hex(own_public, hex));
-	lifetime->path = g_build_filename(state_dir, name, NULL);
-	load(lifetime);
+	lifetime->file = nat_state_file_new_for_key(
+		state_dir, "lifetimes", own_public,
+		"how long NATs keep mappings is learnt anew at each start");
 	return lifetime;
 }
 
@@ -66,53 +34,41 @@ nat_lifetime_free(NatLifetime *lifetime)
 {
 	if (lifetime == NULL)
 		return;
-	g_key_file_unref(lifetime->file);
-	g_free(lifetime->path);
+	nat_state_file_free(lifetime->file);
 	g_free(lifetime->network);
 	g_free(lifetime);
 }
 
 static void
-make_room(NatLifetime *lifetime)
+make_room(GKeyFile *keys)
 {
 	gsize n;
-	g_auto(GStrv) groups = g_key_file_get_groups(lifetime->file, &n);
+	g_auto(GStrv) groups = g_key_file_get_groups(keys, &n);
 
 	for (gsize i = 0; i < n && n - i > NAT_LIFETIME_NETWORKS; i++)
-		g_key_file_remove_group(lifetime->file, groups[i], NULL);
+		g_key_file_remove_group(keys, groups[i], NULL);
 }
 
 static void
 save(NatLifetime *lifetime)
 {
-	g_autofree char *text = NULL;
-	g_autoptr(GError) error = NULL;
-	gsize len;
+	GKeyFile *keys = nat_state_file_keys(lifetime->file);
 
 	if (lifetime->network == NULL)
 		return;
 	/* taken out and put in again: it moves to the end */
-	g_key_file_remove_group(lifetime->file, lifetime->network, NULL);
-	g_key_file_set_integer(lifetime->file, lifetime->network, "held_ms",
-			       (int)lifetime->held_ms);
-	g_key_file_set_integer(lifetime->file, lifetime->network, "lost_ms",
-			       (int)lifetime->lost_ms);
-	make_room(lifetime);
-	if (lifetime->path == NULL)
-		return;
-	text = g_key_file_to_data(lifetime->file, &len, NULL);
-	if (!g_file_set_contents_full(lifetime->path, text, (gssize)len,
-				      G_FILE_SET_CONTENTS_CONSISTENT, 0600, &error)) {
-		g_warning("%s: how long NATs keep mappings is learnt anew at each start",
-			  error->message);
-		g_clear_pointer(&lifetime->path, g_free); /* say it once */
-	}
+	g_key_file_remove_group(keys, lifetime->network, NULL);
+	g_key_file_set_integer(keys, lifetime->network, "held_ms", (int)lifetime->held_ms);
+	g_key_file_set_integer(keys, lifetime->network, "lost_ms", (int)lifetime->lost_ms);
+	make_room(keys);
+	nat_state_file_save(lifetime->file);
 }
 
 static guint
 read_ms(NatLifetime *lifetime, const char *key)
 {
-	int ms = g_key_file_get_integer(lifetime->file, lifetime->network, key, NULL);
+	int ms = g_key_file_get_integer(nat_state_file_keys(lifetime->file), lifetime->network, key,
+					NULL);
 
 	return (guint)CLAMP(ms, 0, (int)SILENCE_MAX_MS);
 }
@@ -160,7 +116,7 @@ static gboolean
 is_latest(NatLifetime *lifetime)
 {
 	gsize n;
-	g_auto(GStrv) groups = g_key_file_get_groups(lifetime->file, &n);
+	g_auto(GStrv) groups = g_key_file_get_groups(nat_state_file_keys(lifetime->file), &n);
 
 	return n > 0 && strcmp(groups[n - 1], lifetime->network) == 0;
 }
@@ -175,7 +131,7 @@ nat_lifetime_enter(NatLifetime *lifetime, const char *network)
 	g_free(lifetime->network);
 	lifetime->network = g_strdup(network);
 	lifetime->held_ms = lifetime->lost_ms = 0;
-	if (network == NULL || !g_key_file_has_group(lifetime->file, network))
+	if (network == NULL || !g_key_file_has_group(nat_state_file_keys(lifetime->file), network))
 		return;
 	lifetime->held_ms = read_ms(lifetime, "held_ms");
 	lifetime->lost_ms = read_ms(lifetime, "lost_ms");

@@ -2,10 +2,10 @@
 #include "agent/nat-link-mtu.h"
 
 #include "agent/nat-rtnl.h"
+#include "agent/nat-state-file.h"
 
 #include <errno.h>
 #include <gio/gio.h>
-#include <glib/gstdio.h>
 #include <linux/if_addr.h>
 #include <linux/if_link.h>
 #include <net/if.h>
@@ -15,7 +15,7 @@
 
 struct NatLinkMtu {
 	char *ifname;
-	char *path; /* NULL: memory only */
+	NatStateFile *file;
 	NatRtnl *rtnl;
 	int index;
 	guint original; /* the user's */
@@ -133,39 +133,27 @@ has_ipv6(NatLinkMtu *link)
 static void
 save(NatLinkMtu *link, guint before)
 {
-	g_autoptr(GKeyFile) file = g_key_file_new();
-	g_autoptr(GError) error = NULL;
-	g_autofree char *text = NULL;
-	gsize len;
+	GKeyFile *keys = nat_state_file_keys(link->file);
 
-	if (link->path == NULL)
-		return;
 	if (link->set == 0) {
-		g_unlink(link->path);
-		return;
+		g_key_file_remove_group(keys, GROUP, NULL);
+	} else {
+		g_key_file_set_integer(keys, GROUP, "index", link->index);
+		g_key_file_set_integer(keys, GROUP, "original", (int)link->original);
+		g_key_file_set_integer(keys, GROUP, "set", (int)link->set);
+		g_key_file_set_integer(keys, GROUP, "before", (int)before);
 	}
-	g_key_file_set_integer(file, GROUP, "index", link->index);
-	g_key_file_set_integer(file, GROUP, "original", (int)link->original);
-	g_key_file_set_integer(file, GROUP, "set", (int)link->set);
-	g_key_file_set_integer(file, GROUP, "before", (int)before);
-	text = g_key_file_to_data(file, &len, NULL);
-	if (!g_file_set_contents_full(link->path, text, (gssize)len, G_FILE_SET_CONTENTS_CONSISTENT,
-				      0600, &error)) {
-		g_warning("%s: the MTU of %s will not be put back after a crash", error->message,
-			  link->ifname);
-		g_clear_pointer(&link->path, g_free); /* say it once */
-	}
+	nat_state_file_save(link->file);
 }
 
 /* Ours only if it is the same interface, and still at what we set or were about to change. */
 static void
 load(NatLinkMtu *link, guint current)
 {
-	g_autoptr(GKeyFile) file = g_key_file_new();
+	GKeyFile *file = nat_state_file_keys(link->file);
 	int original, now = (int)current;
 
-	if (link->path == NULL ||
-	    !g_key_file_load_from_file(file, link->path, G_KEY_FILE_NONE, NULL))
+	if (!g_key_file_has_group(file, GROUP))
 		return;
 	original = g_key_file_get_integer(file, GROUP, "original", NULL);
 	if (g_key_file_get_integer(file, GROUP, "index", NULL) == link->index && original > now &&
@@ -214,8 +202,8 @@ nat_link_mtu_new(const char *ifname, const char *state_dir, GError **error)
 	if (link->original == 0)
 		return NULL;
 	/* a name such as ".." is the kernel's to refuse, a '/' too */
-	if (state_dir != NULL && g_mkdir_with_parents(state_dir, 0700) == 0)
-		link->path = g_build_filename(state_dir, name, NULL);
+	link->file = nat_state_file_new(state_dir, name,
+					"the interface's MTU is not put back after a crash");
 	load(link, link->original);
 	return g_steal_pointer(&link);
 }
@@ -227,7 +215,7 @@ nat_link_mtu_free(NatLinkMtu *link)
 		return;
 	nat_rtnl_free(link->rtnl);
 	g_free(link->ifname);
-	g_free(link->path);
+	nat_state_file_free(link->file);
 	g_free(link);
 }
 

@@ -23,7 +23,7 @@ typedef struct NatMux NatMux;
 typedef struct NatMuxClient NatMuxClient;
 
 typedef struct {
-	/* A Binding request for our ufrag; integrity not yet verified. */
+	/* A Binding request for our ufrag; integrity not yet verified. NULL: owns none. */
 	void (*request)(const NatUdp *pkt, const NatStun *stun, gpointer user_data);
 	/* A response to a transaction of ours, from the address it was sent to. */
 	void (*response)(const NatUdp *pkt, const NatStun *stun, gpointer user_data);

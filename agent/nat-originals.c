@@ -1,34 +1,22 @@
 /* SPDX-License-Identifier: MIT */
 #include "agent/nat-originals.h"
-
-#include <errno.h>
-#include <gio/gio.h>
+#include "agent/nat-state-file.h"
 
 struct NatOriginals {
-	char *path; /* NULL: memory only */
-	GKeyFile *file;
+	NatStateFile *file;
 };
 
 NatOriginals *
 nat_originals_new(const char *state_dir, const WgKey *own_public)
 {
 	NatOriginals *originals = g_new0(NatOriginals, 1);
-	char hex[WG_KEY_HEXLEN];
-	g_autofree char *name = NULL;
-	g_autoptr(GError) error = NULL;
 
-	originals->file = g_key_file_new();
-	if (g_mkdir_with_parents(state_dir, 0700) < 0) {
-		g_warning("state directory %s: %s: what we change in WireGuard cannot be put back "
-			  "after a crash; make it writable or set state_dir",
-			  state_dir, g_strerror(errno));
-		return originals;
-	}
-	name = g_strdup_printf("originals-%.16s.conf", wg_key_format_hex(own_public, hex));
-	originals->path = g_build_filename(state_dir, name, NULL);
-	if (!g_key_file_load_from_file(originals->file, originals->path, G_KEY_FILE_NONE, &error) &&
-	    !g_error_matches(error, G_FILE_ERROR, G_FILE_ERROR_NOENT))
-		g_warning("%s: %s: starting afresh", originals->path, error->message);
+	originals->file = nat_state_file_new_for_key(
+		state_dir, "originals", own_public,
+		"what we change in WireGuard cannot be put back after a crash");
+	if (nat_state_file_damage(originals->file))
+		g_warning("what an earlier run changed in WireGuard cannot be put back: %s",
+			  nat_state_file_damage(originals->file));
 	return originals;
 }
 
@@ -37,60 +25,44 @@ nat_originals_free(NatOriginals *originals)
 {
 	if (originals == NULL)
 		return;
-	g_key_file_unref(originals->file);
-	g_free(originals->path);
+	nat_state_file_free(originals->file);
 	g_free(originals);
-}
-
-static void
-save(NatOriginals *originals)
-{
-	g_autofree char *text = NULL;
-	g_autoptr(GError) error = NULL;
-	gsize len;
-
-	if (originals->path == NULL)
-		return;
-	text = g_key_file_to_data(originals->file, &len, NULL);
-	if (!g_file_set_contents_full(originals->path, text, (gssize)len,
-				      G_FILE_SET_CONTENTS_CONSISTENT, 0600, &error)) {
-		g_warning("%s", error->message);
-		g_clear_pointer(&originals->path, g_free); /* say it once */
-	}
 }
 
 void
 nat_originals_keep(NatOriginals *originals, const WgPeer *peer)
 {
+	GKeyFile *keys = nat_state_file_keys(originals->file);
 	char key[WG_KEY_STRLEN], endpoint[WG_ENDPOINT_STRLEN];
 
 	wg_key_format(&peer->public_key, key);
-	if (g_key_file_has_group(originals->file, key))
+	if (g_key_file_has_group(keys, key))
 		return;
-	g_key_file_set_string(originals->file, key, "endpoint",
+	g_key_file_set_string(keys, key, "endpoint",
 			      wg_endpoint_is_set(&peer->endpoint) &&
 					      !wg_endpoint_is_bogus(&peer->endpoint)
 				      ? wg_endpoint_format(&peer->endpoint, endpoint)
 				      : "");
-	g_key_file_set_integer(originals->file, key, "keepalive", peer->keepalive);
-	save(originals);
+	g_key_file_set_integer(keys, key, "keepalive", peer->keepalive);
+	nat_state_file_save(originals->file);
 }
 
 gboolean
 nat_originals_get(NatOriginals *originals, const WgKey *peer, WgEndpoint *endpoint,
 		  guint16 *keepalive)
 {
+	GKeyFile *keys = nat_state_file_keys(originals->file);
 	char key[WG_KEY_STRLEN];
 	g_autofree char *text = NULL;
 	int seconds;
 
 	wg_key_format(peer, key);
-	if (!g_key_file_has_group(originals->file, key))
+	if (!g_key_file_has_group(keys, key))
 		return FALSE;
-	text = g_key_file_get_string(originals->file, key, "endpoint", NULL);
+	text = g_key_file_get_string(keys, key, "endpoint", NULL);
 	if (text == NULL || !wg_endpoint_parse(text, endpoint) || wg_endpoint_is_bogus(endpoint))
 		*endpoint = (WgEndpoint){0};
-	seconds = g_key_file_get_integer(originals->file, key, "keepalive", NULL);
+	seconds = g_key_file_get_integer(keys, key, "keepalive", NULL);
 	*keepalive = (guint16)CLAMP(seconds, 0, G_MAXUINT16);
 	return TRUE;
 }
@@ -98,8 +70,9 @@ nat_originals_get(NatOriginals *originals, const WgKey *peer, WgEndpoint *endpoi
 void
 nat_originals_forget(NatOriginals *originals, const WgKey *peer)
 {
+	GKeyFile *keys = nat_state_file_keys(originals->file);
 	char key[WG_KEY_STRLEN];
 
-	if (g_key_file_remove_group(originals->file, wg_key_format(peer, key), NULL))
-		save(originals);
+	if (g_key_file_remove_group(keys, wg_key_format(peer, key), NULL))
+		nat_state_file_save(originals->file);
 }

@@ -40,7 +40,6 @@ struct NatPath {
 	gint64 handshake_s, handshake_ns; /* as the device says it, for comparing only */
 	guint64 rx, tx;
 	gint64 first_us, handshake_us, rx_us, tx_us, data_tx_us, used_us;
-	gboolean roamed;
 
 	/* what is wanted */
 	WgEndpoint wanted, before; /* before: what the try replaced, for the roll-back */
@@ -151,7 +150,6 @@ write_wanted(NatPath *path, gboolean initiate, gint64 now_us)
 	else if (initiate && slot_burned(path, now_us))
 		change.flags |= WG_CHANGE_REPLACE;
 	path->wrote_us = now_us;
-	path->roamed = FALSE;
 	set_base(path);
 	apply(path, &change);
 }
@@ -502,9 +500,6 @@ nat_path_refresh(NatPath *path, const WgPeer *wg, gint64 now_us, gint64 real_s)
 		path->first_us = now_us;
 	note_handshake(path, wg, now_us, real_s);
 	note_traffic(path, wg, now_us);
-	if (path->seen && wg_endpoint_is_set(&wg->endpoint) &&
-	    !wg_endpoint_equal(&path->endpoint, &wg->endpoint))
-		path->roamed = !wg_endpoint_equal(&wg->endpoint, &path->wanted);
 	/* A replaced peer starts from zero, and so must the proof by bytes. */
 	path->base_rx = MIN(path->base_rx, wg->rx_bytes);
 	path->rx = wg->rx_bytes;
@@ -571,12 +566,6 @@ nat_path_here_us(const NatPath *path)
 }
 
 gint64
-nat_path_tx_us(const NatPath *path)
-{
-	return path->tx_us;
-}
-
-gint64
 nat_path_data_tx_us(const NatPath *path)
 {
 	return path->data_tx_us;
@@ -592,12 +581,6 @@ gint64
 nat_path_tried_us(const NatPath *path)
 {
 	return path->tried_us;
-}
-
-gboolean
-nat_path_roamed(const NatPath *path)
-{
-	return path->roamed;
 }
 
 gboolean

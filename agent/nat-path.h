@@ -96,7 +96,6 @@ const WgEndpoint *nat_path_wanted(const NatPath *path);
 /* Monotonic time of the last handshake and of the last received byte; 0: never seen. */
 gint64 nat_path_handshake_us(const NatPath *path);
 gint64 nat_path_rx_us(const NatPath *path);
-gint64 nat_path_tx_us(const NatPath *path);
 /* The last received byte that no bridge brought which the endpoint does not name; 0: never seen. */
 gint64 nat_path_here_us(const NatPath *path);
 /* When more than a keepalive was last sent (data, or the handshake that data waits for); when data
@@ -104,7 +103,5 @@ gint64 nat_path_here_us(const NatPath *path);
 gint64 nat_path_data_tx_us(const NatPath *path);
 gint64 nat_path_used_us(const NatPath *path);
 gint64 nat_path_tried_us(const NatPath *path); /* 0: nothing is being tried, or settles */
-/* The kernel moved the endpoint by itself since the last write (roaming). */
-gboolean nat_path_roamed(const NatPath *path);
 /* Whether the next observation should come soon (PROVING or settling). */
 gboolean nat_path_urgent(const NatPath *path, gint64 now_us);

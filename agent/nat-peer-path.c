@@ -265,8 +265,8 @@ on_reconsider(gpointer user_data)
 	return G_SOURCE_REMOVE;
 }
 
-void
-nat_peer_reconsider_in(NatPeer *peer, guint ms)
+static void
+reconsider_in(NatPeer *peer, guint ms)
 {
 	gint64 due = g_get_monotonic_time() + ms * (gint64)1000;
 
@@ -299,14 +299,34 @@ plan_reconsidering(NatPeer *peer, gint64 now)
 			next = MIN(next, due);
 	}
 	if (next != G_MAXINT64)
-		nat_peer_reconsider_in(peer, (guint)MIN((next - now) / 1000 + 10, 60000));
+		reconsider_in(peer, (guint)MIN((next - now) / 1000 + 10, 60000));
+}
+
+/* A relayed pair that could carry the tunnel now, other than the chosen one; NULL: none. */
+static NatWatchPair *
+best_relay(NatPeer *peer)
+{
+	gint64 now = g_get_monotonic_time();
+	NatWatchPair *best = NULL;
+
+	for (guint i = 0; i < nat_watch_count(peer->watch); i++) {
+		NatWatchPair *pair = nat_watch_nth(peer->watch, i);
+		NatChoicePair facts = {0};
+
+		fill_choice(peer, pair, &facts, now);
+		if (facts.relays == 0 || !facts.alive || facts.blocked || pair == peer->chosen)
+			continue;
+		if (best == NULL || nat_watch_rtt_ms(pair) < nat_watch_rtt_ms(best))
+			best = pair;
+	}
+	return best;
 }
 
 /* The direct pair's handshake did not come in time: that counts. NULL: no relay could do better. */
 static NatWatchPair *
 leave_unproven(NatPeer *peer)
 {
-	NatWatchPair *relay = nat_peer_best_relay(peer);
+	NatWatchPair *relay = best_relay(peer);
 
 	if (relay != NULL)
 		nat_pair_info(peer->chosen)->failures++;
@@ -336,7 +356,7 @@ nat_peer_consider(NatPeer *peer)
 	    (peer->chosen == NULL ? !peer->deserted : chosen_works(peer, now)))
 		return;
 	if (handshake_may_come(peer, now)) {
-		nat_peer_reconsider_in(peer, 50);
+		reconsider_in(peer, 50);
 		return;
 	}
 	best = best_pair(peer, now);
@@ -358,26 +378,6 @@ nat_peer_consider(NatPeer *peer)
 		nat_peer_take(peer, best, "the chosen one is dead here");
 		say_dead(peer, blocked ? NAT_NOTE_DEAD | NAT_NOTE_BLOCKED : NAT_NOTE_DEAD);
 	}
-}
-
-/* A relayed pair that could carry the tunnel now, other than the chosen one; NULL: none. */
-NatWatchPair *
-nat_peer_best_relay(NatPeer *peer)
-{
-	gint64 now = g_get_monotonic_time();
-	NatWatchPair *best = NULL;
-
-	for (guint i = 0; i < nat_watch_count(peer->watch); i++) {
-		NatWatchPair *pair = nat_watch_nth(peer->watch, i);
-		NatChoicePair facts = {0};
-
-		fill_choice(peer, pair, &facts, now);
-		if (facts.relays == 0 || !facts.alive || facts.blocked || pair == peer->chosen)
-			continue;
-		if (best == NULL || nat_watch_rtt_ms(pair) < nat_watch_rtt_ms(best))
-			best = pair;
-	}
-	return best;
 }
 
 /* WireGuard's packets do not pass on the chosen pair. TRUE: another one was taken. */

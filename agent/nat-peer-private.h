@@ -135,11 +135,9 @@ void nat_peer_resume_search(NatPeer *peer);
 void nat_peer_make_watch(NatPeer *peer);
 /* Asks the chooser, and does what it says. */
 void nat_peer_consider(NatPeer *peer);
-void nat_peer_reconsider_in(NatPeer *peer, guint ms);
 /* WireGuard's port or mark changed: bridges serve one only. */
 void nat_peer_remake_bridges(NatPeer *peer);
 void nat_peer_take_selected_pair(NatPeer *peer, NatWatchPair *pair);
-NatWatchPair *nat_peer_best_relay(NatPeer *peer);
 void nat_peer_note_proof(NatPeer *peer);
 gboolean nat_peer_leave_blocked(NatPeer *peer);
 /* The device was read: data went out since the last bytes came in. */

@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: MIT */
+#include "agent/nat-peer-pair.h"
 #include "agent/nat-peer-private.h"
 
 #include <sodium.h>
@@ -448,6 +449,18 @@ status_path(NatPeer *peer, NatStatusPeer *out)
 	}
 }
 
+static gboolean
+has_direct(NatPeer *peer)
+{
+	for (guint i = 0; peer->watch && i < nat_watch_count(peer->watch); i++) {
+		NatWatchPair *pair = nat_watch_nth(peer->watch, i);
+
+		if (nat_pair_relays(pair) == 0 && nat_watch_state(pair) == NAT_PAIR_ALIVE)
+			return TRUE;
+	}
+	return FALSE;
+}
+
 void
 nat_peer_status(NatPeer *peer, const WgPeer *wg, NatStatusPeer *out)
 {
@@ -487,6 +500,7 @@ nat_peer_status(NatPeer *peer, const WgPeer *wg, NatStatusPeer *out)
 	if (peer->state == NAT_PEER_CONNECTED)
 		status_path(peer, out);
 	status_standby(peer, out);
+	why.direct_alive = why.relay && has_direct(peer);
 	g_free(out->why);
 	out->why = nat_why_sentence(&why);
 }

@@ -124,14 +124,7 @@ on_response(const NatUdp *pkt, const NatStun *stun, gpointer user_data)
 	}
 }
 
-/* The probe owns no ufrag, so no request is its own. */
-static void
-on_request(const NatUdp *pkt, const NatStun *stun, gpointer user_data)
-{
-}
-
 static const NatMuxFuncs MUX_FUNCS = {
-	.request = on_request,
 	.response = on_response,
 };
 

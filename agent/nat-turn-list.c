@@ -103,12 +103,3 @@ nat_turn_list_uris(NatTurnList *list)
 {
 	return list->usable;
 }
-
-gboolean
-nat_turn_list_needs_offer(const NatTurnList *list)
-{
-	for (guint i = 0; i < list->configured->len; i++)
-		if (((NatTurnUri *)g_ptr_array_index(list->configured, i))->username == NULL)
-			return TRUE;
-	return list->configured->len == 0;
-}

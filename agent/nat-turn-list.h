@@ -18,5 +18,3 @@ void nat_turn_list_offer(NatTurnList *list, const char *const *uris, const char 
 			 const char *password);
 /* All that can be used now, the user's first (of NatTurnUri; transfer none). */
 GPtrArray *nat_turn_list_uris(NatTurnList *list);
-/* Whether credentials from nat-signald would help. */
-gboolean nat_turn_list_needs_offer(const NatTurnList *list);

@@ -445,12 +445,6 @@ nat_turn_expires_us(const NatTurn *turn)
 	return turn->expires_us;
 }
 
-const WgEndpoint *
-nat_turn_server(const NatTurn *turn)
-{
-	return &turn->server;
-}
-
 void
 nat_turn_permit(NatTurn *turn, const WgEndpoint *peers, gsize n)
 {

@@ -45,7 +45,6 @@ gboolean nat_turn_is_up(const NatTurn *turn);
 const WgEndpoint *nat_turn_relayed(const NatTurn *turn); /* unset: never was up */
 /* When the server forgets it unless it is renewed, as far as we know (monotonic). */
 gint64 nat_turn_expires_us(const NatTurn *turn);
-const WgEndpoint *nat_turn_server(const NatTurn *turn);
 /* The complete set of addresses (ports ignored) that may send to us; kept installed until changed.
  * One that the server refuses (403: a denied range) is left out quietly. */
 void nat_turn_permit(NatTurn *turn, const WgEndpoint *peers, gsize n);

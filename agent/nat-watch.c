@@ -50,7 +50,6 @@ struct NatWatchPair {
 	guint insisting; /* probes left */
 	guint rest_ms;
 	double rtt_ms, var_ms, loss;
-	WgEndpoint mapped;
 	gint64 alive_us, heard_us, dead_us, nudged_us;
 	guint timer;
 };
@@ -377,7 +376,6 @@ on_answer(NatWatchPair *pair, Request *request, const NatStun *stun)
 	pair->unanswered = 0;
 	pair->asked = FALSE;
 	pair->heard_us = now;
-	pair->mapped = stun->mapped;
 	set_state(pair, NAT_PAIR_ALIVE);
 	if (pair->gone)
 		return;
@@ -706,12 +704,6 @@ guint
 nat_watch_deaths(const NatWatchPair *pair)
 {
 	return pair->deaths;
-}
-
-const WgEndpoint *
-nat_watch_mapped(const NatWatchPair *pair)
-{
-	return &pair->mapped;
 }
 
 gpointer

@@ -105,8 +105,6 @@ double nat_watch_loss(const NatWatchPair *pair);
 gint64 nat_watch_alive_us(const NatWatchPair *pair);
 guint nat_watch_answers(const NatWatchPair *pair);
 guint nat_watch_deaths(const NatWatchPair *pair);
-/* Our mapping as the peer saw it in its last answer; unset: unknown. */
-const WgEndpoint *nat_watch_mapped(const NatWatchPair *pair);
 /* For the owner's use. */
 gpointer nat_watch_data(const NatWatchPair *pair);
 void nat_watch_set_data(NatWatchPair *pair, gpointer data);

@@ -49,6 +49,9 @@ relayed(const NatWhy *why)
 	if (why->wireguard_blocked)
 		return g_strdup("relayed: checks pass directly, but WireGuard's packets do not: a "
 				"firewall drops WireGuard");
+	if (why->direct_alive)
+		return g_strdup("relayed: checks pass directly, but WireGuard's packets have not "
+				"yet; trying again");
 	if (why->local_udp_blocked || why->remote_udp_blocked)
 		return g_strdup_printf("relayed: UDP is blocked %s: allow it to go direct",
 				       !why->remote_udp_blocked	 ? "here"

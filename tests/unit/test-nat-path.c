@@ -247,7 +247,6 @@ test_settles_then_accepts_roaming(Fixture *f, gconstpointer data)
 	f->wg->endpoint = moved;
 	observe(f, 11 * S);
 	g_assert_true(wg_endpoint_equal(&f->wg->endpoint, &moved));
-	g_assert_true(nat_path_roamed(f->path));
 }
 
 /* wg setconf makes the peer anew: no endpoint, no session. */
@@ -687,7 +686,6 @@ test_data_is_more_than_a_keepalive(Fixture *f, gconstpointer data)
 	f->wg->tx_bytes += 32;
 	f->wg->rx_bytes += 32;
 	observe(f, S);
-	g_assert_cmpint(nat_path_tx_us(f->path), ==, T0 + S);
 	g_assert_cmpint(nat_path_rx_us(f->path), ==, T0 + S);
 	g_assert_cmpint(nat_path_data_tx_us(f->path), ==, 0);
 	g_assert_cmpint(nat_path_used_us(f->path), ==, 0);

@@ -72,6 +72,9 @@ test_relayed_blocked(void)
 			      "direct");
 	why.local_udp_blocked = FALSE;
 	assert_sentence(&why, "relayed: UDP is blocked at the peer: allow it to go direct");
+	why.direct_alive = TRUE;
+	assert_sentence(&why, "relayed: checks pass directly, but WireGuard's packets have not "
+			      "yet; trying again");
 	why.wireguard_blocked = TRUE;
 	assert_sentence(&why, "relayed: checks pass directly, but WireGuard's packets do not: a "
 			      "firewall drops WireGuard");

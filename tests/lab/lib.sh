@@ -64,7 +64,7 @@ lab_init()
 	LAB_T0=${EPOCHREALTIME/./}
 	LAB_DIR=${LAB_LOGS:-$(mktemp -d "${TMPDIR:-/tmp}/nat-lab.XXXXXX")}
 	mkdir -p "$LAB_DIR/nodes" "$LAB_DIR/log" "$LAB_DIR/conf" "$LAB_DIR/pid"
-	mkfifo "$LAB_DIR/ready"
+	mkfifo "$LAB_DIR/ready" "$LAB_DIR/nap"
 	(umask 077 && mkdir -p "$LAB_RUN" && mkdir "$LAB_RUN/$LAB_NAME") ||
 		{ echo "lab: '$LAB_NAME' exists already: tests/lab/lab down $LAB_NAME" >&2; exit 1; }
 	echo "$LAB_DIR" >"$LAB_RUN/$LAB_NAME/dir"
@@ -153,15 +153,19 @@ node()
 node_pid()
 {
 	local pid
-	read -r pid <"$LAB_DIR/nodes/$1/pid" || fail "no node named '$1'"
+	find_node "$1"
 	printf '%s' "$pid"
 }
+
+# find_node NODE: into the caller's pid. A fork costs more than most of what scenarios do, so what
+# they do at every turn has none but the command's own.
+find_node() { read -r pid <"$LAB_DIR/nodes/$1/pid" || fail "no node named '$1'"; }
 
 # nx NODE CMD…: runs a command inside the node
 nx()
 {
 	local pid
-	pid=$(node_pid "$1")
+	find_node "$1"
 	shift
 	nsenter -t "$pid" -n -m -p -u -- "$@"
 }
@@ -170,7 +174,7 @@ nx()
 daemon()
 {
 	local node=$1 name=$2 pid with=()
-	pid=$(node_pid "$node")
+	find_node "$node"
 	shift 2
 	rm -f "$LAB_DIR/pid/$node.$name"
 	[ -z "${LAB_KEEP:-}" ] || with=(setsid)
@@ -185,7 +189,12 @@ daemon()
 }
 
 daemon_pid() { printf '%s' "$(<"$LAB_DIR/pid/$1.$2")"; }
-daemon_alive() { nx "$1" kill -0 "$(daemon_pid "$1" "$2")" 2>/dev/null; }
+daemon_alive()
+{
+	local inner
+	read -r inner <"$LAB_DIR/pid/$1.$2"
+	nx "$1" kill -0 "$inner" 2>/dev/null
+}
 log_of() { printf '%s' "$LAB_DIR/log/$1.$2"; }
 
 # daemon_stop NODE NAME [SIGNAL]: returns when it is gone
@@ -227,8 +236,19 @@ wait_until()
 {
 	local end=$((${EPOCHREALTIME/./} + $1 * 1000000 * ${LAB_SLOW:-1}))
 	shift
+	poll_until "$end" "$@"
+}
+
+# poll_until MICROSECOND CMD…: often at first, then so seldom that asking is not what loads the machine
+poll_until()
+{
+	local end=$1 turns=0
+	shift
 	until "$@" >/dev/null 2>&1; do
 		[ "${EPOCHREALTIME/./}" -lt "$end" ] || return 1
-		sleep 0.02
+		[ "$((++turns))" -gt 5 ] && nap 0.1 || nap 0.02
 	done
 }
+
+# nap SECONDS: sleeps without a process
+nap() { read -r -t "$1" <>"$LAB_DIR/nap" || true; }

@@ -18,10 +18,7 @@ took()
 	local limit=$1 what=$2 end
 	shift 2
 	end=$((LAB_EVENT_US + limit * 1000000 * ${LAB_SLOW:-1}))
-	until "$@" >/dev/null 2>&1; do
-		[ "${EPOCHREALTIME/./}" -lt "$end" ] || fail "not within $limit s of the event: $what"
-		sleep 0.02
-	done
+	poll_until "$end" "$@" || fail "not within $limit s of the event: $what"
 	LAB_TOOK_MS=$(((${EPOCHREALTIME/./} - LAB_EVENT_US) / 1000))
 	say "$what ($LAB_TOOK_MS ms after the event)"
 }

@@ -10,7 +10,12 @@
 # addresses are /32 and /128, routed to it; so any address can be anywhere, and move.
 
 # Reads `ip` commands from stdin and runs them inside the node.
-node_ip() { nsenter -t "$(node_pid "$1")" -n ip -b - || fail "ip on $1"; }
+node_ip()
+{
+	local pid
+	find_node "$1"
+	nsenter -t "$pid" -n ip -b - || fail "ip on $1"
+}
 
 # node_sysctl NODE NAME=VALUE…: below /proc/sys/net
 node_sysctl()

@@ -49,7 +49,16 @@ wg_key()
 			wg pubkey <"$LAB_DIR/conf/$node.key" >"$LAB_DIR/conf/$node.pub")
 }
 
-pub() { printf '%s' "$(<"$LAB_DIR/conf/$1.pub")"; }
+# find_pub NODE VARIABLE: the public key into the caller's variable
+find_pub() { read -r "$2" <"$LAB_DIR/conf/$1.pub"; }
+
+pub()
+{
+	local key
+	find_pub "$1" key
+	printf '%s' "$key"
+}
+
 wg_number() { printf '%s' "$(<"$LAB_DIR/conf/$1.number")"; }
 wg_ip() { printf '10.77.0.%s' "$(wg_number "$1")"; }
 wg_ip6() { printf 'fd77::%s' "$(wg_number "$1")"; }
@@ -73,9 +82,10 @@ wg_up()
 # wg_peer NODE PEER [wg set's words…]: PEER becomes a peer of NODE, without endpoint
 wg_peer()
 {
-	local node=$1 peer=$2
+	local node=$1 peer=$2 key
 	shift 2
-	nx "$node" wg set wg0 peer "$(pub "$peer")" allowed-ips "$(wg_ip "$peer")/32,$(wg_ip6 "$peer")/128" "$@" ||
+	find_pub "$peer" key
+	nx "$node" wg set wg0 peer "$key" allowed-ips "$(wg_ip "$peer")/32,$(wg_ip6 "$peer")/128" "$@" ||
 		fail "wg set peer $peer on $node"
 }
 
@@ -93,10 +103,12 @@ wg_pair()
 # wg_get NODE PEER FIELD [IF]: endpoints, persistent-keepalive, latest-handshakes, …
 wg_get()
 {
-	local key value
+	local pid key value wanted
+	find_node "$1"
+	find_pub "$2" wanted
 	while read -r key value; do
-		[ "$key" != "$(pub "$2")" ] || printf '%s' "$value"
-	done < <(nx "$1" wg show "${4:-wg0}" "$3")
+		[ "$key" != "$wanted" ] || printf '%s' "$value"
+	done < <(exec nsenter -t "$pid" -n -m -p -u -- wg show "${4:-wg0}" "$3")
 }
 
 wg_handshaken() { [ "$(wg_get "$1" "$2" latest-handshakes)" -gt 0 ]; }
@@ -169,10 +181,11 @@ agent_stop() { daemon_stop "$1" nat-agent "${2:-TERM}"; }
 # status NODE [FILTER]: the agent's status as JSON, through jq
 status()
 {
-	local json
+	local pid json
+	find_node "$1"
 	# 1 only says that not every peer is connected
-	json=$(nx "$1" "$NAT_AGENT" status --json --control "$AGENT_CONTROL" 2>>"$LAB_DIR/log/status") ||
-		[ $? = 1 ] || return 3
+	json=$(exec nsenter -t "$pid" -n -m -p -u -- "$NAT_AGENT" status --json --control "$AGENT_CONTROL" \
+		2>>"$LAB_DIR/log/status") || [ $? = 1 ] || return 3
 	jq -r "${2:-.}" <<<"$json"
 }
 
@@ -181,7 +194,9 @@ status_text() { nx "$1" "$NAT_AGENT" status --control "$AGENT_CONTROL" || true; 
 # peer NODE PEER [FILTER]: what NODE's status says of PEER
 peer()
 {
-	status "$1" ".interfaces[].peers[] | select(.public_key == \"$(pub "$2")\") | ${3:-.}"
+	local key
+	find_pub "$2" key
+	status "$1" ".interfaces[].peers[] | select(.public_key == \"$key\") | ${3:-.}"
 }
 
 peer_is() { [ "$(peer "$1" "$2" .state)" = "$3" ]; }

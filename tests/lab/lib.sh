@@ -117,7 +117,8 @@ lab_kill()
 	local run=$LAB_RUN/${1:?} pid start
 	[ -f "$run/holders" ] || return 0
 	while read -r pid start; do
-		same_proc "$pid" "$start" && kill -9 "$pid"
+		# gone already: with the one before it, whose child it watched
+		! same_proc "$pid" "$start" || kill -9 "$pid" || true
 	done <"$run/holders" 2>/dev/null
 	while read -r pid start; do
 		while same_proc "$pid" "$start"; do sleep 0.01; done

@@ -27,11 +27,19 @@ wg_link()
 	if [ "$LAB_WG" = kernel ]; then
 		node_ip "$node" <<<"link add $ifname type wireguard"
 	else
+		# Its own word is waited for: wg removes the socket of one that has bound it and does not
+		# listen yet, and that one ends then.
+		local before
+		before=$(wg_go_starts "$node" "$ifname")
 		daemon "$node" "wireguard-go.$ifname" env LOG_LEVEL=verbose wireguard-go -f "$ifname"
-		wait_until 10 nx "$node" wg show "$ifname" listen-port ||
+		wait_until 10 wg_go_started "$node" "$ifname" "$before" ||
 			fail "wireguard-go on $node: $(tail -n 3 "$(log_of "$node" "wireguard-go.$ifname")")"
 	fi
 }
+
+# How often wireguard-go has begun to listen to wg there
+wg_go_starts() { grep -c 'UAPI listener started' "$(log_of "$1" "wireguard-go.$2")" 2>/dev/null || true; }
+wg_go_started() { [ "$(wg_go_starts "$1" "$2")" -gt "${3:-0}" ]; }
 
 # wg_unlink NODE [IF]: the interface goes, as `ip link del` or wg-quick down makes it go
 wg_unlink()

@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 #include "agent/nat-choice.h"
 
+#include <math.h>
+
 #define SEC ((gint64)G_USEC_PER_SEC)
 /* Of one kind, another pair must be better by a quarter and by 5 ms, seen five times: jitter alone
  * never is. */
@@ -15,6 +17,7 @@
 /* A second relay is one more thing that can break. */
 #define RELAY_MS 5.0
 #define HOLD_MAX_SHIFT 6 /* 64 s */
+#define DEATH_HALF_LIFE_S 60.0
 
 static gboolean
 usable(const NatChoicePair *pair)
@@ -40,6 +43,12 @@ gint64
 nat_choice_hold_us(guint deaths)
 {
 	return deaths == 0 ? 0 : SEC << MIN(deaths - 1, HOLD_MAX_SHIFT);
+}
+
+double
+nat_choice_one_more_death(double before, gint64 since_us)
+{
+	return before * exp2(-(double)since_us / SEC / DEATH_HALF_LIFE_S) + 1;
 }
 
 /* The order among pairs when nothing is at stake yet. */

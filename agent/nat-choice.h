@@ -17,7 +17,7 @@ typedef struct {
 	double loss;	  /* 0…1 */
 	gint64 alive_us;  /* since when, monotonic */
 	guint answers;	  /* since then */
-	guint deaths;	  /* so far */
+	guint deaths;	  /* lately: nat_choice_one_more_death() */
 } NatChoicePair;
 
 #define NAT_CHOICE_ANSWERS 2 /* that a pair must have given before it replaces a working one */
@@ -27,3 +27,6 @@ typedef struct {
 int nat_choice_best(const NatChoicePair *pairs, gsize n, int current, gint64 now_us);
 /* How long a pair that has died so often must be alive before it replaces a working one, in us. */
 gint64 nat_choice_hold_us(guint deaths);
+/* What a pair's deaths weigh with one more, `since_us` after the last: each counts half after a
+ * minute, so what broke now and then is not taken for what comes and goes. */
+double nat_choice_one_more_death(double before, gint64 since_us);

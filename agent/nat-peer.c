@@ -449,16 +449,20 @@ status_path(NatPeer *peer, NatStatusPeer *out)
 	}
 }
 
-static gboolean
-has_direct(NatPeer *peer)
+/* Why a direct pair that answers is not the one in use. */
+static void
+why_not_direct(NatPeer *peer, NatWhy *why)
 {
 	for (guint i = 0; peer->watch && i < nat_watch_count(peer->watch); i++) {
 		NatWatchPair *pair = nat_watch_nth(peer->watch, i);
+		gint64 hold = nat_choice_hold_us(nat_watch_deaths(pair));
 
-		if (nat_pair_relays(pair) == 0 && nat_watch_state(pair) == NAT_PAIR_ALIVE)
-			return TRUE;
+		if (nat_pair_relays(pair) > 0 || nat_watch_state(pair) != NAT_PAIR_ALIVE)
+			continue;
+		why->direct_alive = TRUE;
+		why->direct_failed |= nat_pair_info(pair)->failures > 0;
+		why->direct_hold_s = MAX(why->direct_hold_s, hold / G_USEC_PER_SEC);
 	}
-	return FALSE;
 }
 
 void
@@ -500,7 +504,8 @@ nat_peer_status(NatPeer *peer, const WgPeer *wg, NatStatusPeer *out)
 	if (peer->state == NAT_PEER_CONNECTED)
 		status_path(peer, out);
 	status_standby(peer, out);
-	why.direct_alive = why.relay && has_direct(peer);
+	if (why.relay)
+		why_not_direct(peer, &why);
 	g_free(out->why);
 	out->why = nat_why_sentence(&why);
 }

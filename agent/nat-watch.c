@@ -15,6 +15,8 @@
 #include <sodium.h>
 #include <string.h>
 
+#include "agent/nat-choice.h"
+
 #define FIRST_MS 100   /* a NEW pair's pauses: this, doubled each time */
 #define FIRST_PROBES 6 /* over 3.1 s, then it counts as dead */
 #define SETTLE_MS 200  /* the first answers of a pair follow each other fast: a round trip soon */
@@ -46,7 +48,8 @@ struct NatWatchPair {
 	Request requests[OUTSTANDING];
 	guint next;
 	guint unanswered; /* probes since the last answer */
-	guint answers, deaths;
+	guint answers;
+	double deaths;	 /* lately */
 	guint insisting; /* probes left */
 	guint rest_ms;
 	double rtt_ms, var_ms, loss;
@@ -91,12 +94,14 @@ set_state(NatWatchPair *pair, NatPairState state)
 		return;
 	pair->state = state;
 	if (state == NAT_PAIR_DEAD) {
-		pair->dead_us = g_get_monotonic_time();
+		gint64 now = g_get_monotonic_time();
+
+		if (before != NAT_PAIR_NEW)
+			pair->deaths = nat_choice_one_more_death(pair->deaths, now - pair->dead_us);
+		pair->dead_us = now;
 		pair->alive_us = 0;
 		pair->rtt_ms = -1;
 		pair->insisting = 0;
-		if (before != NAT_PAIR_NEW)
-			pair->deaths++;
 	} else if (state == NAT_PAIR_ALIVE && before != NAT_PAIR_SUSPECT) {
 		pair->alive_us = g_get_monotonic_time();
 		pair->answers = 0;
@@ -703,7 +708,7 @@ nat_watch_answers(const NatWatchPair *pair)
 guint
 nat_watch_deaths(const NatWatchPair *pair)
 {
-	return pair->deaths;
+	return (guint)(pair->deaths + 0.5);
 }
 
 gpointer

@@ -101,7 +101,7 @@ gboolean nat_watch_is_relay(const NatWatchPair *pair);
 double nat_watch_rtt_ms(const NatWatchPair *pair);
 double nat_watch_loss(const NatWatchPair *pair);
 /* Since when it has been alive (monotonic), 0: it is not; how many answers since then; how often it
- * died. */
+ * died lately (nat_choice_one_more_death()). */
 gint64 nat_watch_alive_us(const NatWatchPair *pair);
 guint nat_watch_answers(const NatWatchPair *pair);
 guint nat_watch_deaths(const NatWatchPair *pair);

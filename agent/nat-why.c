@@ -49,9 +49,15 @@ relayed(const NatWhy *why)
 	if (why->wireguard_blocked)
 		return g_strdup("relayed: checks pass directly, but WireGuard's packets do not: a "
 				"firewall drops WireGuard");
-	if (why->direct_alive)
+	if (why->direct_alive && why->direct_failed)
 		return g_strdup("relayed: checks pass directly, but WireGuard's packets have not "
 				"yet; trying again");
+	if (why->direct_alive && why->direct_hold_s > 0)
+		return g_strdup_printf("relayed: the direct path broke lately and is back; it is "
+				       "used again once it has held for %u s",
+				       why->direct_hold_s);
+	if (why->direct_alive)
+		return g_strdup("relayed: a direct path answers, and is about to be used");
 	if (why->local_udp_blocked || why->remote_udp_blocked)
 		return g_strdup_printf("relayed: UDP is blocked %s: allow it to go direct",
 				       !why->remote_udp_blocked	 ? "here"

@@ -28,7 +28,9 @@ typedef struct {
 	NatFailure failure;
 	gboolean relay;		    /* the path in use is relayed */
 	gboolean wireguard_blocked; /* checks pass on a direct path, WireGuard's packets do not */
-	gboolean direct_alive; /* checks pass on a direct path; nothing is found about it yet */
+	gboolean direct_alive;	/* checks pass on a direct path; nothing is found about it yet */
+	gboolean direct_failed; /* … and WireGuard's packets did not, the last time */
+	guint direct_hold_s;	/* … and it broke lately: it must hold for so long; 0: need not */
 	gboolean local_udp_blocked, remote_udp_blocked;
 	gboolean relay_known;	   /* a TURN server is configured, or was offered */
 	const char *relay_problem; /* why there is no relay; NULL: none known */

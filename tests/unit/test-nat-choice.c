@@ -138,6 +138,22 @@ test_hold_down_doubles(void)
 	g_assert_cmpint(nat_choice_hold_us(G_MAXUINT), ==, 64 * SEC);
 }
 
+/* Breaking every other minute is not coming and going; every ten seconds is. */
+static void
+test_deaths_fade(void)
+{
+	double often = 0, seldom = 0;
+
+	g_assert_cmpfloat(nat_choice_one_more_death(0, G_MAXINT64 / 2), ==, 1);
+	g_assert_cmpfloat(nat_choice_one_more_death(2, 60 * SEC), ==, 2);
+	for (guint i = 0; i < 100; i++) {
+		often = nat_choice_one_more_death(often, 10 * SEC);
+		seldom = nat_choice_one_more_death(seldom, 120 * SEC);
+	}
+	g_assert_cmpint(nat_choice_hold_us((guint)(seldom + 0.5)), ==, SEC);
+	g_assert_cmpint(nat_choice_hold_us((guint)(often + 0.5)), ==, 64 * SEC);
+}
+
 static void
 test_hold_down(void)
 {
@@ -180,6 +196,7 @@ main(int argc, char **argv)
 	g_test_add_func("/choice/best-of-better-ones", test_best_of_better_ones);
 	g_test_add_func("/choice/one-answer", test_one_answer_moves_nothing);
 	g_test_add_func("/choice/hold-down-doubles", test_hold_down_doubles);
+	g_test_add_func("/choice/deaths-fade", test_deaths_fade);
 	g_test_add_func("/choice/hold-down", test_hold_down);
 	g_test_add_func("/choice/suspect-stays", test_suspect_stays);
 	return g_test_run();

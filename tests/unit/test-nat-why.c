@@ -73,6 +73,11 @@ test_relayed_blocked(void)
 	why.local_udp_blocked = FALSE;
 	assert_sentence(&why, "relayed: UDP is blocked at the peer: allow it to go direct");
 	why.direct_alive = TRUE;
+	assert_sentence(&why, "relayed: a direct path answers, and is about to be used");
+	why.direct_hold_s = 4;
+	assert_sentence(&why, "relayed: the direct path broke lately and is back; it is used again "
+			      "once it has held for 4 s");
+	why.direct_failed = TRUE;
 	assert_sentence(&why, "relayed: checks pass directly, but WireGuard's packets have not "
 			      "yet; trying again");
 	why.wireguard_blocked = TRUE;

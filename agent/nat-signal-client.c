@@ -191,6 +191,7 @@ describe_refusal(NatSignalClient *client)
 					    "nat-signald with this one"},
 		{SIG_CLOSE_INTEREST_LIMIT, "raise the server's limit, or have fewer peers"},
 		{SIG_CLOSE_WRONG_VERSION, "upgrade the older one of agent and server"},
+		{SIG_CLOSE_NOT_ALLOWED, "have whoever runs the server let this host's key in"},
 	};
 	const char *remedy = NULL;
 

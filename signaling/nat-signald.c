@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "signaling/sig-inherit.h"
 #include "signaling/sig-log.h"
 #include "signaling/sig-server.h"
 #include "signaling/sig-turn.h"
@@ -14,8 +15,9 @@
 
 typedef struct {
 	char *file, *turn_secret_file;
+	char *tls_cert, *tls_key, *allow_file, *allow_wg, *metrics;
 	GStrv listen, stun, names, turn_uris;
-	gboolean version;
+	gboolean log_addresses, version;
 } Options;
 
 static gboolean
@@ -25,7 +27,9 @@ parse_options(Options *options, int *argc, char ***argv, GError **error)
 		{"config", 'c', 0, G_OPTION_ARG_FILENAME, &options->file,
 		 "Read this file; the command line wins over it", "FILE"},
 		{"listen", 0, 0, G_OPTION_ARG_STRING_ARRAY, &options->listen,
-		 "Serve WebSocket here; may be repeated (default 0.0.0.0:8080 and [::]:8080)",
+		 "Serve WebSocket here; may be repeated (default 0.0.0.0:8080 and [::]:8080; with "
+		 "TLS "
+		 "port 443)",
 		 "ADDR:PORT"},
 		{"stun", 0, 0, G_OPTION_ARG_STRING_ARRAY, &options->stun,
 		 "Answer STUN on this UDP port and the next; may be repeated, or \"none\" "
@@ -42,6 +46,24 @@ parse_options(Options *options, int *argc, char ***argv, GError **error)
 		{"turn-secret-file", 0, 0, G_OPTION_ARG_FILENAME, &options->turn_secret_file,
 		 "Make the relays' credentials from coturn's static-auth-secret in this file",
 		 "FILE"},
+		{"tls-cert", 0, 0, G_OPTION_ARG_FILENAME, &options->tls_cert,
+		 "Serve TLS with this certificate and those that signed it (PEM)", "FILE"},
+		{"tls-key", 0, 0, G_OPTION_ARG_FILENAME, &options->tls_key,
+		 "The certificate's private key (PEM, not encrypted)", "FILE"},
+		{"allow-file", 0, 0, G_OPTION_ARG_FILENAME, &options->allow_file,
+		 "Let in only the keys of this list, one a line, in [NETWORK]s that do not see "
+		 "each "
+		 "other",
+		 "FILE"},
+		{"allow-wg", 0, 0, G_OPTION_ARG_STRING, &options->allow_wg,
+		 "Let in only the peers of this WireGuard interface, through their tunnels",
+		 "INTERFACE"},
+		{"metrics", 0, 0, G_OPTION_ARG_STRING, &options->metrics,
+		 "Serve /metrics (Prometheus) and /healthz here by HTTP, or \"none\" (default "
+		 "127.0.0.1:9478)",
+		 "ADDR:PORT"},
+		{"log-addresses", 0, 0, G_OPTION_ARG_NONE, &options->log_addresses,
+		 "Write clients' addresses into the log", NULL},
 		{"version", 0, 0, G_OPTION_ARG_NONE, &options->version, "Say the version", NULL},
 		{NULL},
 	};
@@ -66,6 +88,11 @@ clear_options(Options *options)
 	g_strfreev(options->names);
 	g_strfreev(options->turn_uris);
 	g_free(options->turn_secret_file);
+	g_free(options->tls_cert);
+	g_free(options->tls_key);
+	g_free(options->allow_file);
+	g_free(options->allow_wg);
+	g_free(options->metrics);
 }
 
 /* *out stays NULL when the configuration names no relay. */
@@ -92,7 +119,7 @@ load_turn(const SigConfig *config, SigTurn **out, GError **error)
 }
 
 static int
-serve(const Options *options, GError **error)
+serve(const Options *options, const char *const *argv, GError **error)
 {
 	const SigArgs args = {
 		.listen = (const char *const *)options->listen,
@@ -100,19 +127,22 @@ serve(const Options *options, GError **error)
 		.names = (const char *const *)options->names,
 		.turn_uris = (const char *const *)options->turn_uris,
 		.turn_secret_file = options->turn_secret_file,
+		.tls_cert = options->tls_cert,
+		.tls_key = options->tls_key,
+		.allow_file = options->allow_file,
+		.allow_wg = options->allow_wg,
+		.metrics = options->metrics,
+		.log_addresses = options->log_addresses,
 	};
 	g_autoptr(SigConfig) config = sig_config_load(options->file, &args, error);
 	g_autoptr(SigTurn) turn = NULL;
 	g_autoptr(SigServer) server = NULL;
 
-	if (!config || !load_turn(config, &turn, error))
+	if (!config || !load_turn(config, &turn, error) || !sig_inherit_init(error))
 		return EXIT_USAGE;
-	server = sig_server_new(config, turn, error);
+	server = sig_server_new(config, turn, argv, error);
 	if (!server)
 		return EXIT_FAILURE;
-	if (!config->names || !config->names[0])
-		g_warning("no --name: logins are not bound to this server's name, so another "
-			  "server could pass them on");
 	sig_server_run(server);
 	return EXIT_SUCCESS;
 }
@@ -122,6 +152,7 @@ main(int argc, char **argv)
 {
 	Options options = {0};
 	g_autoptr(GError) error = NULL;
+	g_auto(GStrv) command = g_strdupv(argv);
 	int status = EXIT_USAGE;
 
 	setlocale(LC_ALL, "");
@@ -134,7 +165,7 @@ main(int argc, char **argv)
 		g_print("nat-signald %s\n", NAT_VERSION);
 		status = EXIT_SUCCESS;
 	} else {
-		status = serve(&options, &error);
+		status = serve(&options, (const char *const *)command, &error);
 		if (error)
 			g_printerr("nat-signald: %s\n", error->message);
 	}

@@ -51,6 +51,21 @@ sig_auth_free(SigAuth *auth)
 	g_free(auth);
 }
 
+void
+sig_auth_set_names(SigAuth *auth, const char *const *names)
+{
+	GStrv before = auth->names;
+
+	auth->names = g_strdupv((GStrv)names);
+	g_strfreev(before);
+}
+
+gboolean
+sig_auth_has_names(const SigAuth *auth)
+{
+	return auth->names && auth->names[0];
+}
+
 SigOffer *
 sig_auth_offer(SigAuth *auth, const guint16 *stun, guint n_stun, gint64 now)
 {
@@ -99,8 +114,18 @@ find_port(const char *name)
 static gboolean
 name_matches(const char *name, const char *authority)
 {
-	const char *port = find_port(authority);
+	const char *port;
 
+	if (g_str_has_prefix(name, "*.")) {
+		/* the dot stays: a wildcard stands for a whole label */
+		const char *rest = strchr(authority, '.');
+
+		if (!rest || rest == authority)
+			return FALSE;
+		name++;
+		authority = rest;
+	}
+	port = find_port(authority);
 	if (find_port(name))
 		return g_ascii_strcasecmp(name, authority) == 0;
 	return port && strlen(name) == (gsize)(port - authority) &&
@@ -110,7 +135,7 @@ name_matches(const char *name, const char *authority)
 static gboolean
 authority_is_ours(const SigAuth *auth, const char *authority)
 {
-	if (!auth->names || !auth->names[0])
+	if (!sig_auth_has_names(auth))
 		return TRUE;
 	for (guint i = 0; auth->names[i]; i++)
 		if (name_matches(auth->names[i], authority))

@@ -11,9 +11,12 @@
 typedef struct SigAuth SigAuth;
 typedef struct SigOffer SigOffer; /* what one connection was offered in its hello */
 
-/* names: "host" or "host:port" (IPv6 in brackets), lower case; none: any authority is accepted. */
+/* names: "host" or "host:port" (IPv6 in brackets), lower case, with "*." in front for one label
+ * more; without a port any port matches. None: any authority is accepted. */
 SigAuth *sig_auth_new(const char *const *names);
 void sig_auth_free(SigAuth *auth);
+void sig_auth_set_names(SigAuth *auth, const char *const *names);
+gboolean sig_auth_has_names(const SigAuth *auth);
 
 /* Makes the nonce and key of a connection's hello. */
 SigOffer *sig_auth_offer(SigAuth *auth, const guint16 *stun, guint n_stun, gint64 now);

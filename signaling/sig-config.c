@@ -84,78 +84,117 @@ parse_limits(SigConfig *config, GKeyFile *file, const char *name, GError **error
 
 /* What [signald] may hold, as it was found; the command line's come first. */
 typedef struct {
-	GStrv listen, stun;
+	GStrv listen, stun, names, turn_uris;
+	char *turn_secret_file, *turn_ttl;
+	char *tls_cert, *tls_key;
+	char *allow_file, *allow_wg;
+	char *metrics, *log_addresses;
 } Texts;
 
-static gboolean
-parse_list(GKeyFile *file, const char *name, const char *key, GStrv *list, GError **error)
-{
-	if (*list)
-		return TRUE;
-	*list = g_key_file_get_string_list(file, "signald", key, NULL, error);
-	if (!*list)
-		g_prefix_error(error, "%s: [signald] %s: ", name, key);
-	return *list != NULL;
-}
+typedef struct {
+	const char *key;
+	gboolean list;
+	gsize offset;
+} Key;
 
-static gboolean
-parse_secret_file(SigConfig *config, GKeyFile *file, const char *name, GError **error)
-{
-	if (!config->turn_secret_file)
-		config->turn_secret_file =
-			g_key_file_get_string(file, "signald", "turn-secret-file", error);
-	if (!config->turn_secret_file)
-		g_prefix_error(error, "%s: [signald] turn-secret-file: ", name);
-	return config->turn_secret_file != NULL;
-}
-
-static gboolean
-parse_ttl(SigConfig *config, GKeyFile *file, const char *name, GError **error)
-{
-	g_autofree char *text = g_key_file_get_value(file, "signald", "turn-ttl", NULL);
-	guint64 value;
-
-	if (!text || !g_ascii_string_to_unsigned(g_strstrip(text), 10, SIG_TURN_TTL_MIN,
-						 SIG_WIRE_TURN_TTL_MAX, &value, NULL)) {
-		g_set_error(error, G_IO_ERROR, G_IO_ERROR_INVALID_ARGUMENT,
-			    "%s: [signald] turn-ttl=%s: must be a number of seconds from %d to %d",
-			    name, text ? text : "", SIG_TURN_TTL_MIN, SIG_WIRE_TURN_TTL_MAX);
-		return FALSE;
+#define LIST(key, member)                                                                          \
+	{                                                                                          \
+		key, TRUE, G_STRUCT_OFFSET(Texts, member)                                          \
 	}
-	config->turn_ttl = (guint)value;
-	return TRUE;
+#define WORD(key, member)                                                                          \
+	{                                                                                          \
+		key, FALSE, G_STRUCT_OFFSET(Texts, member)                                         \
+	}
+
+static const Key key_table[] = {
+	LIST("listen", listen),
+	LIST("stun", stun),
+	LIST("name", names),
+	LIST("turn-uri", turn_uris),
+	WORD("turn-secret-file", turn_secret_file),
+	WORD("turn-ttl", turn_ttl),
+	WORD("tls-cert", tls_cert),
+	WORD("tls-key", tls_key),
+	WORD("allow-file", allow_file),
+	WORD("allow-wg", allow_wg),
+	WORD("metrics", metrics),
+	WORD("log-addresses", log_addresses),
+};
+
+static gpointer *
+text_of(Texts *texts, const Key *key)
+{
+	return (gpointer *)((char *)texts + key->offset);
+}
+
+static void
+clear_texts(Texts *texts)
+{
+	for (guint i = 0; i < G_N_ELEMENTS(key_table); i++) {
+		if (key_table[i].list)
+			g_strfreev(*text_of(texts, &key_table[i]));
+		else
+			g_free(*text_of(texts, &key_table[i]));
+	}
+}
+
+static void
+take_args(Texts *texts, const SigArgs *args)
+{
+	texts->listen = g_strdupv((GStrv)args->listen);
+	texts->stun = g_strdupv((GStrv)args->stun);
+	texts->names = g_strdupv((GStrv)args->names);
+	texts->turn_uris = g_strdupv((GStrv)args->turn_uris);
+	texts->turn_secret_file = g_strdup(args->turn_secret_file);
+	texts->tls_cert = g_strdup(args->tls_cert);
+	texts->tls_key = g_strdup(args->tls_key);
+	texts->allow_file = g_strdup(args->allow_file);
+	texts->allow_wg = g_strdup(args->allow_wg);
+	texts->metrics = g_strdup(args->metrics);
+	texts->log_addresses = g_strdup(args->log_addresses ? "yes" : NULL);
 }
 
 static gboolean
-parse_key(SigConfig *config, Texts *texts, GKeyFile *file, const char *name, const char *key,
-	  GError **error)
+unknown_key(const char *name, const char *key, GError **error)
 {
-	if (g_str_equal(key, "listen"))
-		return parse_list(file, name, key, &texts->listen, error);
-	if (g_str_equal(key, "stun"))
-		return parse_list(file, name, key, &texts->stun, error);
-	if (g_str_equal(key, "name"))
-		return parse_list(file, name, key, &config->names, error);
-	if (g_str_equal(key, "turn-uri"))
-		return parse_list(file, name, key, &config->turn_uris, error);
-	if (g_str_equal(key, "turn-secret-file"))
-		return parse_secret_file(config, file, name, error);
-	if (g_str_equal(key, "turn-ttl"))
-		return parse_ttl(config, file, name, error);
+	g_autoptr(GString) known = g_string_new(NULL);
+
+	for (guint i = 0; i < G_N_ELEMENTS(key_table); i++)
+		g_string_append_printf(known, "%s%s", i > 0 ? ", " : "", key_table[i].key);
 	g_set_error(error, G_IO_ERROR, G_IO_ERROR_INVALID_ARGUMENT,
-		    "%s: [signald] %s: no such key; known are listen, stun, name, turn-uri, "
-		    "turn-secret-file, turn-ttl",
-		    name, key);
+		    "%s: [signald] %s: no such key; known are %s", name, key, known->str);
 	return FALSE;
 }
 
 static gboolean
-parse_signald(SigConfig *config, Texts *texts, GKeyFile *file, const char *name, GError **error)
+parse_key(Texts *texts, GKeyFile *file, const char *name, const char *key, GError **error)
+{
+	const Key *found = NULL;
+	gpointer *text;
+
+	for (guint i = 0; i < G_N_ELEMENTS(key_table) && !found; i++)
+		if (g_str_equal(key_table[i].key, key))
+			found = &key_table[i];
+	if (!found)
+		return unknown_key(name, key, error);
+	text = text_of(texts, found);
+	if (*text)
+		return TRUE;
+	*text = found->list
+			? (gpointer)g_key_file_get_string_list(file, "signald", key, NULL, error)
+			: g_key_file_get_string(file, "signald", key, error);
+	if (!*text)
+		g_prefix_error(error, "%s: [signald] %s: ", name, key);
+	return *text != NULL;
+}
+
+static gboolean
+parse_signald(Texts *texts, GKeyFile *file, const char *name, GError **error)
 {
 	g_auto(GStrv) keys = g_key_file_get_keys(file, "signald", NULL, NULL);
 
 	for (guint i = 0; keys && keys[i]; i++)
-		if (!parse_key(config, texts, file, name, keys[i], error))
+		if (!parse_key(texts, file, name, keys[i], error))
 			return FALSE;
 	return TRUE;
 }
@@ -179,8 +218,7 @@ parse_file(SigConfig *config, Texts *texts, const char *text, gsize len, const c
 				    name, groups[i]);
 			return FALSE;
 		}
-	return parse_signald(config, texts, file, name, error) &&
-	       parse_limits(config, file, name, error);
+	return parse_signald(texts, file, name, error) && parse_limits(config, file, name, error);
 }
 
 /* ---- lists ---- */
@@ -205,13 +243,13 @@ parse_endpoints(GArray *out, GStrv texts, const char *what, GError **error)
 }
 
 static void
-default_listen(GArray *out)
+default_listen(GArray *out, guint16 port)
 {
 	WgEndpoint ep;
 
-	wg_endpoint_parse_address("0.0.0.0", SIG_CONFIG_DEFAULT_PORT, &ep);
+	wg_endpoint_parse_address("0.0.0.0", port, &ep);
 	g_array_append_val(out, ep);
-	wg_endpoint_parse_address("::", SIG_CONFIG_DEFAULT_PORT, &ep);
+	wg_endpoint_parse_address("::", port, &ep);
 	g_array_append_val(out, ep);
 }
 
@@ -271,42 +309,131 @@ check_turn(SigConfig *config, GError **error)
 	return TRUE;
 }
 
+/* "WHAT VALUE: why and what instead" */
 static gboolean
-fill(SigConfig *config, const Texts *texts, GError **error)
+wrong(GError **error, const char *what, const char *value, const char *instead)
+{
+	g_set_error(error, G_IO_ERROR, G_IO_ERROR_INVALID_ARGUMENT, "%s%s: %s", what, value,
+		    instead);
+	return FALSE;
+}
+
+static gboolean
+fill_ttl(SigConfig *config, const Texts *texts, GError **error)
+{
+	guint64 value = TURN_TTL_DEFAULT;
+
+	if (texts->turn_ttl &&
+	    !g_ascii_string_to_unsigned(g_strstrip(texts->turn_ttl), 10, SIG_TURN_TTL_MIN,
+					SIG_WIRE_TURN_TTL_MAX, &value, NULL))
+		return wrong(error, "[signald] turn-ttl=", texts->turn_ttl,
+			     "must be a number of seconds from 60 to 86400");
+	config->turn_ttl = (guint)value;
+	return TRUE;
+}
+
+static gboolean
+fill_tls(SigConfig *config, Texts *texts, GError **error)
+{
+	if (!texts->tls_cert != !texts->tls_key)
+		return wrong(error, texts->tls_cert ? "--tls-cert " : "--tls-key ",
+			     texts->tls_cert ? texts->tls_cert : texts->tls_key,
+			     "TLS needs both, --tls-cert and --tls-key");
+	config->tls_cert = g_steal_pointer(&texts->tls_cert);
+	config->tls_key = g_steal_pointer(&texts->tls_key);
+	return TRUE;
+}
+
+static gboolean
+fill_allow(SigConfig *config, Texts *texts, GError **error)
+{
+	if (texts->allow_file && texts->allow_wg)
+		return wrong(error, "--allow-file ", texts->allow_file,
+			     "goes not together with --allow-wg: choose one");
+	config->allow_file = g_steal_pointer(&texts->allow_file);
+	config->allow_wg = g_steal_pointer(&texts->allow_wg);
+	return TRUE;
+}
+
+/* "none", PORT (on loopback), ADDR:PORT */
+static gboolean
+fill_metrics(SigConfig *config, const Texts *texts, GError **error)
+{
+	const char *text = texts->metrics;
+	guint64 port = SIG_CONFIG_DEFAULT_METRICS_PORT;
+
+	config->metrics_asked = text != NULL;
+	if (text && g_str_equal(text, "none"))
+		return TRUE;
+	if (text && wg_endpoint_parse(text, &config->metrics))
+		return TRUE;
+	if (text && !g_ascii_string_to_unsigned(text, 10, 0, G_MAXUINT16, &port, NULL))
+		return wrong(error, "--metrics ", text,
+			     "must be ADDRESS:PORT, numeric, a port (on 127.0.0.1), or none");
+	wg_endpoint_parse_address("127.0.0.1", (guint16)port, &config->metrics);
+	return TRUE;
+}
+
+static gboolean
+fill_log(SigConfig *config, const Texts *texts, GError **error)
+{
+	const char *text = texts->log_addresses ? texts->log_addresses : "no";
+
+	config->log_addresses = g_str_equal(text, "yes");
+	return config->log_addresses || g_str_equal(text, "no") ||
+	       wrong(error, "[signald] log-addresses=", text, "must be yes or no");
+}
+
+static gboolean
+fill_listen(SigConfig *config, const Texts *texts, GError **error)
 {
 	config->listen_asked = texts->listen && texts->listen[0];
+	if (config->listen_asked)
+		return parse_endpoints(config->listen, texts->listen, "--listen", error);
+	default_listen(config->listen,
+		       config->tls_cert ? SIG_CONFIG_TLS_PORT : SIG_CONFIG_DEFAULT_PORT);
+	return TRUE;
+}
+
+static gboolean
+fill_stun(SigConfig *config, const Texts *texts, GError **error)
+{
 	config->stun_asked = texts->stun && texts->stun[0];
-	if (!config->listen_asked)
-		default_listen(config->listen);
-	else if (!parse_endpoints(config->listen, texts->listen, "--listen", error))
-		return FALSE;
 	if (!config->stun_asked)
 		default_stun(config->stun, config->listen);
-	else if ((strcmp(texts->stun[0], "none") != 0 || texts->stun[1]) &&
-		 !parse_endpoints(config->stun, texts->stun, "--stun", error))
-		return FALSE;
-	return check_names(config->names, error) && check_turn(config, error);
+	else if (strcmp(texts->stun[0], "none") != 0 || texts->stun[1])
+		return parse_endpoints(config->stun, texts->stun, "--stun", error);
+	return TRUE;
+}
+
+static gboolean
+fill(SigConfig *config, Texts *texts, GError **error)
+{
+	config->names = g_steal_pointer(&texts->names);
+	config->turn_uris = g_steal_pointer(&texts->turn_uris);
+	config->turn_secret_file = g_steal_pointer(&texts->turn_secret_file);
+	return fill_ttl(config, texts, error) && fill_tls(config, texts, error) &&
+	       fill_allow(config, texts, error) && fill_metrics(config, texts, error) &&
+	       fill_log(config, texts, error) && fill_listen(config, texts, error) &&
+	       fill_stun(config, texts, error) && check_names(config->names, error) &&
+	       check_turn(config, error);
 }
 
 SigConfig *
 sig_config_parse(const char *text, gsize len, const char *name, const SigArgs *args, GError **error)
 {
 	g_autoptr(SigConfig) config = g_new0(SigConfig, 1);
-	Texts texts = {g_strdupv((GStrv)args->listen), g_strdupv((GStrv)args->stun)};
+	Texts texts = {0};
 	gboolean ok;
 
-	config->names = g_strdupv((GStrv)args->names);
-	config->turn_uris = g_strdupv((GStrv)args->turn_uris);
-	config->turn_secret_file = g_strdup(args->turn_secret_file);
-	config->turn_ttl = TURN_TTL_DEFAULT;
+	take_args(&texts, args);
 	config->listen = g_array_new(FALSE, FALSE, sizeof(WgEndpoint));
 	config->stun = g_array_new(FALSE, FALSE, sizeof(WgEndpoint));
 	for (guint i = 0; i < G_N_ELEMENTS(limit_table); i++)
 		*limit_value(&config->limits, &limit_table[i]) = limit_table[i].value;
 	ok = (!text || parse_file(config, &texts, text, len, name, error)) &&
 	     fill(config, &texts, error);
-	g_strfreev(texts.listen);
-	g_strfreev(texts.stun);
+	clear_texts(&texts);
 	return ok ? g_steal_pointer(&config) : NULL;
 }
 
@@ -329,5 +456,9 @@ sig_config_free(SigConfig *config)
 	g_strfreev(config->names);
 	g_strfreev(config->turn_uris);
 	g_free(config->turn_secret_file);
+	g_free(config->tls_cert);
+	g_free(config->tls_key);
+	g_free(config->allow_file);
+	g_free(config->allow_wg);
 	g_free(config);
 }

@@ -27,9 +27,14 @@ typedef struct {
 	GArray *stun;	       /* of WgEndpoint; PORT + 1 is tried too */
 	gboolean stun_asked;   /* else the default, where a taken port is no error */
 	GStrv names;
-	GStrv turn_uris;	/* checked; NULL: no relays are handed out */
-	char *turn_secret_file; /* goes with them */
-	guint turn_ttl;		/* s */
+	GStrv turn_uris;	     /* checked; NULL: no relays are handed out */
+	char *turn_secret_file;	     /* goes with them */
+	guint turn_ttl;		     /* s */
+	char *tls_cert, *tls_key;    /* files; NULL: plain */
+	char *allow_file, *allow_wg; /* a list of keys, an interface; one of them, or neither */
+	WgEndpoint metrics;	     /* unset: none */
+	gboolean metrics_asked;	     /* else the default, where a taken port is no error */
+	gboolean log_addresses;
 	SigLimits limits;
 } SigConfig;
 
@@ -37,10 +42,14 @@ typedef struct {
 typedef struct {
 	const char *const *listen, *const *stun, *const *names, *const *turn_uris;
 	const char *turn_secret_file;
+	const char *tls_cert, *tls_key, *allow_file, *allow_wg, *metrics;
+	gboolean log_addresses;
 } SigArgs;
 
 #define SIG_CONFIG_DEFAULT_PORT 8080
+#define SIG_CONFIG_TLS_PORT 443 /* the default with TLS: what wss:// URLs mean */
 #define SIG_CONFIG_DEFAULT_STUN_PORT 3478
+#define SIG_CONFIG_DEFAULT_METRICS_PORT 9478
 
 /* file: NULL: none; the secret's file is not read here. */
 SigConfig *sig_config_load(const char *file, const SigArgs *args, GError **error);

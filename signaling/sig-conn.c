@@ -28,6 +28,7 @@ struct SigConn {
 	gboolean pinged : 1; /* and not heard since */
 	gboolean ping : 1;   /* to be written */
 	gboolean in_gate : 1;
+	gboolean from_here : 1;
 	gboolean is_leaving : 1;
 	SigQueue queue;
 	gint64 full_since;   /* µs: nothing was taken since a message found no room; 0: has room */
@@ -60,6 +61,12 @@ sig_conn_new(SigHub *hub, const WgEndpoint *address, gpointer transport)
 	sig_queue_init(&conn->queue, hub->limits.queue);
 	sig_wheel_set(hub->wheel, &conn->timer, hub->limits.login_timeout);
 	return conn;
+}
+
+void
+sig_conn_set_from_here(SigConn *conn)
+{
+	conn->from_here = TRUE;
 }
 
 static void
@@ -274,16 +281,23 @@ start_closing(SigConn *conn, SigClose why)
 	wake(conn);
 }
 
+/* Whose connection it was: addresses are the agents' own business. */
 static void
 log_end(SigConn *conn, SigClose why, const char *text)
 {
-	char address[WG_ENDPOINT_STRLEN];
+	char address[WG_ENDPOINT_STRLEN] = "", key[WG_KEY_STRLEN] = "";
 	GLogLevelFlags level = G_LOG_LEVEL_MESSAGE;
 
 	if (!sig_rate_limit_take(conn->hub->logs, "", 0, 1, conn->hub->now))
 		level = G_LOG_LEVEL_DEBUG;
-	g_log(G_LOG_DOMAIN, level, "%s: closed, %s: %s",
-	      wg_endpoint_format(&conn->address, address), sig_close_code(why), text);
+	if (conn->member)
+		wg_key_format_short(sig_member_key(conn->member), key);
+	if (conn->hub->log_addresses)
+		wg_endpoint_format(&conn->address, address);
+	g_log_structured(G_LOG_DOMAIN, level, "SIGNALD_EVENT", "closed", "SIGNALD_CODE",
+			 sig_close_code(why), "SIGNALD_KEY", key, "SIGNALD_ADDRESS", address,
+			 "MESSAGE", "%s%s%s%sclosed, %s: %s", key, key[0] ? " " : "", address,
+			 address[0] ? " " : "", sig_close_code(why), text);
 }
 
 static void
@@ -292,6 +306,7 @@ end_connection(SigConn *conn, SigClose why, const char *text)
 	if (conn->state == STATE_CLOSING)
 		return;
 	conn->hub->stats.refused++;
+	conn->hub->stats.closed[sig_close_index(why)]++;
 	log_end(conn, why, text);
 	sig_queue_push_last_take(&conn->queue, sig_wire_encode_error(sig_close_code(why), text));
 	start_closing(conn, why);
@@ -311,6 +326,7 @@ sig_conn_drain(SigConn *conn, guint within_s)
 		return FALSE;
 	if (conn->state == STATE_CLOSING)
 		return TRUE;
+	conn->hub->stats.drained++;
 	sig_queue_push_last_take(&conn->queue, sig_wire_encode_drain(within_s));
 	/* No settle(): the presence of those who go first would fill the queues of the others, who
 	 * are about to be drained too. */
@@ -332,18 +348,48 @@ sig_conn_open(SigConn *conn)
 	push(conn, sig_wire_encode_hello(sig_offer_hello(conn->offer)));
 }
 
+static gboolean
+admitted(SigConn *conn, const WgKey *key, const SigScope **scope, const char **why)
+{
+	SigHub *hub = conn->hub;
+
+	*scope = NULL;
+	return !hub->admit ||
+	       hub->admit(key, &conn->address, conn->from_here, scope, why, hub->admit_data);
+}
+
+static void
+join(SigConn *conn, const WgKey *key, const SigScope *scope)
+{
+	SigHub *hub = conn->hub;
+	g_autoptr(GArray) changes = sig_changes_new();
+	SigConn *evicted = sig_directory_join(hub->directory, key, conn, &conn->member, changes);
+
+	sig_directory_set_scope(conn->member, scope);
+	if (evicted)
+		evicted->member = NULL;
+	push_changes(conn, changes);
+	if (evicted)
+		end_connection(evicted, SIG_CLOSE_DUPLICATE_KEY,
+			       "another connection logged in with this key");
+}
+
 static void
 handle_login(SigConn *conn, const SigLogin *login)
 {
 	SigHub *hub = conn->hub;
-	g_autoptr(GArray) changes = NULL;
 	g_autofree char *text = NULL;
 	char seen[WG_ENDPOINT_STRLEN];
-	SigConn *evicted;
+	const SigScope *scope;
+	const char *refusal;
 	SigClose why = sig_auth_check(hub->auth, conn->offer, login, &text);
 
 	if (why != SIG_CLOSE_NONE) {
 		end_connection(conn, why, text);
+		return;
+	}
+	if (!admitted(conn, &login->key, &scope, &refusal)) {
+		end_connection(conn, SIG_CLOSE_NOT_ALLOWED, refusal);
 		return;
 	}
 	g_clear_pointer(&conn->offer, sig_offer_free);
@@ -352,14 +398,26 @@ handle_login(SigConn *conn, const SigLogin *login)
 	conn->state = STATE_READY;
 	sig_wheel_set(hub->wheel, &conn->timer, hub->limits.ping);
 	push(conn, sig_wire_encode_welcome(wg_endpoint_format(&conn->address, seen)));
-	changes = sig_changes_new();
-	evicted = sig_directory_join(hub->directory, &login->key, conn, &conn->member, changes);
-	if (evicted)
-		evicted->member = NULL;
-	push_changes(conn, changes);
-	if (evicted) {
-		end_connection(evicted, SIG_CLOSE_DUPLICATE_KEY,
-			       "another connection logged in with this key");
+	join(conn, &login->key, scope);
+}
+
+/* Another scope means other peers: the connection begins anew rather than be told what it was told
+ * before and must forget. */
+void
+sig_conn_readmit(SigConn *conn)
+{
+	const SigScope *scope;
+	const char *refusal;
+
+	if (conn->state != STATE_READY)
+		return;
+	if (!admitted(conn, sig_member_key(conn->member), &scope, &refusal)) {
+		sig_conn_end(conn, SIG_CLOSE_NOT_ALLOWED, refusal);
+	} else if (sig_scope_equal(scope, sig_member_scope(conn->member))) {
+		sig_directory_set_scope(conn->member, scope);
+	} else {
+		sig_conn_drain(conn, 1);
+		settle(conn->hub);
 	}
 }
 

@@ -24,6 +24,8 @@ typedef struct SigConn SigConn;
 
 /* Takes over the caller's place in the gate. */
 SigConn *sig_conn_new(SigHub *hub, const WgEndpoint *address, gpointer transport);
+/* It comes from this host itself. */
+void sig_conn_set_from_here(SigConn *conn);
 /* Leaves gate and directory; peers are told. */
 void sig_conn_free(SigConn *conn);
 
@@ -50,6 +52,10 @@ void sig_conn_end(SigConn *conn, SigClose why, const char *text);
 /* Queues a drain frame and closes; for all of a server's connections in one go, so peers are not
  * told. FALSE when the WebSocket is not open yet: kill it. */
 gboolean sig_conn_drain(SigConn *conn, guint within_s);
+
+/* Who may log in, or meet whom, has changed: ends it if it may not any more, and has it log in anew
+ * if it may meet others. */
+void sig_conn_readmit(SigConn *conn);
 
 /* For the wheel: the connection of a timer that fired, and what follows. TRUE: kill it now; the
  * timer runs again, in case that fails. */

@@ -10,6 +10,7 @@ struct SigMember {
 	guint named;	/* by how many members' interest */
 	guint n_mutual; /* members that mutual() holds for */
 	gpointer conn;
+	SigScope *scope;      /* while online */
 	GHashTable *interest; /* set of SigMember, each counted in its `named`; NULL: none */
 };
 
@@ -38,6 +39,7 @@ member_free(gpointer p)
 	SigMember *member = p;
 
 	g_clear_pointer(&member->interest, g_hash_table_unref);
+	sig_scope_unref(member->scope);
 	g_free(member);
 }
 
@@ -115,7 +117,8 @@ interested(const SigMember *member, SigMember *in)
 static gboolean
 mutual(SigMember *a, SigMember *b)
 {
-	return a->conn && b->conn && interested(a, b) && interested(b, a);
+	return a->conn && b->conn && interested(a, b) && interested(b, a) &&
+	       sig_scope_share(a->scope, b->scope);
 }
 
 static void
@@ -182,7 +185,23 @@ sig_directory_leave(SigDirectory *directory, SigMember *member, GArray *changes)
 		g_hash_table_unref(interest);
 	}
 	member->conn = NULL;
+	g_clear_pointer(&member->scope, sig_scope_unref);
 	drop_if_unused(directory, member);
+}
+
+void
+sig_directory_set_scope(SigMember *member, const SigScope *scope)
+{
+	SigScope *before = member->scope;
+
+	member->scope = sig_scope_ref(scope);
+	sig_scope_unref(before);
+}
+
+const SigScope *
+sig_member_scope(const SigMember *member)
+{
+	return member->scope;
 }
 
 gboolean

@@ -4,12 +4,13 @@
  * the caller which connections have to hear of which presence, and which connection a message goes
  * to. A connection is an opaque pointer here.
  *
- * Two members are mutual when both are online and each has the other's key in its interest. Only
+ * Two members are mutual when both are online, each has the other's key in its interest, and their
+ * scopes share a network. Only
  * mutual members learn of each other; nothing here answers whether a key exists.
  */
 #pragma once
 
-#include "wgctl/wg-key.h"
+#include "signaling/sig-members.h"
 
 typedef struct SigDirectory SigDirectory;
 typedef struct SigMember SigMember; /* a key that is online, or that someone is interested in */
@@ -29,6 +30,10 @@ void sig_directory_free(SigDirectory *directory);
  * own. */
 gpointer sig_directory_join(SigDirectory *directory, const WgKey *key, gpointer conn,
 			    SigMember **member, GArray *changes);
+/* Whom it may meet, from now on (a reference is taken); for a member without interest, or one whose
+ * scope stays equal. */
+void sig_directory_set_scope(SigMember *member, const SigScope *scope);
+const SigScope *sig_member_scope(const SigMember *member);
 /* The connection of member is gone; member may be freed. */
 void sig_directory_leave(SigDirectory *directory, SigMember *member, GArray *changes);
 /* FALSE when the bound is met: some keys may have been added, the caller ends the connection. */

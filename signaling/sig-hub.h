@@ -13,15 +13,19 @@
 #include "signaling/sig-turn.h"
 #include "signaling/sig-wheel.h"
 
+#define SIG_HUB_CLOSES 16 /* more than there are close codes */
+
 typedef struct {
-	guint64 accepted;     /* TCP connections taken */
-	guint64 turned_away;  /* closed at once: too many not logged in, or too many at all */
-	guint64 logins;	      /* good ones */
-	guint64 refused;      /* connections that ended with an error frame */
-	guint64 routed;	      /* messages delivered to a queue */
-	guint64 unavailable;  /* messages that were not */
-	guint64 rate_limited; /* of those, because the sender was too fast */
-	guint64 queue_full;   /* of those, because the receiver's queue had no room */
+	guint64 accepted;    /* TCP connections taken */
+	guint64 turned_away; /* closed at once: too many not logged in, or too many at all */
+	guint64 logins;	     /* good ones */
+	guint64 refused;     /* connections that ended with an error frame */
+	guint64 closed[SIG_HUB_CLOSES]; /* of those, by sig_close_index() */
+	guint64 drained;		/* connections told to come back */
+	guint64 routed;			/* messages delivered to a queue */
+	guint64 unavailable;		/* messages that were not */
+	guint64 rate_limited;		/* of those, because the sender was too fast */
+	guint64 queue_full;		/* of those, because the receiver's queue had no room */
 } SigStats;
 
 typedef struct {
@@ -43,6 +47,12 @@ typedef struct {
 	SigStats stats;
 	/* The connection of this transport has something to write, or to close. */
 	void (*wake)(gpointer transport);
+	/* Whether a proved key may log in (sig_admit_check()); NULL: any may. Set after
+	 * sig_hub_new(). */
+	gboolean (*admit)(const WgKey *key, const WgEndpoint *address, gboolean from_here,
+			  const SigScope **scope, const char **why, gpointer user_data);
+	gpointer admit_data;
+	gboolean log_addresses;
 } SigHub;
 
 SigHub *sig_hub_new(const SigLimits *limits, const char *const *names,

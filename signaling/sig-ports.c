@@ -23,6 +23,7 @@ struct SigPorts {
 	SigPortsFunc func;
 	gpointer user_data;
 	GPtrArray *listeners; /* of Socket */
+	GPtrArray *pages;     /* of Socket: listening ones of the operator's pages */
 	GPtrArray *stuns;     /* of Socket */
 	SigRateLimit *stun_limit;
 	guint16 stun[SIG_WIRE_STUN_MAX];
@@ -48,10 +49,17 @@ warn(SigPorts *ports)
 }
 
 static void
+pause_all(GPtrArray *list)
+{
+	for (guint i = 0; i < list->len; i++)
+		uv_poll_stop(&((Socket *)list->pdata[i])->poll);
+}
+
+static void
 pause_listening(SigPorts *ports)
 {
-	for (guint i = 0; i < ports->listeners->len; i++)
-		uv_poll_stop(&((Socket *)ports->listeners->pdata[i])->poll);
+	pause_all(ports->listeners);
+	pause_all(ports->pages);
 	ports->paused = TRUE;
 }
 
@@ -85,7 +93,9 @@ accept_one(Socket *sock)
 	int fd = sig_socket_accept(sock->fd, &peer);
 
 	if (fd >= 0) {
-		ports->func(fd, &peer, ports->user_data);
+		gboolean page = g_ptr_array_find(ports->pages, sock, NULL);
+
+		ports->func(fd, page ? NULL : &peer, ports->user_data);
 		return TRUE;
 	}
 	if (errno == EMFILE || errno == ENFILE)
@@ -102,14 +112,20 @@ on_listener(uv_poll_t *poll, int status, int events)
 		;
 }
 
+static void
+resume_all(GPtrArray *list)
+{
+	for (guint i = 0; i < list->len; i++)
+		uv_poll_start(&((Socket *)list->pdata[i])->poll, UV_READABLE, on_listener);
+}
+
 void
 sig_ports_tick(SigPorts *ports)
 {
 	if (!ports->paused)
 		return;
-	for (guint i = 0; i < ports->listeners->len; i++)
-		uv_poll_start(&((Socket *)ports->listeners->pdata[i])->poll, UV_READABLE,
-			      on_listener);
+	resume_all(ports->listeners);
+	resume_all(ports->pages);
 	ports->paused = FALSE;
 }
 
@@ -153,13 +169,27 @@ watch(SigPorts *ports, GPtrArray *list, int fd, uv_poll_cb callback)
 	g_ptr_array_add(list, sock);
 }
 
+/* Who opened sockets for us has said where, unless the user says it otherwise. */
+static GArray *
+listen_addresses(const SigConfig *config)
+{
+	GArray *inherited = sig_inherit_addresses(SIG_SOCKET_LISTEN);
+
+	if (!config->listen_asked && inherited->len > 0)
+		return inherited;
+	g_array_unref(inherited);
+	return g_array_ref(config->listen);
+}
+
 static gboolean
 open_listeners(SigPorts *ports, const SigConfig *config, GError **error)
 {
-	for (guint i = 0; i < config->listen->len; i++) {
-		const WgEndpoint *address = &g_array_index(config->listen, WgEndpoint, i);
+	g_autoptr(GArray) addresses = listen_addresses(config);
+
+	for (guint i = 0; i < addresses->len; i++) {
+		const WgEndpoint *address = &g_array_index(addresses, WgEndpoint, i);
 		g_autoptr(GError) local = NULL;
-		int fd = sig_socket_listen(address, &local);
+		int fd = sig_socket_listen(SIG_SOCKET_LISTEN, address, &local);
 
 		if (fd >= 0) {
 			watch(ports, ports->listeners, fd, on_listener);
@@ -170,6 +200,27 @@ open_listeners(SigPorts *ports, const SigConfig *config, GError **error)
 			g_message("%s", local->message); /* a host without IPv6 */
 		}
 	}
+	return TRUE;
+}
+
+static gboolean
+open_pages(SigPorts *ports, const SigConfig *config, GError **error)
+{
+	g_autoptr(GError) local = NULL;
+	int fd;
+
+	if (!wg_endpoint_is_set(&config->metrics))
+		return TRUE;
+	fd = sig_socket_listen(SIG_SOCKET_METRICS, &config->metrics, &local);
+	if (fd >= 0) {
+		watch(ports, ports->pages, fd, on_listener);
+		return TRUE;
+	}
+	if (config->metrics_asked) {
+		g_propagate_error(error, g_steal_pointer(&local));
+		return FALSE;
+	}
+	g_message("no metrics: %s (or say --metrics none)", local->message);
 	return TRUE;
 }
 
@@ -233,10 +284,12 @@ sig_ports_new(uv_loop_t *loop, const SigConfig *config, SigPortsFunc func, gpoin
 	ports->user_data = user_data;
 	ports->spare_fd = open("/dev/null", O_RDONLY | O_CLOEXEC);
 	ports->listeners = g_ptr_array_new_with_free_func(socket_release);
+	ports->pages = g_ptr_array_new_with_free_func(socket_release);
 	ports->stuns = g_ptr_array_new_with_free_func(socket_release);
 	ports->stun_limit = sig_rate_limit_new(STUN_BUCKETS, config->limits.stun_rate,
 					       config->limits.stun_burst);
-	if (!open_listeners(ports, config, error) || !open_stuns(ports, config, error))
+	if (!open_listeners(ports, config, error) || !open_stuns(ports, config, error) ||
+	    !open_pages(ports, config, error))
 		return NULL;
 	return g_steal_pointer(&ports);
 }
@@ -251,6 +304,7 @@ void
 sig_ports_free(SigPorts *ports)
 {
 	g_ptr_array_unref(ports->listeners);
+	g_ptr_array_unref(ports->pages);
 	g_ptr_array_unref(ports->stuns);
 	sig_rate_limit_free(ports->stun_limit);
 	if (ports->spare_fd >= 0)
@@ -273,8 +327,42 @@ sig_ports_turned_away(const SigPorts *ports)
 	return ports->turned_away;
 }
 
+static void
+add_sockets(GArray *out, const GPtrArray *list, SigSocketKind kind)
+{
+	for (guint i = 0; i < list->len; i++) {
+		SigHandoverSocket sock = {.fd = ((Socket *)list->pdata[i])->fd, .kind = kind};
+
+		g_array_append_val(out, sock);
+	}
+}
+
+GArray *
+sig_ports_sockets(const SigPorts *ports)
+{
+	GArray *out = g_array_new(FALSE, FALSE, sizeof(SigHandoverSocket));
+
+	add_sockets(out, ports->listeners, SIG_SOCKET_LISTEN);
+	add_sockets(out, ports->pages, SIG_SOCKET_METRICS);
+	add_sockets(out, ports->stuns, SIG_SOCKET_STUN);
+	return out;
+}
+
+static void
+describe_pages(const SigPorts *ports, GString *line)
+{
+	char text[WG_ENDPOINT_STRLEN];
+	WgEndpoint address;
+
+	if (ports->pages->len == 0)
+		return;
+	sig_socket_address(((Socket *)ports->pages->pdata[0])->fd, &address);
+	g_string_append_printf(line, "; metrics on http://%s/metrics",
+			       wg_endpoint_format(&address, text));
+}
+
 char *
-sig_ports_describe(const SigPorts *ports, gboolean *public_out)
+sig_ports_describe(const SigPorts *ports, gboolean tls, gboolean *public_out)
 {
 	GString *line = g_string_new(NULL);
 
@@ -286,11 +374,12 @@ sig_ports_describe(const SigPorts *ports, gboolean *public_out)
 
 		sig_socket_address(sock->fd, &address);
 		*public_out |= sig_socket_is_public(&address);
-		g_string_append_printf(line, "%sws://%s", i ? ", " : "",
+		g_string_append_printf(line, "%s%s://%s", i ? ", " : "", tls ? "wss" : "ws",
 				       wg_endpoint_format(&address, text));
 	}
 	g_string_append(line, ports->n_stun ? "; STUN on UDP" : "; no STUN");
 	for (guint i = 0; i < ports->n_stun; i++)
 		g_string_append_printf(line, "%s%u", i ? ", " : " ", ports->stun[i]);
+	describe_pages(ports, line);
 	return g_string_free(line, FALSE);
 }

@@ -1,7 +1,10 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * SigServer: the network of nat-signald: libwebsockets on a libuv loop, the clock, signals and the
- * drain. The only file that includes libwebsockets.h.
+ * SigServer: nat-signald put together: ports, transport and the rules of who may in, on one libuv
+ * loop; the clock, signals, the drain and the handover.
+ *
+ * SIGTERM, SIGINT: drain and end (the second one: at once). SIGHUP: read certificate and list of
+ * keys anew. SIGUSR2: start the program anew with these sockets, drain when it serves.
  */
 #pragma once
 
@@ -11,9 +14,12 @@
 typedef struct SigServer SigServer;
 
 /* Binds everything; the error is one line that names what failed and the remedy. turn: what is
- * handed out for relays, NULL: nothing; must outlive the server. */
-SigServer *sig_server_new(const SigConfig *config, const SigTurn *turn, GError **error);
-/* Serves until SIGTERM or SIGINT has drained all connections. */
+ * handed out for relays, NULL: nothing; config, turn and argv (for SIGUSR2) must outlive the
+ * server.
+ */
+SigServer *sig_server_new(const SigConfig *config, const SigTurn *turn, const char *const *argv,
+			  GError **error);
+/* Serves until all connections are drained. */
 void sig_server_run(SigServer *server);
 void sig_server_free(SigServer *server);
 

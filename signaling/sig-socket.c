@@ -68,10 +68,13 @@ bound_socket(const WgEndpoint *address, int type)
 }
 
 int
-sig_socket_listen(const WgEndpoint *address, GError **error)
+sig_socket_listen(SigSocketKind kind, const WgEndpoint *address, GError **error)
 {
-	int fd = bound_socket(address, SOCK_STREAM);
+	int fd = sig_inherit_take(kind, address);
 
+	if (fd >= 0)
+		return fd;
+	fd = bound_socket(address, SOCK_STREAM);
 	if (fd < 0 || listen(fd, BACKLOG) < 0)
 		return fail(fd, "cannot listen on", address, error);
 	return fd;
@@ -80,8 +83,10 @@ sig_socket_listen(const WgEndpoint *address, GError **error)
 int
 sig_socket_udp(const WgEndpoint *address, GError **error)
 {
-	int fd = bound_socket(address, SOCK_DGRAM), one = 1;
+	int fd = sig_inherit_take(SIG_SOCKET_STUN, address), one = 1;
 
+	if (fd < 0)
+		fd = bound_socket(address, SOCK_DGRAM);
 	if (fd < 0)
 		return fail(fd, "cannot answer STUN on", address, error);
 	if (wg_endpoint_family(address) == AF_INET6)

@@ -5,10 +5,11 @@
  */
 #pragma once
 
-#include "wgctl/wg-endpoint.h"
+#include "signaling/sig-inherit.h"
 
-/* A listening TCP socket; IPv6 ones take IPv6 only. -1 on error. */
-int sig_socket_listen(const WgEndpoint *address, GError **error);
+/* Each is the inherited one of that address, if there is (sig-inherit). */
+/* A listening TCP socket; IPv6 ones that are ours take IPv6 only. -1 on error. */
+int sig_socket_listen(SigSocketKind kind, const WgEndpoint *address, GError **error);
 /* A UDP socket that reports each packet's destination (IP_PKTINFO). -1 on error. */
 int sig_socket_udp(const WgEndpoint *address, GError **error);
 /* The address a socket is bound to: what port 0 became. */

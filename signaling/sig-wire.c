@@ -34,8 +34,33 @@ sig_close_code(SigClose close)
 		return "interest-limit";
 	case SIG_CLOSE_WRONG_VERSION:
 		return "wrong-version";
+	case SIG_CLOSE_NOT_ALLOWED:
+		return "not-allowed";
 	}
 	return "unknown";
+}
+
+static const SigClose closes[] = {
+	SIG_CLOSE_TOO_BIG,	 SIG_CLOSE_OVERLOAD,	    SIG_CLOSE_BAD_FRAME,
+	SIG_CLOSE_LOGIN_REFUSED, SIG_CLOSE_WRONG_AUTHORITY, SIG_CLOSE_LOGIN_TIMEOUT,
+	SIG_CLOSE_DUPLICATE_KEY, SIG_CLOSE_RATE_LIMITED,    SIG_CLOSE_INTEREST_LIMIT,
+	SIG_CLOSE_WRONG_VERSION, SIG_CLOSE_NOT_ALLOWED,	    SIG_CLOSE_RESTART,
+};
+
+guint
+sig_close_index(SigClose close)
+{
+	guint i = 0;
+
+	while (i < G_N_ELEMENTS(closes) && closes[i] != close)
+		i++;
+	return i;
+}
+
+SigClose
+sig_close_at(guint index)
+{
+	return index < G_N_ELEMENTS(closes) ? closes[index] : SIG_CLOSE_NONE;
 }
 
 static gboolean

@@ -47,10 +47,14 @@ typedef enum {
 	SIG_CLOSE_RATE_LIMITED = 4005,	  /* too many frames for this key */
 	SIG_CLOSE_INTEREST_LIMIT = 4006,  /* more keys of interest than the server allows */
 	SIG_CLOSE_WRONG_VERSION = 4007,	  /* the login's version is unknown */
+	SIG_CLOSE_NOT_ALLOWED = 4008,	  /* the key may not log in here, or not any more */
 } SigClose;
 
 /* The "code" of the error frame that goes with it: "bad-frame", "duplicate-key", … Static. */
 const char *sig_close_code(SigClose close);
+/* A small number for it, from 0 without gaps; and back, SIG_CLOSE_NONE behind the last. */
+guint sig_close_index(SigClose close);
+SigClose sig_close_at(guint index);
 
 typedef enum {
 	SIG_FRAME_UNKNOWN, /* a "t" of a later version: ignore it */

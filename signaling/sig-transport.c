@@ -1,0 +1,465 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Theory of operation
+ *
+ * libwebsockets runs on our libuv loop as a guest. We accept connections ourselves and hand them to
+ * lws (lws_adopt_…), because only so are bind errors ours to word, a listening socket may come from
+ * elsewhere, and the bounds of sig-gate are checked before lws allocates anything. A SigConn
+ * belongs to a struct lws through its opaque user data, from the adoption to
+ * LWS_CALLBACK_WSI_DESTROY or CLOSED, whichever comes first.
+ *
+ * Writing: a SigConn that has frames calls wake(), which asks lws for
+ * LWS_CALLBACK_SERVER_WRITEABLE; there the queue is written until it is empty or the socket is
+ * full. lws itself never holds more than the rest of one frame.
+ *
+ * Closing: always from the WRITEABLE callback, after the queue: the close frame leaves last, and
+ * the client's answer ends the connection. The frame is ours because lws_close_reason() does
+ * nothing here: Debian's lws 4.1.6 is built with _DEBUG, where its libuv service closes each socket
+ * a second time as a self-test (service.c, "uv repeat test"), before the frame is written. A
+ * connection that does not get that far is aborted by its timer (sig-wheel): the socket is shut
+ * down, and lws notices by itself. We never free a struct lws.
+ *
+ * TLS: lws makes the SSL_CTX, without a certificate; ours is put into it, and at a reload replaced
+ * there. An SSL keeps the certificate it was made with, so nobody is disturbed.
+ *
+ * lws's own timers live in one sorted list, which costs O(connections) to insert into: it is used
+ * only by lws itself for the HTTP upgrade, bounded by the gate.
+ */
+#include "signaling/sig-transport.h"
+
+#include <gio/gio.h>
+#include <libwebsockets.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "signaling/sig-socket.h"
+
+#define RX_PIECE 1024  /* lws keeps a buffer of this size for each connection */
+#define PAGES_MAX 16   /* connections of the operator's at once */
+#define PAGE_TIMEOUT 5 /* s */
+
+G_STATIC_ASSERT(SIG_OUT_ROOM >= LWS_PRE);
+
+struct SigTransport {
+	uv_loop_t *loop;
+	SigHub *hub;
+	SigTransportFuncs funcs;
+	gpointer user_data;
+	const SigTls *first_tls; /* only while the vhost is made */
+	SSL_CTX *ssl_ctx;	 /* the vhost's; NULL: plain */
+	GError *tls_error;
+	struct lws_context *lws;
+	struct lws_vhost *agents, *pages;
+	GQueue conns; /* links are inside the SigConn */
+	guint n_pages;
+};
+
+/* What lws allocates for each connection of the pages' vhost, zeroed. */
+typedef struct {
+	char *text; /* with LWS_PRE bytes before it */
+	gsize len;
+} Page;
+
+static int on_http(struct lws *wsi, enum lws_callback_reasons reason, void *user, void *in,
+		   size_t len);
+static int on_ws(struct lws *wsi, enum lws_callback_reasons reason, void *user, void *in,
+		 size_t len);
+static int on_page(struct lws *wsi, enum lws_callback_reasons reason, void *user, void *in,
+		   size_t len);
+
+/* The first is what a connection has before its upgrade, and what plain HTTP gets. */
+static const struct lws_protocols agent_protocols[] = {
+	{.name = "http", .callback = on_http, .rx_buffer_size = RX_PIECE},
+	{.name = SIG_WIRE_SUBPROTOCOL, .callback = on_ws, .rx_buffer_size = RX_PIECE},
+	{.name = NULL},
+};
+
+static const struct lws_protocols page_protocols[] = {
+	{.name = "http",
+	 .callback = on_page,
+	 .per_session_data_size = sizeof(Page),
+	 .rx_buffer_size = RX_PIECE},
+	{.name = NULL},
+};
+
+static SigTransport *
+transport_of(struct lws *wsi)
+{
+	return lws_context_user(lws_get_context(wsi));
+}
+
+static void
+tick(SigTransport *transport)
+{
+	transport->funcs.tick(transport->user_data);
+}
+
+/* ---- agents ---- */
+
+static void
+wake(gpointer wsi)
+{
+	lws_callback_on_writable(wsi);
+}
+
+static void
+forget(struct lws *wsi)
+{
+	SigConn *conn = lws_get_opaque_user_data(wsi);
+	SigTransport *transport = transport_of(wsi);
+
+	if (!conn)
+		return;
+	lws_set_opaque_user_data(wsi, NULL);
+	tick(transport);
+	g_queue_unlink(&transport->conns, sig_conn_link(conn));
+	sig_conn_free(conn);
+	if (transport->conns.length == 0)
+		transport->funcs.empty(transport->user_data);
+}
+
+static int
+use_tls(SigTransport *transport, SSL_CTX *ctx)
+{
+	if (!transport->first_tls)
+		return 0;
+	transport->ssl_ctx = ctx;
+	sig_tls_harden(ctx);
+	return sig_tls_use(transport->first_tls, ctx, &transport->tls_error) ? 0 : 1;
+}
+
+static int
+on_http(struct lws *wsi, enum lws_callback_reasons reason, void *user, void *in, size_t len)
+{
+	switch ((int)reason) {
+	case LWS_CALLBACK_OPENSSL_LOAD_EXTRA_SERVER_VERIFY_CERTS:
+		return use_tls(transport_of(wsi), user);
+	case LWS_CALLBACK_HTTP:
+		/* curl or a browser: say what this is, and end it */
+		lws_return_http_status(wsi, HTTP_STATUS_NOT_FOUND,
+				       "This is nat-signald: it speaks WebSocket only.");
+		return -1;
+	case LWS_CALLBACK_HTTP_CONFIRM_UPGRADE:
+		/* not h2c: HTTP/2 is a lot of code to offer to strangers */
+		return in && g_ascii_strcasecmp(in, "websocket") == 0 ? 0 : -1;
+	case LWS_CALLBACK_FILTER_PROTOCOL_CONNECTION:
+		return -1; /* a WebSocket without our subprotocol */
+	case LWS_CALLBACK_WSI_DESTROY:
+		forget(wsi);
+		return 0;
+	default:
+		return 0;
+	}
+}
+
+/* FALSE when the connection is broken. */
+static gboolean
+write_queue(struct lws *wsi, SigConn *conn)
+{
+	guint8 ping[LWS_PRE + 1];
+
+	if (sig_conn_take_ping(conn) && lws_write(wsi, ping + LWS_PRE, 0, LWS_WRITE_PING) < 0)
+		return FALSE;
+	while (!lws_send_pipe_choked(wsi)) {
+		g_autofree SigOut *out = sig_conn_pop(conn);
+
+		if (!out)
+			return TRUE;
+		if (lws_write(wsi, out->data, out->len,
+			      out->kind == SIG_OUT_MESSAGE ? LWS_WRITE_BINARY : LWS_WRITE_TEXT) <
+		    (int)out->len)
+			return FALSE;
+	}
+	lws_callback_on_writable(wsi);
+	return TRUE;
+}
+
+static int
+on_writable(struct lws *wsi, SigConn *conn)
+{
+	guint8 frame[LWS_PRE + 4] = {0};
+	SigClose why;
+
+	if (!write_queue(wsi, conn))
+		return -1;
+	why = sig_conn_take_close(conn);
+	if (why == SIG_CLOSE_NONE)
+		return 0;
+	frame[LWS_PRE] = 0x88; /* FIN, close; RFC 6455 §5.5.1 */
+	frame[LWS_PRE + 1] = 2;
+	frame[LWS_PRE + 2] = why >> 8;
+	frame[LWS_PRE + 3] = why & 0xff;
+	return lws_write(wsi, frame + LWS_PRE, 4, LWS_WRITE_RAW) < 0 ? -1 : 0;
+}
+
+static int
+on_ws(struct lws *wsi, enum lws_callback_reasons reason, void *user, void *in, size_t len)
+{
+	SigConn *conn = lws_get_opaque_user_data(wsi);
+
+	if (!conn)
+		return 0;
+	tick(transport_of(wsi));
+	switch ((int)reason) {
+	case LWS_CALLBACK_ESTABLISHED:
+		sig_conn_open(conn);
+		return 0;
+	case LWS_CALLBACK_RECEIVE:
+		sig_conn_receive(conn, in, len, lws_remaining_packet_payload(wsi),
+				 lws_is_final_fragment(wsi), lws_frame_is_binary(wsi));
+		return 0;
+	case LWS_CALLBACK_RECEIVE_PONG:
+		sig_conn_heard(conn);
+		return 0;
+	case LWS_CALLBACK_SERVER_WRITEABLE:
+		return on_writable(wsi, conn);
+	case LWS_CALLBACK_WS_PEER_INITIATED_CLOSE:
+		/* ours was first: this is the answer, and the end; else lws answers */
+		return sig_conn_is_closing(conn) ? -1 : 0;
+	case LWS_CALLBACK_CLOSED:
+		forget(wsi);
+		return 0;
+	default:
+		return 0;
+	}
+}
+
+void
+sig_transport_adopt(SigTransport *transport, int fd, const WgEndpoint *peer)
+{
+	SigHub *hub = transport->hub;
+	struct lws *wsi;
+	SigConn *conn;
+
+	tick(transport);
+	if (transport->conns.length >= hub->limits.connections ||
+	    !sig_gate_enter(hub->gate, peer)) {
+		hub->stats.turned_away++;
+		close(fd);
+		return;
+	}
+	wsi = lws_adopt_socket_vhost(transport->agents, fd); /* closes fd when it fails */
+	if (!wsi) {
+		sig_gate_leave(hub->gate, peer);
+		return;
+	}
+	hub->stats.accepted++;
+	conn = sig_conn_new(hub, peer, wsi);
+	g_queue_push_tail_link(&transport->conns, sig_conn_link(conn));
+	lws_set_opaque_user_data(wsi, conn);
+}
+
+void
+sig_transport_kill(SigConn *conn)
+{
+	sig_socket_abort(lws_get_socket_fd(sig_conn_transport(conn)));
+}
+
+guint
+sig_transport_count(const SigTransport *transport)
+{
+	return transport->conns.length;
+}
+
+void
+sig_transport_foreach(SigTransport *transport, void (*func)(SigConn *conn, gpointer user_data),
+		      gpointer user_data)
+{
+	GList *next;
+
+	tick(transport);
+	for (GList *link = transport->conns.head; link; link = next) {
+		next = link->next;
+		func(link->data, user_data);
+	}
+}
+
+static void
+drain_one(SigConn *conn, gpointer within_s)
+{
+	if (!sig_conn_drain(conn, GPOINTER_TO_UINT(within_s)))
+		sig_transport_kill(conn);
+}
+
+void
+sig_transport_drain(SigTransport *transport, guint within_s)
+{
+	sig_transport_foreach(transport, drain_one, GUINT_TO_POINTER(within_s));
+}
+
+/* ---- the operator's pages ---- */
+
+void
+sig_transport_adopt_page(SigTransport *transport, int fd)
+{
+	if (transport->n_pages >= PAGES_MAX)
+		close(fd);
+	else
+		lws_adopt_socket_vhost(transport->pages, fd);
+}
+
+static int
+start_page(struct lws *wsi, Page *page, const char *path)
+{
+	guint8 head[LWS_PRE + 512], *start = head + LWS_PRE, *at = start, *end = head + sizeof head;
+	SigTransport *transport = transport_of(wsi);
+	g_autofree char *text = NULL;
+	gboolean ok = TRUE;
+
+	tick(transport);
+	text = transport->funcs.page(path, &ok, transport->user_data);
+	if (!text) {
+		lws_return_http_status(wsi, HTTP_STATUS_NOT_FOUND, NULL);
+		return -1;
+	}
+	g_free(page->text);
+	page->len = strlen(text);
+	page->text = g_malloc(LWS_PRE + page->len);
+	memcpy(page->text + LWS_PRE, text, page->len);
+	if (lws_add_http_common_headers(wsi, ok ? HTTP_STATUS_OK : HTTP_STATUS_SERVICE_UNAVAILABLE,
+					"text/plain; version=0.0.4; charset=utf-8", page->len, &at,
+					end) ||
+	    lws_finalize_write_http_header(wsi, start, &at, end))
+		return -1;
+	lws_callback_on_writable(wsi);
+	return 0;
+}
+
+static int
+write_page(struct lws *wsi, Page *page)
+{
+	if (!page->text)
+		return 0;
+	if (lws_write(wsi, (guint8 *)page->text + LWS_PRE, page->len, LWS_WRITE_HTTP_FINAL) <
+	    (int)page->len)
+		return -1;
+	g_clear_pointer(&page->text, g_free);
+	return lws_http_transaction_completed(wsi) ? -1 : 0;
+}
+
+static int
+on_page(struct lws *wsi, enum lws_callback_reasons reason, void *user, void *in, size_t len)
+{
+	switch ((int)reason) {
+	case LWS_CALLBACK_HTTP:
+		return lws_hdr_total_length(wsi, WSI_TOKEN_GET_URI) > 0 ? start_page(wsi, user, in)
+									: -1;
+	case LWS_CALLBACK_HTTP_WRITEABLE:
+		return write_page(wsi, user);
+	case LWS_CALLBACK_HTTP_CONFIRM_UPGRADE:
+	case LWS_CALLBACK_FILTER_PROTOCOL_CONNECTION:
+		return -1;
+	case LWS_CALLBACK_WSI_CREATE:
+		transport_of(wsi)->n_pages++;
+		return 0;
+	case LWS_CALLBACK_WSI_DESTROY:
+		transport_of(wsi)->n_pages--;
+		if (user)
+			g_clear_pointer(&((Page *)user)->text, g_free);
+		return 0;
+	default:
+		return 0;
+	}
+}
+
+/* ---- life ---- */
+
+/* What lws has to say is about clients' mistakes or its own insides: debug. */
+static void
+log_lws(int level, const char *line)
+{
+	g_debug("libwebsockets: %.*s", (int)strcspn(line, "\n"), line);
+}
+
+static gboolean
+make_vhosts(SigTransport *transport, struct lws_context_creation_info *info)
+{
+	/* lws tells vhosts apart by port, and these have none: two kinds of "none" serve */
+	info->vhost_name = "pages";
+	info->port = CONTEXT_PORT_NO_LISTEN;
+	info->protocols = page_protocols;
+	info->keepalive_timeout = PAGE_TIMEOUT;
+	info->timeout_secs = PAGE_TIMEOUT;
+	transport->pages = lws_create_vhost(transport->lws, info);
+	info->vhost_name = "agents";
+	info->port = CONTEXT_PORT_NO_LISTEN_SERVER; /* also: make an SSL_CTX */
+	info->protocols = agent_protocols;
+	info->timeout_secs = transport->hub->limits.login_timeout;
+	if (transport->first_tls)
+		info->options |= LWS_SERVER_OPTION_CREATE_VHOST_SSL_CTX;
+	transport->agents = lws_create_vhost(transport->lws, info);
+	return transport->pages && transport->agents;
+}
+
+static gboolean
+start(SigTransport *transport)
+{
+	void *loops[] = {transport->loop};
+	struct lws_context_creation_info info = {
+		.port = CONTEXT_PORT_NO_LISTEN,
+		.options = LWS_SERVER_OPTION_LIBUV | LWS_SERVER_OPTION_EXPLICIT_VHOSTS |
+			   (transport->first_tls ? LWS_SERVER_OPTION_DO_SSL_GLOBAL_INIT : 0),
+		.foreign_loops = loops,
+		.alpn = "http/1.1", /* not h2 */
+		.max_http_header_pool2 =
+			MIN(transport->hub->limits.unauthenticated + PAGES_MAX, 65535),
+		.user = transport,
+		.gid = -1,
+		.uid = -1,
+	};
+
+	lws_set_log_level(LLL_ERR | LLL_WARN, log_lws);
+	transport->lws = lws_create_context(&info);
+	return transport->lws && make_vhosts(transport, &info);
+}
+
+SigTransport *
+sig_transport_new(uv_loop_t *loop, SigHub *hub, const SigTls *tls, const SigTransportFuncs *funcs,
+		  gpointer user_data, GError **error)
+{
+	g_autoptr(SigTransport) transport = g_new0(SigTransport, 1);
+
+	transport->loop = loop;
+	transport->hub = hub;
+	transport->funcs = *funcs;
+	transport->user_data = user_data;
+	transport->first_tls = tls;
+	hub->wake = wake;
+	if (start(transport) && (!tls || transport->ssl_ctx)) {
+		transport->first_tls = NULL;
+		return g_steal_pointer(&transport);
+	}
+	if (transport->tls_error)
+		g_propagate_error(error, g_steal_pointer(&transport->tls_error));
+	else
+		g_set_error_literal(error, G_IO_ERROR, G_IO_ERROR_FAILED,
+				    "libwebsockets does not start (its libuv plugin is the package "
+				    "libwebsockets-evlib-uv): G_MESSAGES_DEBUG=all says more");
+	return NULL;
+}
+
+gboolean
+sig_transport_set_tls(SigTransport *transport, const SigTls *tls, GError **error)
+{
+	return sig_tls_use(tls, transport->ssl_ctx, error);
+}
+
+static void
+run_out(uv_loop_t *loop)
+{
+	for (guint i = 0; i < 100 && uv_run(loop, UV_RUN_NOWAIT); i++)
+		;
+}
+
+void
+sig_transport_free(SigTransport *transport)
+{
+	/* lws closes its handles through the loop, then has to be asked once more */
+	if (transport->lws) {
+		lws_context_destroy(transport->lws);
+		run_out(transport->loop);
+		lws_context_destroy(transport->lws);
+	}
+	g_clear_error(&transport->tls_error);
+	g_free(transport);
+}

@@ -156,9 +156,10 @@ on_http(struct lws *wsi, enum lws_callback_reasons reason, void *user, void *in,
 static gboolean
 write_queue(struct lws *wsi, SigConn *conn)
 {
-	guint8 ping[LWS_PRE + 1];
+	/* Not empty: lws tells us nothing of a pong without payload (ops-ws.c, "already_done"). */
+	guint8 ping[LWS_PRE + 1] = {0};
 
-	if (sig_conn_take_ping(conn) && lws_write(wsi, ping + LWS_PRE, 0, LWS_WRITE_PING) < 0)
+	if (sig_conn_take_ping(conn) && lws_write(wsi, ping + LWS_PRE, 1, LWS_WRITE_PING) < 0)
 		return FALSE;
 	while (!lws_send_pipe_choked(wsi)) {
 		g_autofree SigOut *out = sig_conn_pop(conn);

@@ -824,6 +824,33 @@ test_login_timeout(void)
 	server_stop(&server);
 }
 
+static gboolean
+on_time(gpointer over)
+{
+	*(gboolean *)over = TRUE;
+	return G_SOURCE_REMOVE;
+}
+
+/* A client that says nothing for long and answers every ping stays. */
+static void
+test_idle(void)
+{
+	Server server = {0};
+	Client *client;
+	gboolean over = FALSE;
+	g_auto(SigFrame) frame = {0};
+
+	server_start_with(&server, "[limits]\nping=1\npong=1\n");
+	client = client_new(&server);
+	g_timeout_add(4500, on_time, &over);
+	WAIT(over);
+	g_assert_false(client->closed);
+	send_message(client, &client->key, "still here");
+	client_expect(client, SIG_FRAME_UNAVAILABLE, &frame);
+	client_free(client);
+	server_stop(&server);
+}
+
 static void
 set_files(const Server *server, rlim_t n)
 {
@@ -1013,6 +1040,7 @@ main(int argc, char **argv)
 	g_test_add_func("/sig/server/bad-turn", test_bad_turn);
 	g_test_add_func("/sig/server/gate", test_gate);
 	g_test_add_func("/sig/server/silent", test_silent);
+	g_test_add_func("/sig/server/idle", test_idle);
 	g_test_add_func("/sig/server/out-of-files", test_out_of_files);
 	g_test_add_func("/sig/server/stun", test_stun);
 	g_test_add_func("/sig/server/turn", test_turn);

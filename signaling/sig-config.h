@@ -14,10 +14,15 @@ typedef struct {
 	guint unauthenticated;		   /* connections in total */
 	guint unauthenticated_per_address; /* and from one IPv4 address or IPv6 /64 */
 	guint connections;		   /* in total */
-	guint rate, burst;	     /* frames of a key: a second, at once; rate 0: no limit */
-	guint ping;		     /* s without a sign of life, then a ping */
-	guint pong;		     /* s for its answer, then closed */
-	guint drain;		     /* s at most over which clients come back */
+	guint connections_per_address;	   /* and from one address; 0: no limit */
+	/* A second, and at once; a rate of 0: no limit. */
+	guint rate, burst;			   /* frames of a key */
+	guint destination_rate, destination_burst; /* messages to a key, from all its peers */
+	guint address_rate, address_burst;	   /* frames of an address */
+	guint connect_rate, connect_burst;	   /* new connections of an address */
+	guint ping;				   /* s without a sign of life, then a ping */
+	guint pong;				   /* s for its answer, then closed */
+	guint drain;				   /* s at most over which clients come back */
 	guint stun_rate, stun_burst; /* STUN requests of an address: a second, at once */
 } SigLimits;
 

@@ -8,6 +8,10 @@
  * nothing for so long while messages are turned away has stopped reading. */
 #define STALLED_S 20
 #define BYTES_PER_TOKEN 1024 /* a control frame costs by its length: 16 kB take 1.4 ms to parse */
+/* Frames of a connection beyond its address's rate, and before its login: a second, at once. An
+ * interest of 2048 keys takes 104. */
+#define SHARE_RATE 1
+#define SHARE_BURST 128
 
 typedef enum {
 	STATE_ACCEPTED,
@@ -27,15 +31,20 @@ struct SigConn {
 	gboolean heard : 1;  /* since the timer was set */
 	gboolean pinged : 1; /* and not heard since */
 	gboolean ping : 1;   /* to be written */
+	gboolean woken : 1;  /* the transport was asked to write */
 	gboolean in_gate : 1;
 	gboolean from_here : 1;
 	gboolean is_leaving : 1;
 	SigQueue queue;
 	gint64 full_since;   /* µs: nothing was taken since a message found no room; 0: has room */
 	GByteArray *partial; /* of a message that comes in pieces */
+	guint n_frames;	     /* of that message, that are complete */
 	SigOffer *offer;     /* until logged in */
 	SigMember *member;   /* while in the directory */
 	WgEndpoint address;
+	SigAddress *from;
+	SigBucket share;    /* what its neighbours behind the same address can't take from it */
+	SigBucket received; /* messages to it: exact, for nobody makes it reconnect but itself */
 };
 
 /*
@@ -56,6 +65,7 @@ sig_conn_new(SigHub *hub, const WgEndpoint *address, gpointer transport)
 	conn->hub = hub;
 	conn->transport = transport;
 	conn->address = *address;
+	conn->from = sig_addresses_hold(hub->addresses, address);
 	conn->in_gate = TRUE;
 	conn->link.data = conn->leaving.data = conn;
 	sig_queue_init(&conn->queue, hub->limits.queue);
@@ -111,16 +121,27 @@ sig_conn_free(SigConn *conn)
 	sig_queue_clear(&conn->queue);
 	g_clear_pointer(&conn->partial, g_byte_array_unref);
 	g_clear_pointer(&conn->offer, sig_offer_free);
+	sig_address_release(conn->from);
 	g_free(conn);
 }
 
 /* ---- out ---- */
 
-static void
-wake(SigConn *conn)
+void
+sig_conn_wake(SigConn *conn)
 {
+	conn->woken = TRUE;
 	if (conn->transport)
 		conn->hub->wake(conn->transport);
+}
+
+gboolean
+sig_conn_take_woken(SigConn *conn)
+{
+	gboolean woken = conn->woken;
+
+	conn->woken = FALSE;
+	return woken;
 }
 
 /* Whether a frame was queued; the writer is at work already unless it is the first. */
@@ -128,7 +149,7 @@ static gboolean
 queued(SigConn *conn, gboolean was_empty, gboolean ok)
 {
 	if (ok && was_empty)
-		wake(conn);
+		sig_conn_wake(conn);
 	return ok;
 }
 
@@ -278,7 +299,7 @@ start_closing(SigConn *conn, SigClose why)
 	if (conn->member && !conn->is_leaving)
 		g_queue_push_tail_link(&conn->hub->leaving, &conn->leaving);
 	conn->is_leaving = conn->member != NULL;
-	wake(conn);
+	sig_conn_wake(conn);
 }
 
 /* Whose connection it was: addresses are the agents' own business. */
@@ -421,12 +442,41 @@ sig_conn_readmit(SigConn *conn)
 	}
 }
 
+typedef enum {
+	RATE_OK,
+	RATE_KEY, /* too fast: the key, … */
+	RATE_ADDRESS,
+} Rate;
+
 static gboolean
+take_share(SigConn *conn, guint cost)
+{
+	return sig_bucket_take(&conn->share, SHARE_RATE, SHARE_BURST, cost, conn->hub->now);
+}
+
+/*
+ * Hundreds of agents may share an address with one that floods: they all are bounded together, as
+ * what they cost is, but each connection keeps a small share of its own, so that its neighbours
+ * can neither silence it nor have it closed.
+ */
+static Rate
 take_tokens(SigConn *conn, guint cost)
 {
+	SigHub *hub = conn->hub;
 	const WgKey *key = sig_member_key(conn->member);
 
-	return sig_rate_limit_take(conn->hub->frames, key->b, sizeof key->b, cost, conn->hub->now);
+	if (!sig_rate_limit_take(hub->frames, key->b, sizeof key->b, cost, hub->now))
+		return RATE_KEY;
+	if (!sig_address_take(conn->from, cost, hub->now) && !take_share(conn, cost))
+		return RATE_ADDRESS;
+	return RATE_OK;
+}
+
+static void
+end_too_fast(SigConn *conn, Rate why)
+{
+	end_connection(conn, SIG_CLOSE_RATE_LIMITED,
+		       why == RATE_KEY ? "too many frames" : "too many frames from this address");
 }
 
 static void
@@ -450,8 +500,10 @@ handle_interest(SigConn *conn, const SigKeys *add, const SigKeys *remove)
 static void
 handle_ready_frame(SigConn *conn, const SigFrame *frame, gsize len)
 {
-	if (!take_tokens(conn, 1 + len / BYTES_PER_TOKEN))
-		end_connection(conn, SIG_CLOSE_RATE_LIMITED, "too many frames");
+	Rate rate = take_tokens(conn, 1 + len / BYTES_PER_TOKEN);
+
+	if (rate != RATE_OK)
+		end_too_fast(conn, rate);
 	else if (frame->type == SIG_FRAME_INTEREST)
 		handle_interest(conn, &frame->interest.add, &frame->interest.remove);
 	else if (frame->type == SIG_FRAME_TURN_WANTED)
@@ -499,13 +551,33 @@ deliver(SigConn *to, const WgKey *from, const guint8 *body, gsize len)
 	return FALSE;
 }
 
+/* Where a message goes, and whether it may: NULL when not. */
+static SigConn *
+route(SigConn *conn, const WgKey *key)
+{
+	SigHub *hub = conn->hub;
+	Rate rate = take_tokens(conn, 1);
+	SigConn *to;
+
+	hub->stats.rate_limited += rate == RATE_KEY;
+	hub->stats.address_limited += rate == RATE_ADDRESS;
+	if (rate != RATE_OK)
+		return NULL;
+	to = sig_directory_route(hub->directory, conn->member, key);
+	if (!to || sig_bucket_take(&to->received, hub->limits.destination_rate,
+				   hub->limits.destination_burst, 1, hub->now))
+		return to;
+	hub->stats.destination_limited++;
+	return NULL;
+}
+
 static void
 handle_binary(SigConn *conn, const guint8 *data, gsize len)
 {
 	SigHub *hub = conn->hub;
 	g_autoptr(GError) error = NULL;
-	SigConn *to = NULL;
 	const guint8 *body;
+	SigConn *to;
 	gsize body_len;
 	WgKey key;
 
@@ -517,10 +589,7 @@ handle_binary(SigConn *conn, const guint8 *data, gsize len)
 		end_connection(conn, SIG_CLOSE_BAD_FRAME, error->message);
 		return;
 	}
-	if (!take_tokens(conn, 1))
-		hub->stats.rate_limited++;
-	else
-		to = sig_directory_route(hub->directory, conn->member, &key);
+	to = route(conn, &key);
 	if (to && deliver(to, sig_member_key(conn->member), body, body_len)) {
 		hub->stats.routed++;
 	} else {
@@ -536,12 +605,16 @@ sig_conn_receive(SigConn *conn, const guint8 *data, gsize len, gsize remaining, 
 	g_autoptr(GByteArray) whole = NULL;
 	gsize have = conn->partial ? conn->partial->len : 0;
 
-	sig_conn_heard(conn);
+	conn->heard = TRUE;
 	if (conn->state == STATE_CLOSING)
 		return;
 	/* The frame's length header has said it: nothing is collected in vain. */
 	if (have + len > SIG_WIRE_MAX || remaining > SIG_WIRE_MAX - have - len) {
 		sig_conn_end(conn, SIG_CLOSE_TOO_BIG, "a message is longer than 16384 bytes");
+		return;
+	}
+	if (remaining == 0 && ++conn->n_frames > SIG_WIRE_FRAGMENTS_MAX) {
+		sig_conn_end(conn, SIG_CLOSE_BAD_FRAME, "a message in more than 64 frames");
 		return;
 	}
 	if (have > 0 || remaining > 0 || !final) {
@@ -553,6 +626,7 @@ sig_conn_receive(SigConn *conn, const guint8 *data, gsize len, gsize remaining, 
 		data = conn->partial->data;
 		len = conn->partial->len;
 	}
+	conn->n_frames = 0;
 	whole = g_steal_pointer(&conn->partial);
 	if (binary)
 		handle_binary(conn, data, len);
@@ -561,13 +635,31 @@ sig_conn_receive(SigConn *conn, const guint8 *data, gsize len, gsize remaining, 
 	settle(conn->hub);
 }
 
-/* ---- time ---- */
+/* They need no login, so those before it take from the share alone. */
+void
+sig_conn_pinged(SigConn *conn)
+{
+	Rate rate = RATE_OK;
+
+	if (conn->state == STATE_CLOSING)
+		return;
+	if (conn->state == STATE_READY)
+		rate = take_tokens(conn, 1);
+	else if (!take_share(conn, 1))
+		rate = RATE_KEY;
+	if (rate != RATE_OK)
+		end_too_fast(conn, rate);
+	settle(conn->hub);
+}
 
 void
-sig_conn_heard(SigConn *conn)
+sig_conn_ponged(SigConn *conn)
 {
 	conn->heard = TRUE;
+	sig_conn_pinged(conn);
 }
+
+/* ---- time ---- */
 
 SigConn *
 sig_conn_from_timer(SigTimer *timer)
@@ -587,7 +679,7 @@ expire_ready(SigConn *conn)
 	sig_wheel_set(conn->hub->wheel, &conn->timer, conn->pinged ? limits->pong : limits->ping);
 	if (conn->pinged) {
 		conn->ping = TRUE;
-		wake(conn);
+		sig_conn_wake(conn);
 	}
 	return FALSE;
 }

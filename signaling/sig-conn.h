@@ -35,9 +35,13 @@ void sig_conn_open(SigConn *conn);
  */
 void sig_conn_receive(SigConn *conn, const guint8 *data, gsize len, gsize remaining, gboolean final,
 		      gboolean binary);
-/* Any sign of life that is no message (a pong). */
-void sig_conn_heard(SigConn *conn);
+/* A ping or a pong came: it costs as much as a frame. A pong is a sign of life too. */
+void sig_conn_pinged(SigConn *conn);
+void sig_conn_ponged(SigConn *conn);
 
+/* Asks the transport to write; whether that was asked for since this was last called. */
+void sig_conn_wake(SigConn *conn);
+gboolean sig_conn_take_woken(SigConn *conn);
 /* The next frame to write (transfer full, g_free); NULL when the queue is empty. */
 SigOut *sig_conn_pop(SigConn *conn);
 /* Whether a ping is to be written now; clears it. */

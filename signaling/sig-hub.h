@@ -5,6 +5,7 @@
  */
 #pragma once
 
+#include "signaling/sig-address.h"
 #include "signaling/sig-auth.h"
 #include "signaling/sig-config.h"
 #include "signaling/sig-directory.h"
@@ -16,15 +17,18 @@
 #define SIG_HUB_CLOSES 16 /* more than there are close codes */
 
 typedef struct {
-	guint64 accepted;    /* TCP connections taken */
-	guint64 turned_away; /* closed at once: too many not logged in, or too many at all */
-	guint64 logins;	     /* good ones */
-	guint64 refused;     /* connections that ended with an error frame */
+	guint64 accepted;	 /* TCP connections taken */
+	guint64 turned_away;	 /* closed at once: too many not logged in, or too many at all */
+	guint64 connect_limited; /* of those, because their address has too many or is too fast */
+	guint64 logins;		 /* good ones */
+	guint64 refused;	 /* connections that ended with an error frame */
 	guint64 closed[SIG_HUB_CLOSES]; /* of those, by sig_close_index() */
 	guint64 drained;		/* connections told to come back */
 	guint64 routed;			/* messages delivered to a queue */
 	guint64 unavailable;		/* messages that were not */
 	guint64 rate_limited;		/* of those, because the sender was too fast */
+	guint64 address_limited;	/* of those, because the sender's address was */
+	guint64 destination_limited;	/* of those, because too many came for the receiver */
 	guint64 queue_full;		/* of those, because the receiver's queue had no room */
 } SigStats;
 
@@ -35,6 +39,7 @@ typedef struct {
 	SigAuth *auth;
 	SigDirectory *directory;
 	SigGate *gate;
+	SigAddresses *addresses;
 	SigRateLimit *frames; /* by key */
 	SigRateLimit *logs;   /* one bucket: refusals are logged, floods of them are not */
 	SigWheel *wheel;
@@ -58,5 +63,8 @@ typedef struct {
 SigHub *sig_hub_new(const SigLimits *limits, const char *const *names,
 		    void (*wake)(gpointer transport));
 void sig_hub_free(SigHub *hub);
+/* Whether a connection that has come, beside n_open others, may stay: it has its place in the gate
+ * then. Counted in stats. */
+gboolean sig_hub_admit(SigHub *hub, guint n_open, const WgEndpoint *from);
 
 G_DEFINE_AUTOPTR_CLEANUP_FUNC(SigHub, sig_hub_free)

@@ -49,7 +49,9 @@ connections(GString *out, const SigHub *hub, const SigMetricsFacts *facts)
 	describe(out, "nat_signald_connections_turned_away_total", "counter",
 		 "TCP connections closed at once.");
 	labelled(out, "nat_signald_connections_turned_away_total", "reason", "limit",
-		 hub->stats.turned_away);
+		 hub->stats.turned_away - hub->stats.connect_limited);
+	labelled(out, "nat_signald_connections_turned_away_total", "reason", "address_limit",
+		 hub->stats.connect_limited);
 	labelled(out, "nat_signald_connections_turned_away_total", "reason", "no_descriptor",
 		 facts->no_descriptor);
 	counter(out, "nat_signald_logins_total", "Logins accepted.", hub->stats.logins);
@@ -70,9 +72,12 @@ messages(GString *out, const SigStats *stats)
 		stats->routed);
 	describe(out, name, "counter", "Messages that were not; their senders were told.");
 	labelled(out, name, "reason", "sender_too_fast", stats->rate_limited);
+	labelled(out, name, "reason", "address_too_fast", stats->address_limited);
+	labelled(out, name, "reason", "too_many_for_receiver", stats->destination_limited);
 	labelled(out, name, "reason", "queue_full", stats->queue_full);
 	labelled(out, name, "reason", "not_there",
-		 stats->unavailable - stats->rate_limited - stats->queue_full);
+		 stats->unavailable - stats->rate_limited - stats->address_limited -
+			 stats->destination_limited - stats->queue_full);
 }
 
 static guint

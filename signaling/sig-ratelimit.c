@@ -3,22 +3,45 @@
 
 #include <sodium.h>
 
-typedef struct {
-	double missing; /* tokens below a full bucket: a zeroed slot is full */
-	gint64 at;	/* µs: when that was true */
-} Bucket;
-
 struct SigRateLimit {
 	guint8 key[crypto_shorthash_KEYBYTES];
 	guint mask;
 	guint rate, burst;
-	Bucket buckets[];
+	SigBucket buckets[];
 };
+
+/* What is missing at `now`; a clock that stands or goes back gives nothing. */
+static double
+missing_at(const SigBucket *bucket, guint rate, gint64 now)
+{
+	double gained = now > bucket->at ? (double)(now - bucket->at) * rate / G_USEC_PER_SEC : 0;
+
+	return MAX(bucket->missing - gained, 0);
+}
+
+gboolean
+sig_bucket_take(SigBucket *bucket, guint rate, guint burst, guint cost, gint64 now)
+{
+	if (rate == 0)
+		return TRUE;
+	bucket->missing = missing_at(bucket, rate, now);
+	bucket->at = MAX(bucket->at, now);
+	if (bucket->missing + cost > burst)
+		return FALSE;
+	bucket->missing += cost;
+	return TRUE;
+}
+
+gboolean
+sig_bucket_is_full(const SigBucket *bucket, guint rate, gint64 now)
+{
+	return missing_at(bucket, rate, now) <= 0;
+}
 
 SigRateLimit *
 sig_rate_limit_new(guint slots, guint rate, guint burst)
 {
-	SigRateLimit *limit = g_malloc0(sizeof *limit + slots * sizeof(Bucket));
+	SigRateLimit *limit = g_malloc0(sizeof *limit + slots * sizeof(SigBucket));
 
 	crypto_shorthash_keygen(limit->key);
 	limit->mask = slots - 1;
@@ -37,19 +60,10 @@ gboolean
 sig_rate_limit_take(SigRateLimit *limit, gconstpointer id, gsize len, guint cost, gint64 now)
 {
 	guint64 hash;
-	Bucket *bucket;
 
 	if (limit->rate == 0)
 		return TRUE;
 	crypto_shorthash((guint8 *)&hash, id, len, limit->key);
-	bucket = &limit->buckets[hash & limit->mask];
-	if (now > bucket->at) {
-		bucket->missing -= (double)(now - bucket->at) * limit->rate / G_USEC_PER_SEC;
-		bucket->missing = MAX(bucket->missing, 0);
-		bucket->at = now;
-	}
-	if (bucket->missing + cost > limit->burst)
-		return FALSE;
-	bucket->missing += cost;
-	return TRUE;
+	return sig_bucket_take(&limit->buckets[hash & limit->mask], limit->rate, limit->burst, cost,
+			       now);
 }

@@ -147,6 +147,7 @@ on_second(uv_timer_t *timer)
 	tick_clock(server);
 	sig_wheel_tick(server->hub->wheel, on_timer, NULL);
 	sig_wheel_tick(server->hub->turn_wheel, on_turn_timer, NULL);
+	sig_addresses_tick(server->hub->addresses, server->hub->now);
 	sig_ports_tick(server->ports);
 	sig_admit_tick(server->admit);
 	sig_handover_tick(server->handover);
@@ -425,13 +426,18 @@ sig_server_run(SigServer *server)
 	sd_notify(0, "READY=1");
 	uv_run(&server->loop, UV_RUN_DEFAULT);
 	block_signals();
-	g_message("ended: %" G_GUINT64_FORMAT " logins, %" G_GUINT64_FORMAT
-		  " messages routed, %" G_GUINT64_FORMAT " not deliverable (%" G_GUINT64_FORMAT
-		  " too fast, %" G_GUINT64_FORMAT " to a full queue), %" G_GUINT64_FORMAT
-		  " connections refused, %" G_GUINT64_FORMAT " turned away",
-		  stats->logins, stats->routed, stats->unavailable, stats->rate_limited,
+	g_message("ended: %" G_GUINT64_FORMAT " connections, %" G_GUINT64_FORMAT
+		  " logins, %" G_GUINT64_FORMAT " messages routed, %" G_GUINT64_FORMAT
+		  " not deliverable (%" G_GUINT64_FORMAT " too fast, %" G_GUINT64_FORMAT
+		  " from a fast address, %" G_GUINT64_FORMAT
+		  " to a key with too many, %" G_GUINT64_FORMAT
+		  " to a full queue), %" G_GUINT64_FORMAT " connections refused, %" G_GUINT64_FORMAT
+		  " turned away (%" G_GUINT64_FORMAT " from an address with too many)",
+		  stats->accepted, stats->logins, stats->routed, stats->unavailable,
+		  stats->rate_limited, stats->address_limited, stats->destination_limited,
 		  stats->queue_full, stats->refused,
-		  stats->turned_away + sig_ports_turned_away(server->ports));
+		  stats->turned_away + sig_ports_turned_away(server->ports),
+		  stats->connect_limited);
 }
 
 static void

@@ -144,6 +144,9 @@ on_http(struct lws *wsi, enum lws_callback_reasons reason, void *user, void *in,
 		return in && g_ascii_strcasecmp(in, "websocket") == 0 ? 0 : -1;
 	case LWS_CALLBACK_FILTER_PROTOCOL_CONNECTION:
 		return -1; /* a WebSocket without our subprotocol */
+	case LWS_CALLBACK_RAW_ADOPT:
+	case LWS_CALLBACK_RAW_RX:
+		return -1; /* what lws makes of CONNECT */
 	case LWS_CALLBACK_WSI_DESTROY:
 		forget(wsi);
 		return 0;
@@ -171,7 +174,7 @@ write_queue(struct lws *wsi, SigConn *conn)
 		    (int)out->len)
 			return FALSE;
 	}
-	lws_callback_on_writable(wsi);
+	sig_conn_wake(conn);
 	return TRUE;
 }
 
@@ -181,6 +184,10 @@ on_writable(struct lws *wsi, SigConn *conn)
 	guint8 frame[LWS_PRE + 4] = {0};
 	SigClose why;
 
+	/* lws answers pings by itself and tells nobody, but this follows each answer (ops-ws.c,
+	 * rops_handle_POLLOUT_ws: "leave POLLOUT active"). */
+	if (!sig_conn_take_woken(conn))
+		sig_conn_pinged(conn);
 	if (!write_queue(wsi, conn))
 		return -1;
 	why = sig_conn_take_close(conn);
@@ -193,6 +200,26 @@ on_writable(struct lws *wsi, SigConn *conn)
 	return lws_write(wsi, frame + LWS_PRE, 4, LWS_WRITE_RAW) < 0 ? -1 : 0;
 }
 
+/* RFC 6455 §4.2.1; lws upgrades whatever the method, the HTTP and the version are. */
+static gboolean
+is_rfc6455(struct lws *wsi)
+{
+	char text[16];
+
+	return lws_hdr_total_length(wsi, WSI_TOKEN_GET_URI) > 0 &&
+	       lws_hdr_copy(wsi, text, sizeof text, WSI_TOKEN_HTTP) > 0 &&
+	       strcmp(text, "HTTP/1.1") == 0 &&
+	       lws_hdr_copy(wsi, text, sizeof text, WSI_TOKEN_VERSION) > 0 &&
+	       strcmp(text, "13") == 0;
+}
+
+/* RFC 6455 §5.5.1: nothing, or a code and a text. Of the code lws takes care. */
+static gboolean
+close_is_right(const char *payload, gsize len)
+{
+	return len == 0 || (len >= 2 && g_utf8_validate_len(payload + 2, len - 2, NULL));
+}
+
 static int
 on_ws(struct lws *wsi, enum lws_callback_reasons reason, void *user, void *in, size_t len)
 {
@@ -202,6 +229,8 @@ on_ws(struct lws *wsi, enum lws_callback_reasons reason, void *user, void *in, s
 		return 0;
 	tick(transport_of(wsi));
 	switch ((int)reason) {
+	case LWS_CALLBACK_FILTER_PROTOCOL_CONNECTION:
+		return is_rfc6455(wsi) ? 0 : -1;
 	case LWS_CALLBACK_ESTABLISHED:
 		sig_conn_open(conn);
 		return 0;
@@ -210,13 +239,14 @@ on_ws(struct lws *wsi, enum lws_callback_reasons reason, void *user, void *in, s
 				 lws_is_final_fragment(wsi), lws_frame_is_binary(wsi));
 		return 0;
 	case LWS_CALLBACK_RECEIVE_PONG:
-		sig_conn_heard(conn);
+		sig_conn_ponged(conn);
 		return 0;
 	case LWS_CALLBACK_SERVER_WRITEABLE:
 		return on_writable(wsi, conn);
 	case LWS_CALLBACK_WS_PEER_INITIATED_CLOSE:
-		/* ours was first: this is the answer, and the end; else lws answers */
-		return sig_conn_is_closing(conn) ? -1 : 0;
+		/* ours was first: this is the answer, and the end; else lws answers with the same
+		 */
+		return sig_conn_is_closing(conn) || !close_is_right(in, len) ? -1 : 0;
 	case LWS_CALLBACK_CLOSED:
 		forget(wsi);
 		return 0;
@@ -230,12 +260,11 @@ sig_transport_adopt(SigTransport *transport, int fd, const WgEndpoint *peer)
 {
 	SigHub *hub = transport->hub;
 	struct lws *wsi;
+	WgEndpoint own;
 	SigConn *conn;
 
 	tick(transport);
-	if (transport->conns.length >= hub->limits.connections ||
-	    !sig_gate_enter(hub->gate, peer)) {
-		hub->stats.turned_away++;
+	if (!sig_hub_admit(hub, transport->conns.length, peer)) {
 		close(fd);
 		return;
 	}
@@ -244,8 +273,9 @@ sig_transport_adopt(SigTransport *transport, int fd, const WgEndpoint *peer)
 		sig_gate_leave(hub->gate, peer);
 		return;
 	}
-	hub->stats.accepted++;
 	conn = sig_conn_new(hub, peer, wsi);
+	if (sig_socket_address(fd, &own) && wg_endpoint_same_address(&own, peer))
+		sig_conn_set_from_here(conn);
 	g_queue_push_tail_link(&transport->conns, sig_conn_link(conn));
 	lws_set_opaque_user_data(wsi, conn);
 }

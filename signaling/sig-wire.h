@@ -14,7 +14,8 @@
 
 #define SIG_WIRE_SUBPROTOCOL "nat-agent.v1"
 #define SIG_WIRE_VERSION 1
-#define SIG_WIRE_MAX 16384 /* bytes of any frame */
+#define SIG_WIRE_MAX 16384	  /* bytes of any frame */
+#define SIG_WIRE_FRAGMENTS_MAX 64 /* frames that a message may come in (RFC 6455 §5.4) */
 #define SIG_WIRE_DEPTH_MAX 4
 #define SIG_WIRE_KEYS_MAX 256 /* keys of one frame, both lists together */
 #define SIG_WIRE_NONCE_LEN 32

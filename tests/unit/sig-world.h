@@ -15,7 +15,7 @@ typedef struct {
 	SigHub *hub;
 	SigLimits limits;
 	gboolean killed; /* some connection, by the wheel */
-} World;
+} World;		 /* limits that are not 0 before world_open() stay */
 
 typedef struct {
 	SigConn *conn;
@@ -33,12 +33,11 @@ static inline void
 world_open(World *w)
 {
 	g_autoptr(SigConfig) config = sig_config_parse(NULL, 0, NULL, &(SigArgs){0}, NULL);
+	const guint *defaults = (const guint *)&config->limits; /* it is nothing but guints */
+	guint *limits = (guint *)&w->limits;
 
-	config->limits.queue = w->limits.queue ? w->limits.queue : config->limits.queue;
-	config->limits.interest = w->limits.interest ? w->limits.interest : config->limits.interest;
-	config->limits.rate = w->limits.rate ? w->limits.rate : config->limits.rate;
-	config->limits.burst = w->limits.burst ? w->limits.burst : config->limits.burst;
-	w->limits = config->limits;
+	for (gsize i = 0; i < sizeof w->limits / sizeof *limits; i++)
+		limits[i] = limits[i] ? limits[i] : defaults[i];
 	w->hub = sig_hub_new(&w->limits, NULL, wake);
 	w->hub->now = SECOND;
 }
@@ -63,12 +62,12 @@ receive_text_take(Agent *agent, char *text)
 }
 
 static inline void
-agent_accept(World *w, Agent *agent)
+agent_accept_from(World *w, Agent *agent, const char *from)
 {
 	WgEndpoint address;
 
 	memset(agent, 0, sizeof *agent);
-	g_assert_true(wg_endpoint_parse("192.0.2.1:5000", &address));
+	g_assert_true(wg_endpoint_parse(from, &address));
 	wg_key_generate_private(&agent->private);
 	wg_key_public_from_private(&agent->private, &agent->key);
 	g_assert_true(sig_gate_enter(w->hub->gate, &address));
@@ -76,17 +75,29 @@ agent_accept(World *w, Agent *agent)
 }
 
 static inline void
-agent_login(World *w, Agent *agent)
+agent_accept(World *w, Agent *agent)
+{
+	agent_accept_from(w, agent, "192.0.2.1:5000");
+}
+
+static inline void
+agent_login_from(World *w, Agent *agent, const char *from)
 {
 	g_auto(SigFrame) frame = {0};
 
-	agent_accept(w, agent);
+	agent_accept_from(w, agent, from);
 	sig_conn_open(agent->conn);
 	g_assert_cmpuint(agent->woken, ==, 1);
 	g_assert_cmpint(next_frame(agent, &frame), ==, SIG_FRAME_HELLO);
 	receive_text_take(agent, sig_login_answer(&frame.hello, &agent->private, "a:1", NULL));
 	g_assert_cmpint(next_frame(agent, &frame), ==, SIG_FRAME_WELCOME);
-	g_assert_cmpstr(frame.welcome.seen, ==, "192.0.2.1:5000");
+	g_assert_cmpstr(frame.welcome.seen, ==, from);
+}
+
+static inline void
+agent_login(World *w, Agent *agent)
+{
+	agent_login_from(w, agent, "192.0.2.1:5000");
 }
 
 static inline void
@@ -132,5 +143,7 @@ world_close(World *w)
 {
 	g_assert_cmpuint(sig_gate_total(w->hub->gate), ==, 0);
 	g_assert_cmpuint(sig_directory_n_known(w->hub->directory), ==, 0);
+	sig_addresses_tick(w->hub->addresses, G_MAXINT64);
+	g_assert_cmpuint(sig_addresses_n_known(w->hub->addresses), ==, 0);
 	sig_hub_free(w->hub);
 }

@@ -305,7 +305,7 @@ test_keepalive(void)
 	seconds(&w, w.limits.ping);
 	g_assert_true(sig_conn_take_ping(a.conn));
 	g_assert_false(sig_conn_take_ping(a.conn));
-	sig_conn_heard(a.conn);
+	sig_conn_ponged(a.conn);
 	seconds(&w, w.limits.pong + w.limits.ping);
 	g_assert_true(sig_conn_take_ping(a.conn));
 	seconds(&w, w.limits.pong - 1);

@@ -2,85 +2,11 @@
 /* The built nat-signald, end to end: started on loopback ports of the kernel's choice, driven by
  * WebSocket clients of libsoup. */
 #include "signaling/sig-login.h"
+#include "tests/unit/sig-process.h"
 
-#include <gio/gio.h>
-#include <glib/gstdio.h>
 #include <libsoup/soup.h>
-#include <signal.h>
-#include <stdlib.h>
-#include <string.h>
-#include <sys/prctl.h>
-#include <sys/resource.h>
 
 #define DEADLINE (10 * G_USEC_PER_SEC)
-
-/* ---- the server ---- */
-
-typedef struct {
-	GSubprocess *process;
-	GDataInputStream *log;
-	guint16 port, stun[2];
-} Server;
-
-static char *
-read_line(Server *server)
-{
-	return g_data_input_stream_read_line(server->log, NULL, NULL, NULL);
-}
-
-/* The server must not survive a test that fails. */
-static void
-die_with_parent(gpointer unused)
-{
-	prctl(PR_SET_PDEATHSIG, SIGKILL);
-}
-
-/* Extra arguments end with NULL. The line that says "serving" tells the ports. */
-static void
-server_start(Server *server, const char *const *args)
-{
-	g_autoptr(GPtrArray) argv = g_ptr_array_new();
-	g_autoptr(GSubprocessLauncher) launcher = NULL;
-	g_autoptr(GError) error = NULL;
-
-	g_ptr_array_add(argv, (gpointer)NAT_SIGNALD);
-	g_ptr_array_add(argv, (gpointer) "--listen=127.0.0.1:0");
-	g_ptr_array_add(argv, (gpointer) "--stun=127.0.0.1:0");
-	for (guint i = 0; args && args[i]; i++)
-		g_ptr_array_add(argv, (gpointer)args[i]);
-	g_ptr_array_add(argv, NULL);
-	launcher = g_subprocess_launcher_new(G_SUBPROCESS_FLAGS_STDERR_PIPE);
-	g_subprocess_launcher_set_child_setup(launcher, die_with_parent, NULL, NULL);
-	server->process =
-		g_subprocess_launcher_spawnv(launcher, (const char *const *)argv->pdata, &error);
-	g_assert_no_error(error);
-	server->log = g_data_input_stream_new(g_subprocess_get_stderr_pipe(server->process));
-	for (;;) {
-		g_autofree char *line = read_line(server);
-		const char *at;
-
-		g_assert_nonnull(line);
-		at = strstr(line, "serving ws://127.0.0.1:");
-		if (!at)
-			continue;
-		server->port = atoi(at + strlen("serving ws://127.0.0.1:"));
-		at = strstr(line, "UDP ");
-		server->stun[0] = atoi(at + 4);
-		at = strchr(at, ',');
-		server->stun[1] = at ? atoi(at + 1) : 0;
-		return;
-	}
-}
-
-static void
-server_stop(Server *server)
-{
-	g_subprocess_send_signal(server->process, SIGTERM);
-	g_assert_true(g_subprocess_wait(server->process, NULL, NULL));
-	g_assert_cmpint(g_subprocess_get_exit_status(server->process), ==, 0);
-	g_object_unref(server->log);
-	g_object_unref(server->process);
-}
 
 /* ---- a client ---- */
 
@@ -664,7 +590,7 @@ test_port_taken(void)
 
 	server_start(&server, NULL);
 	listen = g_strdup_printf("--listen=127.0.0.1:%u", server.port);
-	second = g_subprocess_new(G_SUBPROCESS_FLAGS_STDERR_PIPE, NULL, NAT_SIGNALD, listen,
+	second = g_subprocess_new(G_SUBPROCESS_FLAGS_STDERR_PIPE, NULL, server_program(), listen,
 				  "--stun=none", NULL);
 	g_assert_true(g_subprocess_communicate_utf8(second, NULL, NULL, NULL, &err, NULL));
 	g_assert_cmpint(g_subprocess_get_exit_status(second), ==, 1);
@@ -681,8 +607,8 @@ test_bad_value(void)
 
 	for (guint i = 0; i < G_N_ELEMENTS(FLAGS); i++) {
 		g_autofree char *err = NULL;
-		g_autoptr(GSubprocess) server = g_subprocess_new(G_SUBPROCESS_FLAGS_STDERR_PIPE,
-								 NULL, NAT_SIGNALD, FLAGS[i], NULL);
+		g_autoptr(GSubprocess) server = g_subprocess_new(
+			G_SUBPROCESS_FLAGS_STDERR_PIPE, NULL, server_program(), FLAGS[i], NULL);
 
 		g_assert_true(g_subprocess_communicate_utf8(server, NULL, NULL, NULL, &err, NULL));
 		g_assert_cmpint(g_subprocess_get_exit_status(server), ==, 2);
@@ -708,7 +634,7 @@ test_bad_turn(void)
 	for (guint i = 0; i < G_N_ELEMENTS(tries); i++) {
 		g_autofree char *err = NULL;
 		g_autoptr(GSubprocess) server =
-			g_subprocess_new(G_SUBPROCESS_FLAGS_STDERR_PIPE, NULL, NAT_SIGNALD,
+			g_subprocess_new(G_SUBPROCESS_FLAGS_STDERR_PIPE, NULL, server_program(),
 					 tries[i].flags[0], tries[i].flags[1], NULL);
 
 		g_assert_true(g_subprocess_communicate_utf8(server, NULL, NULL, NULL, &err, NULL));
@@ -741,29 +667,6 @@ tcp_ended(GSocket *sock, guint seconds)
 	g_socket_set_timeout(sock, seconds);
 	return g_socket_receive(sock, &byte, 1, NULL, NULL) == 0 ||
 	       g_socket_condition_check(sock, G_IO_HUP | G_IO_ERR);
-}
-
-static char *
-write_config(const char *text)
-{
-	char *file = NULL;
-	int fd = g_file_open_tmp("signald-XXXXXX", &file, NULL);
-
-	g_assert_cmpint(fd, >=, 0);
-	g_close(fd, NULL);
-	g_assert_true(g_file_set_contents(file, text, -1, NULL));
-	return file;
-}
-
-static void
-server_start_with(Server *server, const char *config)
-{
-	g_autofree char *file = write_config(config);
-	g_autofree char *arg = g_strdup_printf("--config=%s", file);
-	const char *args[] = {arg, NULL};
-
-	server_start(server, args);
-	g_unlink(file);
 }
 
 /* Connections that do not log in: the one too many is turned away, and there is room again when
@@ -849,30 +752,6 @@ test_idle(void)
 	client_expect(client, SIG_FRAME_UNAVAILABLE, &frame);
 	client_free(client);
 	server_stop(&server);
-}
-
-static void
-set_files(const Server *server, rlim_t n)
-{
-	const int pid = atoi(g_subprocess_get_identifier(server->process));
-	const struct rlimit limit = {n, 4096};
-
-	g_assert_cmpint(prlimit(pid, RLIMIT_NOFILE, &limit, NULL), ==, 0);
-}
-
-static rlim_t
-files_in_use(const Server *server)
-{
-	g_autofree char *path =
-		g_strdup_printf("/proc/%s/fd", g_subprocess_get_identifier(server->process));
-	g_autoptr(GDir) dir = g_dir_open(path, 0, NULL);
-	const char *name;
-	rlim_t n = 0;
-
-	g_assert_nonnull(dir);
-	while ((name = g_dir_read_name(dir)))
-		n = MAX(n, (rlim_t)atoi(name) + 1);
-	return n;
 }
 
 /* Files run out while it serves: newcomers are turned away, those who are there go on. */

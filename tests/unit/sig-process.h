@@ -25,7 +25,7 @@ server_program(void)
 typedef struct {
 	GSubprocess *process;
 	GDataInputStream *log;
-	guint16 port, stun[2];
+	guint16 port, stun[2], metrics;
 } Server;
 
 static inline char *
@@ -41,7 +41,37 @@ die_with_parent(gpointer unused)
 	prctl(PR_SET_PDEATHSIG, SIGKILL);
 }
 
-/* Extra arguments end with NULL. The line that says "serving" tells the ports. */
+static inline guint16
+port_after(const char *line, const char *what)
+{
+	const char *at = strstr(line, what);
+
+	return at ? (guint16)atoi(at + strlen(what)) : 0;
+}
+
+/* Reads its log up to the line that tells the ports. */
+static inline void
+server_wait_serving(Server *server)
+{
+	for (;;) {
+		g_autofree char *line = read_line(server);
+		const char *at;
+
+		g_assert_nonnull(line);
+		at = strstr(line, "serving ws");
+		if (!at || !strstr(at, "://"))
+			continue;
+		server->port = port_after(at, "://127.0.0.1:");
+		server->metrics = port_after(at, "http://127.0.0.1:");
+		server->stun[0] = port_after(at, "UDP ");
+		at = strstr(at, "UDP ");
+		at = at ? at + strcspn(at, ",;") : NULL;
+		server->stun[1] = at && *at == ',' ? (guint16)atoi(at + 1) : 0;
+		return;
+	}
+}
+
+/* Extra arguments end with NULL. */
 static inline void
 server_start(Server *server, const char *const *args)
 {
@@ -52,6 +82,7 @@ server_start(Server *server, const char *const *args)
 	g_ptr_array_add(argv, (gpointer)server_program());
 	g_ptr_array_add(argv, (gpointer) "--listen=127.0.0.1:0");
 	g_ptr_array_add(argv, (gpointer) "--stun=127.0.0.1:0");
+	g_ptr_array_add(argv, (gpointer) "--metrics=0");
 	for (guint i = 0; args && args[i]; i++)
 		g_ptr_array_add(argv, (gpointer)args[i]);
 	g_ptr_array_add(argv, NULL);
@@ -61,21 +92,7 @@ server_start(Server *server, const char *const *args)
 		g_subprocess_launcher_spawnv(launcher, (const char *const *)argv->pdata, &error);
 	g_assert_no_error(error);
 	server->log = g_data_input_stream_new(g_subprocess_get_stderr_pipe(server->process));
-	for (;;) {
-		g_autofree char *line = read_line(server);
-		const char *at;
-
-		g_assert_nonnull(line);
-		at = strstr(line, "serving ws://127.0.0.1:");
-		if (!at)
-			continue;
-		server->port = atoi(at + strlen("serving ws://127.0.0.1:"));
-		at = strstr(line, "UDP ");
-		server->stun[0] = atoi(at + 4);
-		at = strchr(at, ',');
-		server->stun[1] = at ? atoi(at + 1) : 0;
-		return;
-	}
+	server_wait_serving(server);
 }
 
 static inline void

@@ -7,6 +7,7 @@
 #include <gio/gio.h>
 #include <openssl/err.h>
 #include <openssl/pem.h>
+#include <openssl/rand.h>
 #include <openssl/x509v3.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -243,10 +244,24 @@ sig_tls_free(SigTls *tls)
 	g_free(tls);
 }
 
+/* So that nobody resumes a session that was proved by another certificate. */
+static gboolean
+forget_tickets(SSL_CTX *ctx)
+{
+	guint8 keys[256];
+	long len = SSL_CTX_get_tlsext_ticket_keys(ctx, NULL, 0);
+	gboolean ok = len > 0 && len <= (long)sizeof keys && RAND_bytes(keys, (int)len) == 1 &&
+		      SSL_CTX_set_tlsext_ticket_keys(ctx, keys, len) == 1;
+
+	OPENSSL_cleanse(keys, sizeof keys);
+	return ok;
+}
+
 gboolean
 sig_tls_use(const SigTls *tls, SSL_CTX *ctx, GError **error)
 {
-	if (SSL_CTX_use_cert_and_key(ctx, tls->leaf, tls->key, tls->chain, 1) == 1)
+	if (SSL_CTX_use_cert_and_key(ctx, tls->leaf, tls->key, tls->chain, 1) == 1 &&
+	    forget_tickets(ctx))
 		return TRUE;
 	g_set_error(error, G_IO_ERROR, G_IO_ERROR_INVALID_DATA, "not usable: %s", last_reason());
 	ERR_clear_error();

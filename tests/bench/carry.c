@@ -14,9 +14,7 @@
  * meanwhile, and its share of a core in percent.
  */
 #include <arpa/inet.h>
-#include <dirent.h>
 #include <errno.h>
-#include <inttypes.h>
 #include <netinet/in.h>
 #include <netinet/udp.h>
 #include <pthread.h>
@@ -29,6 +27,8 @@
 #include <sys/socket.h>
 #include <time.h>
 #include <unistd.h>
+
+#include "tests/bench/proc.h"
 
 #define DATA 1400
 #define HEADER 4
@@ -71,33 +71,6 @@ now_ns(void)
 
 	clock_gettime(CLOCK_MONOTONIC, &ts);
 	return ts.tv_sec * INT64_C(1000000000) + ts.tv_nsec;
-}
-
-/* All threads; those that ended are none of the relay's. */
-static int64_t
-cpu_ns(const char *pid)
-{
-	char path[512];
-	int64_t sum = 0, ns;
-	struct dirent *entry;
-	DIR *dir;
-
-	snprintf(path, sizeof path, "/proc/%s/task", pid);
-	dir = opendir(path);
-	if (!dir)
-		die(path);
-	while ((entry = readdir(dir)) != NULL) {
-		FILE *file;
-
-		snprintf(path, sizeof path, "/proc/%s/task/%s/schedstat", pid, entry->d_name);
-		file = fopen(path, "r");
-		if (file && fscanf(file, "%" SCNd64, &ns) == 1)
-			sum += ns;
-		if (file)
-			fclose(file);
-	}
-	closedir(dir);
-	return sum;
 }
 
 /* ---- sockets ---- */
@@ -329,10 +302,11 @@ main(int argc, char **argv)
 	pthread_t thread;
 	uint64_t sent;
 	int64_t start, cpu, ns;
-	int out;
+	int out, pid;
 
 	if (argc < 8)
 		return 2;
+	pid = atoi(argv[7]);
 	out = strcmp(argv[4], "out") == 0;
 	if (strcmp(argv[1], "bridge") == 0 && argc == 9)
 		open_bridge(argv[2], argv[3], atoi(argv[8]), &near, &far);
@@ -341,14 +315,14 @@ main(int argc, char **argv)
 	sink.end = out ? far : near;
 	pthread_create(&thread, NULL, receive, &sink);
 	prefer(thread);
-	cpu = cpu_ns(argv[7]);
+	cpu = proc_cpu_ns(pid);
 	start = now_ns();
 	sent = blast(out ? &near : &far, atof(argv[5]), atoll(argv[6]) * INT64_C(1000000000));
 	ns = now_ns() - start;
 	usleep(300000); /* what is on its way */
 	sink.stop = 1;
 	pthread_join(thread, NULL);
-	cpu = cpu_ns(argv[7]) - cpu;
+	cpu = proc_cpu_ns(pid) - cpu;
 	printf("%llu %llu %lld %.0f\n", (unsigned long long)sent, (unsigned long long)sink.packets,
 	       (long long)cpu, 100.0 * (double)cpu / (double)ns);
 	return 0;

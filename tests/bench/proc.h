@@ -1,0 +1,10 @@
+/* SPDX-License-Identifier: MIT */
+/* What a process costs, by /proc; each call ends the program when the process is gone. */
+#pragma once
+
+#include <stdint.h>
+
+/* All threads; those that ended are not counted. */
+int64_t proc_cpu_ns(int pid);
+/* A line of /proc/PID/FILE, "NAME 123 kB". */
+unsigned long proc_kb(int pid, const char *file, const char *name);

@@ -23,7 +23,8 @@
  * there. An SSL keeps the certificate it was made with, so nobody is disturbed.
  *
  * lws's own timers live in one sorted list, which costs O(connections) to insert into: it is used
- * only by lws itself for the HTTP upgrade, bounded by the gate.
+ * only by lws itself for the HTTP upgrade, bounded by the gate. So lws must not ping: its timer for
+ * that would be in the list for each connection, and be moved by each sign of life.
  */
 #include "signaling/sig-transport.h"
 
@@ -422,6 +423,9 @@ make_vhosts(SigTransport *transport, struct lws_context_creation_info *info)
 	return transport->pages && transport->agents;
 }
 
+/* No pings of lws's own, by default every 300 s; ours are sig-conn's. */
+static const lws_retry_bo_t no_pings;
+
 static gboolean
 start(SigTransport *transport)
 {
@@ -432,6 +436,7 @@ start(SigTransport *transport)
 			   (transport->first_tls ? LWS_SERVER_OPTION_DO_SSL_GLOBAL_INIT : 0),
 		.foreign_loops = loops,
 		.alpn = "http/1.1", /* not h2 */
+		.retry_and_idle_policy = &no_pings,
 		.max_http_header_pool2 =
 			MIN(transport->hub->limits.unauthenticated + PAGES_MAX, 65535),
 		.user = transport,

@@ -16,7 +16,7 @@
 typedef struct {
 	char *file, *turn_secret_file;
 	char *tls_cert, *tls_key, *allow_file, *allow_wg, *metrics;
-	GStrv listen, stun, names, turn_uris;
+	GStrv listen, stun, stun_external, names, turn_uris;
 	gboolean log_addresses, version;
 } Options;
 
@@ -33,9 +33,12 @@ parse_options(Options *options, int *argc, char ***argv, GError **error)
 		 "ADDR:PORT"},
 		{"stun", 0, 0, G_OPTION_ARG_STRING_ARRAY, &options->stun,
 		 "Answer STUN on this UDP port and the next; may be repeated, or \"none\" "
-		 "(default: "
-		 "port 3478 of the listening addresses)",
+		 "(default: port 3478 of the listening addresses). Two addresses with one port let "
+		 "clients find out how their NAT filters (RFC 5780)",
 		 "ADDR:PORT"},
+		{"stun-external", 0, 0, G_OPTION_ARG_STRING_ARRAY, &options->stun_external,
+		 "Clients know this STUN address by that one (one-to-one NAT); may be repeated",
+		 "LOCAL=PUBLIC"},
 		{"name", 0, 0, G_OPTION_ARG_STRING_ARRAY, &options->names,
 		 "A name agents dial this server by; may be repeated. Others are refused",
 		 "HOST[:PORT]"},
@@ -85,6 +88,7 @@ clear_options(Options *options)
 	g_free(options->file);
 	g_strfreev(options->listen);
 	g_strfreev(options->stun);
+	g_strfreev(options->stun_external);
 	g_strfreev(options->names);
 	g_strfreev(options->turn_uris);
 	g_free(options->turn_secret_file);
@@ -124,6 +128,7 @@ serve(const Options *options, const char *const *argv, GError **error)
 	const SigArgs args = {
 		.listen = (const char *const *)options->listen,
 		.stun = (const char *const *)options->stun,
+		.stun_external = (const char *const *)options->stun_external,
 		.names = (const char *const *)options->names,
 		.turn_uris = (const char *const *)options->turn_uris,
 		.turn_secret_file = options->turn_secret_file,

@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "signaling/sig-auth.h"
+#include "signaling/sig-stun-address.h"
 #include "signaling/sig-turn.h"
 
 #define TURN_TTL_DEFAULT 3600
@@ -91,7 +92,7 @@ parse_limits(SigConfig *config, GKeyFile *file, const char *name, GError **error
 
 /* What [signald] may hold, as it was found; the command line's come first. */
 typedef struct {
-	GStrv listen, stun, names, turn_uris;
+	GStrv listen, stun, stun_external, names, turn_uris;
 	char *turn_secret_file, *turn_ttl;
 	char *tls_cert, *tls_key;
 	char *allow_file, *allow_wg;
@@ -116,6 +117,7 @@ typedef struct {
 static const Key key_table[] = {
 	LIST("listen", listen),
 	LIST("stun", stun),
+	LIST("stun-external", stun_external),
 	LIST("name", names),
 	LIST("turn-uri", turn_uris),
 	WORD("turn-secret-file", turn_secret_file),
@@ -150,6 +152,7 @@ take_args(Texts *texts, const SigArgs *args)
 {
 	texts->listen = g_strdupv((GStrv)args->listen);
 	texts->stun = g_strdupv((GStrv)args->stun);
+	texts->stun_external = g_strdupv((GStrv)args->stun_external);
 	texts->names = g_strdupv((GStrv)args->names);
 	texts->turn_uris = g_strdupv((GStrv)args->turn_uris);
 	texts->turn_secret_file = g_strdup(args->turn_secret_file);
@@ -408,9 +411,12 @@ fill_stun(SigConfig *config, const Texts *texts, GError **error)
 	config->stun_asked = texts->stun && texts->stun[0];
 	if (!config->stun_asked)
 		default_stun(config->stun, config->listen);
-	else if (strcmp(texts->stun[0], "none") != 0 || texts->stun[1])
-		return parse_endpoints(config->stun, texts->stun, "--stun", error);
-	return TRUE;
+	else if ((strcmp(texts->stun[0], "none") != 0 || texts->stun[1]) &&
+		 !parse_endpoints(config->stun, texts->stun, "--stun", error))
+		return FALSE;
+	return sig_stun_external_parse(config->stun_external,
+				       (const char *const *)texts->stun_external, config->stun,
+				       error);
 }
 
 static gboolean
@@ -436,6 +442,7 @@ sig_config_parse(const char *text, gsize len, const char *name, const SigArgs *a
 	take_args(&texts, args);
 	config->listen = g_array_new(FALSE, FALSE, sizeof(WgEndpoint));
 	config->stun = g_array_new(FALSE, FALSE, sizeof(WgEndpoint));
+	config->stun_external = g_array_new(FALSE, FALSE, sizeof(SigStunExternal));
 	for (guint i = 0; i < G_N_ELEMENTS(limit_table); i++)
 		*limit_value(&config->limits, &limit_table[i]) = limit_table[i].value;
 	ok = (!text || parse_file(config, &texts, text, len, name, error)) &&
@@ -460,6 +467,7 @@ sig_config_free(SigConfig *config)
 {
 	g_array_unref(config->listen);
 	g_array_unref(config->stun);
+	g_array_unref(config->stun_external);
 	g_strfreev(config->names);
 	g_strfreev(config->turn_uris);
 	g_free(config->turn_secret_file);

@@ -31,6 +31,7 @@ typedef struct {
 	gboolean listen_asked; /* else the default, where a family may be missing */
 	GArray *stun;	       /* of WgEndpoint; PORT + 1 is tried too */
 	gboolean stun_asked;   /* else the default, where a taken port is no error */
+	GArray *stun_external; /* of SigStunExternal */
 	GStrv names;
 	GStrv turn_uris;	     /* checked; NULL: no relays are handed out */
 	char *turn_secret_file;	     /* goes with them */
@@ -45,7 +46,8 @@ typedef struct {
 
 /* What the command line says; it replaces what a file says. Any may be NULL. */
 typedef struct {
-	const char *const *listen, *const *stun, *const *names, *const *turn_uris;
+	const char *const *listen, *const *stun, *const *stun_external, *const *names,
+										*const *turn_uris;
 	const char *turn_secret_file;
 	const char *tls_cert, *tls_key, *allow_file, *allow_wg, *metrics;
 	gboolean log_addresses;

@@ -7,7 +7,6 @@
 #include <unistd.h>
 
 #include "signaling/sig-socket.h"
-#include "signaling/sig-stun.h"
 
 #define ACCEPT_BATCH 64	  /* then others have their turn */
 #define STUN_BUCKETS 4096 /* addresses that meet in one share it */
@@ -16,6 +15,8 @@ typedef struct {
 	SigPorts *ports;
 	uv_poll_t poll;
 	int fd;
+	SigStunSite *site; /* whose the fd is; NULL for listening */
+	guint index;	   /* in the site */
 } Socket;
 
 struct SigPorts {
@@ -25,7 +26,10 @@ struct SigPorts {
 	GPtrArray *listeners; /* of Socket */
 	GPtrArray *pages;     /* of Socket: listening ones of the operator's pages */
 	GPtrArray *stuns;     /* of Socket */
+	GPtrArray *sites;     /* of SigStunSite */
+	GArray *externals;    /* of SigStunExternal */
 	SigRateLimit *stun_limit;
+	SigStunCounts stun_counts;
 	guint16 stun[SIG_WIRE_STUN_MAX];
 	guint n_stun;
 	int spare_fd;
@@ -134,7 +138,8 @@ on_stun(uv_poll_t *poll, int status, int events)
 {
 	Socket *sock = poll->data;
 
-	sig_stun_serve(sock->fd, sock->ports->stun_limit, g_get_monotonic_time());
+	sig_stun_site_serve(sock->site, sock->index, sock->ports->stun_limit,
+			    &sock->ports->stun_counts, g_get_monotonic_time());
 }
 
 /* ---- opening ---- */
@@ -152,11 +157,12 @@ socket_release(gpointer p)
 	Socket *sock = p;
 
 	uv_poll_stop(&sock->poll);
-	close(sock->fd);
+	if (!sock->site)
+		close(sock->fd);
 	uv_close((uv_handle_t *)&sock->poll, socket_closed);
 }
 
-static void
+static Socket *
 watch(SigPorts *ports, GPtrArray *list, int fd, uv_poll_cb callback)
 {
 	Socket *sock = g_new0(Socket, 1);
@@ -167,6 +173,7 @@ watch(SigPorts *ports, GPtrArray *list, int fd, uv_poll_cb callback)
 	sock->poll.data = sock;
 	uv_poll_start(&sock->poll, UV_READABLE, callback);
 	g_ptr_array_add(list, sock);
+	return sock;
 }
 
 /* Who opened sockets for us has said where, unless the user says it otherwise. */
@@ -234,41 +241,92 @@ announce(SigPorts *ports, guint16 port)
 		ports->stun[ports->n_stun++] = port;
 }
 
-static gboolean
-open_stun(SigPorts *ports, const WgEndpoint *address, WgEndpoint *bound, GError **error)
+/* Two addresses were asked for, which another program's port or a NAT may spoil. */
+static void
+check_pair(const SigPorts *ports, const SigStunSite *site, const SigStunPair *pair)
 {
-	int fd = sig_socket_udp(address, error);
+	const WgEndpoint *const addresses[] = {&pair->first, &pair->second};
+	guint16 next, port = sig_stun_site_port(site, &next);
 
-	if (fd < 0)
+	if (!sig_stun_site_is_pair(site)) {
+		g_warning("STUN: UDP port %u is not free at both addresses, so clients can't find "
+			  "out how their NAT filters (RFC 5780): free it, or choose another --stun "
+			  "port",
+			  port + 1u);
+		return;
+	}
+	for (guint i = 0; i < G_N_ELEMENTS(addresses); i++) {
+		WgEndpoint seen = sig_stun_external_of(ports->externals, addresses[i]);
+		char text[WG_ENDPOINT_STRLEN];
+
+		if (wg_endpoint_is_private(&seen) && wg_endpoint_same_address(&seen, addresses[i]))
+			g_message("STUN: clients are told of the private address %s; if they come "
+				  "from outside, give --stun-external %s=PUBLIC",
+				  wg_endpoint_format_address(&seen, text), text);
+	}
+}
+
+static gboolean
+open_site(SigPorts *ports, const SigStunPair *pair, GError **error)
+{
+	SigStunSite *site = sig_stun_site_new(pair, ports->externals, error);
+	guint16 port, next;
+
+	if (!site)
 		return FALSE;
-	sig_socket_address(fd, bound);
-	announce(ports, wg_endpoint_port(bound));
-	watch(ports, ports->stuns, fd, on_stun);
+	g_ptr_array_add(ports->sites, site);
+	for (guint i = 0; i < SIG_STUN_SITE_SOCKETS; i++) {
+		int fd = sig_stun_site_fd(site, i);
+
+		if (fd >= 0) {
+			Socket *sock = watch(ports, ports->stuns, fd, on_stun);
+
+			sock->site = site;
+			sock->index = i;
+		}
+	}
+	port = sig_stun_site_port(site, &next);
+	announce(ports, port);
+	if (next != 0)
+		announce(ports, next);
+	if (wg_endpoint_is_set(&pair->second))
+		check_pair(ports, site, pair);
 	return TRUE;
 }
 
-/* Each with the next port beside it, so that an agent can compare its mappings. */
+/* The default's addresses are no pairs: nobody has said that clients reach them both. */
+static GArray *
+pairs_of(const SigConfig *config)
+{
+	GArray *alone;
+
+	if (config->stun_asked)
+		return sig_stun_pairs(config->stun);
+	alone = g_array_new(FALSE, TRUE, sizeof(SigStunPair));
+	for (guint i = 0; i < config->stun->len; i++) {
+		SigStunPair pair = {.first = g_array_index(config->stun, WgEndpoint, i)};
+
+		g_array_append_val(alone, pair);
+	}
+	return alone;
+}
+
 static gboolean
 open_stuns(SigPorts *ports, const SigConfig *config, GError **error)
 {
-	for (guint i = 0; i < config->stun->len; i++) {
-		const WgEndpoint *address = &g_array_index(config->stun, WgEndpoint, i);
+	g_autoptr(GArray) pairs = pairs_of(config);
+
+	for (guint i = 0; i < pairs->len; i++) {
 		g_autoptr(GError) local = NULL;
-		WgEndpoint bound;
 
-		if (open_stun(ports, address, &bound, &local)) {
-			WgEndpoint next = bound;
-
-			wg_endpoint_set_port(&next, wg_endpoint_port(&bound) + 1);
-			if (wg_endpoint_port(&next) != 0)
-				open_stun(ports, &next, &bound, NULL);
-		} else if (config->stun_asked) {
+		if (open_site(ports, &g_array_index(pairs, SigStunPair, i), &local))
+			continue;
+		if (config->stun_asked) {
 			g_propagate_error(error, g_steal_pointer(&local));
 			return FALSE;
-		} else {
-			g_warning("%s; agents need another STUN server (or say --stun none)",
-				  local->message);
 		}
+		g_warning("%s; agents need another STUN server (or say --stun none)",
+			  local->message);
 	}
 	return TRUE;
 }
@@ -286,6 +344,8 @@ sig_ports_new(uv_loop_t *loop, const SigConfig *config, SigPortsFunc func, gpoin
 	ports->listeners = g_ptr_array_new_with_free_func(socket_release);
 	ports->pages = g_ptr_array_new_with_free_func(socket_release);
 	ports->stuns = g_ptr_array_new_with_free_func(socket_release);
+	ports->sites = g_ptr_array_new_with_free_func((GDestroyNotify)sig_stun_site_free);
+	ports->externals = g_array_ref(config->stun_external);
 	ports->stun_limit = sig_rate_limit_new(STUN_BUCKETS, config->limits.stun_rate,
 					       config->limits.stun_burst);
 	if (!open_listeners(ports, config, error) || !open_stuns(ports, config, error) ||
@@ -306,6 +366,8 @@ sig_ports_free(SigPorts *ports)
 	g_ptr_array_unref(ports->listeners);
 	g_ptr_array_unref(ports->pages);
 	g_ptr_array_unref(ports->stuns);
+	g_ptr_array_unref(ports->sites);
+	g_array_unref(ports->externals);
 	sig_rate_limit_free(ports->stun_limit);
 	if (ports->spare_fd >= 0)
 		close(ports->spare_fd);
@@ -319,6 +381,12 @@ sig_ports_stun(const SigPorts *ports, guint *n)
 {
 	*n = ports->n_stun;
 	return ports->stun;
+}
+
+const SigStunCounts *
+sig_ports_stun_counts(const SigPorts *ports)
+{
+	return &ports->stun_counts;
 }
 
 guint64
@@ -361,6 +429,15 @@ describe_pages(const SigPorts *ports, GString *line)
 			       wg_endpoint_format(&address, text));
 }
 
+static gboolean
+has_pair(const SigPorts *ports)
+{
+	for (guint i = 0; i < ports->sites->len; i++)
+		if (sig_stun_site_is_pair(ports->sites->pdata[i]))
+			return TRUE;
+	return FALSE;
+}
+
 char *
 sig_ports_describe(const SigPorts *ports, gboolean tls, gboolean *public_out)
 {
@@ -380,6 +457,8 @@ sig_ports_describe(const SigPorts *ports, gboolean tls, gboolean *public_out)
 	g_string_append(line, ports->n_stun ? "; STUN on UDP" : "; no STUN");
 	for (guint i = 0; i < ports->n_stun; i++)
 		g_string_append_printf(line, "%s%u", i ? ", " : " ", ports->stun[i]);
+	if (has_pair(ports))
+		g_string_append(line, ", two addresses (RFC 5780)");
 	describe_pages(ports, line);
 	return g_string_free(line, FALSE);
 }

@@ -11,6 +11,7 @@
 
 #include "signaling/sig-config.h"
 #include "signaling/sig-handover.h"
+#include "signaling/sig-stun-site.h"
 #include "signaling/sig-wire.h"
 
 typedef struct SigPorts SigPorts;
@@ -37,6 +38,8 @@ const guint16 *sig_ports_stun(const SigPorts *ports, guint *n);
 /* "ws://0.0.0.0:8080; STUN on UDP 3478, 3479; metrics on http://127.0.0.1:9478" (transfer full);
  * *public_out: strangers may come. */
 char *sig_ports_describe(const SigPorts *ports, gboolean tls, gboolean *public_out);
+/* All sockets together; grows until sig_ports_free(). */
+const SigStunCounts *sig_ports_stun_counts(const SigPorts *ports);
 guint64 sig_ports_turned_away(const SigPorts *ports);
 
 G_DEFINE_AUTOPTR_CLEANUP_FUNC(SigPorts, sig_ports_free)

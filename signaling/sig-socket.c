@@ -149,25 +149,13 @@ is_global(const WgEndpoint *address)
 	return len == 4 ? !is_private_v4(bytes) : (bytes[0] & 0xfe) != 0xfc; /* fc00::/7 */
 }
 
-static gboolean
-is_wildcard(const WgEndpoint *address)
-{
-	gsize len;
-	const guint8 *bytes = wg_endpoint_bytes(address, &len);
-
-	for (gsize i = 0; bytes && i < len; i++)
-		if (bytes[i] != 0)
-			return FALSE;
-	return bytes != NULL;
-}
-
 gboolean
 sig_socket_is_public(const WgEndpoint *address)
 {
 	struct ifaddrs *list = NULL;
 	gboolean public = FALSE;
 
-	if (!is_wildcard(address))
+	if (!wg_endpoint_is_wildcard(address))
 		return is_global(address);
 	if (getifaddrs(&list) < 0)
 		return TRUE; /* rather warned once too often */

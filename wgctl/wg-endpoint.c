@@ -286,6 +286,14 @@ wg_endpoint_is_bogus(const WgEndpoint *ep)
 }
 
 gboolean
+wg_endpoint_is_wildcard(const WgEndpoint *ep)
+{
+	if (ep->sa.sa_family == AF_INET)
+		return ep->v4.sin_addr.s_addr == INADDR_ANY;
+	return ep->sa.sa_family == AF_INET6 && IN6_IS_ADDR_UNSPECIFIED(&ep->v6.sin6_addr);
+}
+
+gboolean
 wg_endpoint_is_link_local(const WgEndpoint *ep)
 {
 	const guint8 *b = (const guint8 *)&ep->v4.sin_addr;

@@ -47,6 +47,8 @@ void wg_endpoint_set_port(WgEndpoint *ep, guint16 port);
 const guint8 *wg_endpoint_bytes(const WgEndpoint *ep, gsize *len);
 /* Loopback, unspecified, multicast, broadcast or v4-mapped leftovers: never a peer's address. */
 gboolean wg_endpoint_is_bogus(const WgEndpoint *ep);
+/* 0.0.0.0 or [::]: where a socket is bound to it, any address of the host. */
+gboolean wg_endpoint_is_wildcard(const WgEndpoint *ep);
 /* Only reachable inside some network: RFC 1918, the carriers' 100.64.0.0/10 (RFC 6598), link-local,
  * unique local (RFC 4193). */
 gboolean wg_endpoint_is_private(const WgEndpoint *ep);

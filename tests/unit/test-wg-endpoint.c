@@ -185,6 +185,23 @@ test_bogus(void)
 }
 
 static void
+test_wildcard(void)
+{
+	static const char *const others[] = {"127.0.0.1:1", "0.0.0.1:1", "192.0.2.1:1", "[::1]:1",
+					     "[::ffff:0.0.0.0]:1"};
+	WgEndpoint v4 = parse("0.0.0.0:1"), v6 = parse("[::]:1"), unset = {0};
+
+	g_assert_true(wg_endpoint_is_wildcard(&v4));
+	g_assert_true(wg_endpoint_is_wildcard(&v6));
+	g_assert_false(wg_endpoint_is_wildcard(&unset));
+	for (gsize i = 0; i < G_N_ELEMENTS(others); i++) {
+		WgEndpoint ep = parse(others[i]);
+
+		g_assert_false(wg_endpoint_is_wildcard(&ep));
+	}
+}
+
+static void
 test_private(void)
 {
 	static const char *const PRIVATE[] = {
@@ -237,6 +254,7 @@ main(int argc, char **argv)
 	g_test_add_func("/wg/endpoint/from-sockaddr", test_from_sockaddr);
 	g_test_add_func("/wg/endpoint/from-bytes", test_from_bytes);
 	g_test_add_func("/wg/endpoint/bogus", test_bogus);
+	g_test_add_func("/wg/endpoint/wildcard", test_wildcard);
 	g_test_add_func("/endpoint/private", test_private);
 	g_test_add_func("/wg/endpoint/link-local", test_link_local);
 	return g_test_run();

@@ -80,6 +80,19 @@ messages(GString *out, const SigStats *stats)
 			 stats->destination_limited - stats->queue_full);
 }
 
+static void
+stun(GString *out, const SigStunCounts *counts)
+{
+	static const char name[] = "nat_signald_stun_requests_total";
+
+	describe(out, name, "counter", "STUN requests, by what became of them.");
+	labelled(out, name, "result", "answered", counts->answered);
+	labelled(out, name, "result", "refused", counts->refused);
+	labelled(out, name, "result", "malformed", counts->malformed);
+	labelled(out, name, "result", "rate_limited", counts->rate_limited);
+	labelled(out, name, "result", "unsent", counts->unsent);
+}
+
 static guint
 open_files(void)
 {
@@ -143,6 +156,7 @@ sig_metrics_page(const SigHub *hub, const SigMetricsFacts *facts)
 		gauge(out, "nat_signald_allowed_keys", "Keys that may log in.",
 		      facts->allowed_keys);
 	messages(out, &hub->stats);
+	stun(out, &facts->stun);
 	gauge(out, "nat_signald_draining", "1 while the server is ending.", facts->draining);
 	if (facts->tls_expires_s != 0)
 		gauge(out, "nat_signald_tls_certificate_expires_seconds",

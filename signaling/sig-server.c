@@ -79,6 +79,7 @@ metrics_page(SigServer *server)
 	SigMetricsFacts facts = {
 		.connections = sig_transport_count(server->transport),
 		.no_descriptor = sig_ports_turned_away(server->ports),
+		.stun = *sig_ports_stun_counts(server->ports),
 		.started_s = server->started_s,
 		.tls_expires_s = server->tls ? sig_tls_expires(server->tls) : 0,
 		.allowed_keys = sig_admit_n_keys(server->admit),

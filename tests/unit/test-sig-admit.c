@@ -331,6 +331,12 @@ test_metrics(void)
 	World w = {0};
 	SigMetricsFacts facts = {.connections = 3,
 				 .allowed_keys = 7,
+				 .stun = {.requests = 15,
+					  .answered = 1,
+					  .refused = 2,
+					  .malformed = 3,
+					  .rate_limited = 4,
+					  .unsent = 5},
 				 .started_s = 1790000000,
 				 .tls_expires_s = 1800000000};
 	g_autoptr(GHashTable) seen = g_hash_table_new(g_str_hash, g_str_equal);
@@ -344,6 +350,11 @@ test_metrics(void)
 	g_assert_nonnull(strstr(page, "\nnat_signald_messages_routed_total 12\n"));
 	g_assert_nonnull(strstr(page, "\nnat_signald_closed_total{code=\"not-allowed\"} 5\n"));
 	g_assert_nonnull(strstr(page, "\nnat_signald_allowed_keys 7\n"));
+	g_assert_nonnull(strstr(page, "\nnat_signald_stun_requests_total{result=\"answered\"} 1\n"
+				      "nat_signald_stun_requests_total{result=\"refused\"} 2\n"
+				      "nat_signald_stun_requests_total{result=\"malformed\"} 3\n"
+				      "nat_signald_stun_requests_total{result=\"rate_limited\"} 4\n"
+				      "nat_signald_stun_requests_total{result=\"unsent\"} 5\n"));
 	g_assert_nonnull(strstr(page, "\nprocess_open_fds "));
 	g_assert_true(g_str_has_suffix(page, "\n"));
 	lines = g_strsplit(page, "\n", -1);

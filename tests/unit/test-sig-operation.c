@@ -598,6 +598,68 @@ test_activated(void)
 	server_stop(&server);
 }
 
+/* ---- STUN at two addresses ---- */
+
+/* Change-IP and change-port: the answer leaves from the other address, and names it as
+ * --stun-external says. */
+static void
+ask_pair(const Server *server)
+{
+	static const guint8 request[68] = {0, 1, 0, 48, 0x21, 0x12, 0xa4, 0x42, 1,  2, 3,
+					   4, 5, 6, 7,	8,    9,    10,	  11,	12, 0, 3,
+					   0, 4, 0, 0,	0,    6,    0,	  0x26, 0,  36};
+	g_autoptr(GSocket) socket = g_socket_new(G_SOCKET_FAMILY_IPV4, G_SOCKET_TYPE_DATAGRAM,
+						 G_SOCKET_PROTOCOL_UDP, NULL);
+	g_autoptr(GSocketAddress) from = NULL;
+	g_autoptr(GSocketAddress) to =
+		g_inet_socket_address_new_from_string("127.0.0.1", server->stun[0]);
+	g_autofree char *address = NULL;
+	guint8 answer[128];
+
+	g_socket_set_timeout(socket, 10);
+	g_assert_cmpint(
+		g_socket_send_to(socket, to, (const char *)request, sizeof request, NULL, NULL), ==,
+		sizeof request);
+	g_assert_cmpint(
+		g_socket_receive_from(socket, &from, (char *)answer, sizeof answer, NULL, NULL), ==,
+		68);
+	address = g_inet_address_to_string(
+		g_inet_socket_address_get_address(G_INET_SOCKET_ADDRESS(from)));
+	g_assert_cmpstr(address, ==, "127.0.0.2");
+	g_assert_cmpuint(g_inet_socket_address_get_port(G_INET_SOCKET_ADDRESS(from)), ==,
+			 server->stun[1]);
+	g_assert_cmpuint(answer[32] << 8 | answer[33], ==, 0x802c); /* OTHER-ADDRESS */
+	g_assert_cmpmem(answer + 40, 4, ((const guint8[]){203, 0, 113, 2}), 4);
+	g_assert_cmpuint(answer[44] << 8 | answer[45], ==, 0x802b); /* RESPONSE-ORIGIN */
+	g_assert_cmpmem(answer + 52, 4, ((const guint8[]){203, 0, 113, 2}), 4);
+}
+
+/* Two --stun are one server of RFC 5780, also after it was handed over; it counts. */
+static void
+test_stun_pair(void)
+{
+	static const char *const args[] = {"--stun=127.0.0.2:0",
+					   "--stun-external=127.0.0.1=203.0.113.1",
+					   "--stun-external=127.0.0.2=203.0.113.2", NULL};
+	Server server = {0};
+	int pid;
+
+	server_start(&server, args);
+	g_assert_cmpuint(server.stun[1], ==, server.stun[0] + 1);
+	ask_pair(&server);
+	ask_pair(&server);
+	assert_answers(server.metrics, GET("/metrics", "x"), "HTTP/1.1 200",
+		       "\nnat_signald_stun_requests_total{result=\"answered\"} 2\n");
+	pid = hand_over(&server);
+	g_assert_true(g_subprocess_wait(server.process, NULL, NULL));
+	ask_pair(&server);
+	assert_answers(server.metrics, GET("/metrics", "x"), "HTTP/1.1 200",
+		       "\nnat_signald_stun_requests_total{result=\"answered\"} 1\n");
+	stop_successor(pid, server.port);
+	g_object_unref(server.log);
+	g_object_unref(server.process);
+}
+
 int
 main(int argc, char **argv)
 {
@@ -610,6 +672,7 @@ main(int argc, char **argv)
 	g_test_add_func("/sig/operation/metrics", test_metrics);
 	g_test_add_func("/sig/operation/handover", test_handover);
 	g_test_add_func("/sig/operation/handover-fails", test_handover_fails);
+	g_test_add_func("/sig/operation/stun-pair", test_stun_pair);
 	g_test_add_func("/sig/operation/activated", test_activated);
 	return g_test_run();
 }

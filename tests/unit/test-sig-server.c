@@ -647,47 +647,6 @@ ask_stun_to_port(guint16 port)
 	g_assert_false(g_socket_condition_check(asks, G_IO_IN) & G_IO_IN);
 }
 
-/* Two --stun addresses are one server of RFC 5780, whichever the family's first one is: the answer
- * leaves from the other one, and names it as --stun-external says. */
-static void
-test_stun_pair(void)
-{
-	static const char *const args[] = {"--stun=127.0.0.2:0",
-					   "--stun-external=127.0.0.1=203.0.113.1",
-					   "--stun-external=127.0.0.2=203.0.113.2", NULL};
-	static const guint8 request[68] = {0, 1, 0, 48, 0x21, 0x12, 0xa4, 0x42, 1,  2, 3,
-					   4, 5, 6, 7,	8,    9,    10,	  11,	12, 0, 3,
-					   0, 4, 0, 0,	0,    6,    0,	  0x26, 0,  36};
-	g_autoptr(GSocket) socket = g_socket_new(G_SOCKET_FAMILY_IPV4, G_SOCKET_TYPE_DATAGRAM,
-						 G_SOCKET_PROTOCOL_UDP, NULL);
-	g_autoptr(GSocketAddress) to = NULL, from = NULL;
-	g_autofree char *address = NULL;
-	Server server = {0};
-	guint8 answer[128];
-	guint16 port;
-
-	server_start(&server, args);
-	g_assert_cmpuint(server.stun[1], ==, server.stun[0] + 1);
-	to = g_inet_socket_address_new_from_string("127.0.0.1", server.stun[0]);
-	g_socket_set_timeout(socket, 10);
-	g_assert_cmpint(
-		g_socket_send_to(socket, to, (const char *)request, sizeof request, NULL, NULL), ==,
-		sizeof request);
-	g_assert_cmpint(
-		g_socket_receive_from(socket, &from, (char *)answer, sizeof answer, NULL, NULL), ==,
-		68);
-	port = g_inet_socket_address_get_port(G_INET_SOCKET_ADDRESS(from));
-	address = g_inet_address_to_string(
-		g_inet_socket_address_get_address(G_INET_SOCKET_ADDRESS(from)));
-	g_assert_cmpstr(address, ==, "127.0.0.2");
-	g_assert_cmpuint(port, ==, server.stun[1]);
-	g_assert_cmpuint(answer[32] << 8 | answer[33], ==, 0x802c); /* OTHER-ADDRESS */
-	g_assert_cmpmem(answer + 40, 4, ((const guint8[]){203, 0, 113, 2}), 4);
-	g_assert_cmpuint(answer[44] << 8 | answer[45], ==, 0x802b); /* RESPONSE-ORIGIN */
-	g_assert_cmpmem(answer + 52, 4, ((const guint8[]){203, 0, 113, 2}), 4);
-	server_stop(&server);
-}
-
 static void
 test_stun(void)
 {
@@ -730,7 +689,6 @@ main(int argc, char **argv)
 	g_test_add_func("/sig/server/idle", test_idle);
 	g_test_add_func("/sig/server/out-of-files", test_out_of_files);
 	g_test_add_func("/sig/server/stun", test_stun);
-	g_test_add_func("/sig/server/stun-pair", test_stun_pair);
 	g_test_add_func("/sig/server/turn", test_turn);
 	return g_test_run();
 }

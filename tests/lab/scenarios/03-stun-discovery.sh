@@ -78,17 +78,6 @@ behaves()
 	equal "$1: $p: filtering" "$(found Filtering "h$2" "$1")" "$4 Filtering"
 }
 
-table()
-{
-	behaves "$1" 1 'Endpoint' 'Endpoint'
-	behaves "$1" 2 'Endpoint' 'Address'
-	behaves "$1" 3 'Endpoint' 'Address+Port'
-	mapped_by_address "$1" h4
-	equal "$1: adm: filtering" "$(found Filtering h4 "$1")" 'Address+Port Filtering'
-	behaves "$1" 5 'Address+Port' 'Address+Port'
-	behaves "$1" 6 'Address+Port' 'Endpoint'
-}
-
 # mapped_by_address NAME HOST: the first and third answer came from one address and name one mapping, the
 # second came from another one and names another
 mapped_by_address()
@@ -106,11 +95,19 @@ said() { grep -ho "$2: .*" "$LAB_DIR"/log/h*."$1" | sed 's/.*: //' | sort -u | x
 check()
 {
 	discover plain 192.0.2.10 h{1..6} open
-	table plain
+	behaves plain 1 'Endpoint' 'Endpoint'
+	behaves plain 2 'Endpoint' 'Address'
+	behaves plain 3 'Endpoint' 'Address+Port'
+	mapped_by_address plain h4
+	equal 'plain: adm: filtering' "$(found Filtering h4 plain)" 'Address+Port Filtering'
+	behaves plain 5 'Address+Port' 'Address+Port'
+	behaves plain 6 'Address+Port' 'Endpoint'
 	equal 'no NAT: filtering' "$(found Filtering open plain)" 'Endpoint Filtering'
 	equal 'OTHER-ADDRESS' "$(said plain 'Other addr')" '192.0.2.10:3479 192.0.2.11:3478 192.0.2.11:3479'
-	discover cloud 198.51.100.4 h{1..6}
-	table cloud
+	discover cloud 198.51.100.4 h1 h2 h5
+	behaves cloud 1 'Endpoint' 'Endpoint'
+	behaves cloud 2 'Endpoint' 'Address'
+	behaves cloud 5 'Address+Port' 'Address+Port'
 	equal 'OTHER-ADDRESS behind a one-to-one NAT' "$(said cloud 'Other addr')" '198.51.100.4:3479 198.51.100.5:3478 198.51.100.5:3479'
 	equal 'RESPONSE-ORIGIN behind it, of private ones' "$(said cloud 'Response origin' | grep -c '10\.0\.0')" 0
 	one_address

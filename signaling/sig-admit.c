@@ -23,7 +23,7 @@
 
 #define FILE_MAX (64 << 20)
 #define RESTED_TICKS 2
-#define READ_SHARE 100 /* of the time at most a hundredth goes into reading the device */
+#define READ_SHARE 10 /* of the time at most a tenth passes while the device is being read */
 #define KNOCK_PAUSE_US (200 * 1000)
 #define DIGEST_LEN 32
 

@@ -125,7 +125,8 @@ wg_handshaken() { [ "$(wg_get "$1" "$2" latest-handshakes)" -gt 0 ]; }
 # address (or $LAB_SIGNAL_NAME), LAB_SIGNAL6 the one by IPv6
 signald()
 {
-	local node=$1 a args=("${@:2}")
+	local node=$1 a args=("${@:2}") scheme=ws
+	[[ " $* " != *' --tls-cert '* ]] || scheme=wss
 	LAB_SIGNAL6=
 	LAB_SIGNAL=
 	LAB_SIGNAL_NODE=$node
@@ -133,17 +134,17 @@ signald()
 		case $a in
 		*:*)
 			args+=(--listen "[$a]:$LAB_SIGNAL_PORT" --stun "[$a]:3478" --name "[$a]")
-			LAB_SIGNAL6=ws://[$a]:$LAB_SIGNAL_PORT
+			LAB_SIGNAL6=$scheme://[$a]:$LAB_SIGNAL_PORT
 			;;
 		*)
 			args+=(--listen "$a:$LAB_SIGNAL_PORT" --stun "$a:3478" --name "$a")
-			LAB_SIGNAL=ws://$a:$LAB_SIGNAL_PORT
+			LAB_SIGNAL=$scheme://$a:$LAB_SIGNAL_PORT
 			;;
 		esac
 	done
 	if [ -n "${LAB_SIGNAL_NAME:-}" ]; then
 		args+=(--name "$LAB_SIGNAL_NAME")
-		LAB_SIGNAL=ws://$LAB_SIGNAL_NAME:$LAB_SIGNAL_PORT
+		LAB_SIGNAL=$scheme://$LAB_SIGNAL_NAME:$LAB_SIGNAL_PORT
 	fi
 	LAB_SIGNAL=${LAB_SIGNAL:-$LAB_SIGNAL6}
 	printf '%s\n' "$LAB_SIGNAL" >"$LAB_DIR/conf/signal"
@@ -164,6 +165,7 @@ signald_listens()
 }
 
 signald_kill() { daemon_stop "$LAB_SIGNAL_NODE" nat-signald "${1:-KILL}"; }
+signald_signal() { nx "$LAB_SIGNAL_NODE" kill "-$1" "$(daemon_pid "$LAB_SIGNAL_NODE" nat-signald)"; }
 signald_again() { signald_start "${LAB_SIGNALD_ARGS[@]}"; }
 
 # agent NODE… : starts nat-agent for wg0 on each, and does not wait for anything. It is given the

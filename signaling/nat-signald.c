@@ -165,14 +165,14 @@ main(int argc, char **argv)
 	if (sodium_init() < 0)
 		g_error("libsodium does not start");
 	if (!parse_options(&options, &argc, &argv, &error)) {
-		g_printerr("nat-signald: %s\n", error->message);
+		sig_log_error(error);
 	} else if (options.version) {
 		g_print("nat-signald %s\n", NAT_VERSION);
 		status = EXIT_SUCCESS;
 	} else {
 		status = serve(&options, (const char *const *)command, &error);
 		if (error)
-			g_printerr("nat-signald: %s\n", error->message);
+			sig_log_error(error);
 	}
 	clear_options(&options);
 	return status;

@@ -1,8 +1,19 @@
 /* SPDX-License-Identifier: MIT */
 #include "signaling/sig-log.h"
 
-#include <glib.h>
 #include <stdio.h>
+
+/* Files and clients put text into messages; a terminal must not obey it. */
+static void
+write_text(const char *before, const char *text)
+{
+	g_autofree char *clean = g_strdup(text);
+
+	for (char *p = clean; *p; p++)
+		if (g_ascii_iscntrl(*p))
+			*p = '?';
+	fprintf(stderr, "nat-signald: %s%s\n", before, clean);
+}
 
 static GLogWriterOutput
 write_line(GLogLevelFlags level, const GLogField *fields, gsize n, gpointer user_data)
@@ -17,8 +28,7 @@ write_line(GLogLevelFlags level, const GLogField *fields, gsize n, gpointer user
 	for (gsize i = 0; i < n; i++)
 		if (g_str_equal(fields[i].key, "MESSAGE"))
 			text = fields[i].value;
-	fprintf(stderr, "nat-signald: %s%s\n", level & G_LOG_LEVEL_WARNING ? "warning: " : "",
-		text);
+	write_text(level & G_LOG_LEVEL_WARNING ? "warning: " : "", text);
 	return G_LOG_WRITER_HANDLED;
 }
 
@@ -26,4 +36,10 @@ void
 sig_log_init(void)
 {
 	g_log_set_writer_func(write_line, NULL, NULL);
+}
+
+void
+sig_log_error(const GError *error)
+{
+	write_text("", error->message);
 }

@@ -91,13 +91,14 @@ skip_string(const char *text, gsize len, gsize i)
 
 /*
  * What json-glib 1.6 must never see: deep nesting (it recurses), unbalanced brackets, and the
- * extensions it takes beyond RFC 8259 (comments, single quotes, assignments). The grammar proper is
- * left to it.
+ * extensions it takes beyond RFC 8259 (comments, single quotes, assignments, more than one value).
+ * The grammar proper is left to it.
  */
 static gboolean
 prescan(const char *text, gsize len, GError **error)
 {
 	gsize i = 0, depth = 0;
+	gboolean seen = FALSE; /* the object's beginning */
 
 	if (len > SIG_WIRE_MAX)
 		return invalid(error, "frame is longer than 16384 bytes");
@@ -106,6 +107,10 @@ prescan(const char *text, gsize len, GError **error)
 	while (i < len) {
 		const char c = text[i++];
 
+		/* json-glib reads one value after the other, and the last one counts */
+		if (depth == 0 && !g_ascii_isspace(c) && (c != '{' || seen))
+			return invalid(error, "frame is no JSON object");
+		seen |= c == '{';
 		if (c == '"') {
 			i = skip_string(text, len, i);
 			if (i == 0)

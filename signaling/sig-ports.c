@@ -126,6 +126,8 @@ resume_all(GPtrArray *list)
 void
 sig_ports_tick(SigPorts *ports)
 {
+	if (ports->spare_fd < 0) /* there may be room for it again */
+		ports->spare_fd = open("/dev/null", O_RDONLY | O_CLOEXEC);
 	if (!ports->paused)
 		return;
 	resume_all(ports->listeners);

@@ -26,6 +26,7 @@ typedef struct {
 	GSubprocess *process;
 	GDataInputStream *log;
 	guint16 port, stun[2], metrics;
+	rlim_t files; /* may be set before the start: all it is allowed to open */
 } Server;
 
 static inline char *
@@ -39,6 +40,17 @@ static inline void
 die_with_parent(gpointer unused)
 {
 	prctl(PR_SET_PDEATHSIG, SIGKILL);
+}
+
+static inline void
+in_child(gpointer p)
+{
+	const Server *server = p;
+	const struct rlimit limit = {server->files, server->files};
+
+	die_with_parent(NULL);
+	if (server->files > 0)
+		setrlimit(RLIMIT_NOFILE, &limit);
 }
 
 static inline guint16
@@ -87,7 +99,7 @@ server_start(Server *server, const char *const *args)
 		g_ptr_array_add(argv, (gpointer)args[i]);
 	g_ptr_array_add(argv, NULL);
 	launcher = g_subprocess_launcher_new(G_SUBPROCESS_FLAGS_STDERR_PIPE);
-	g_subprocess_launcher_set_child_setup(launcher, die_with_parent, NULL, NULL);
+	g_subprocess_launcher_set_child_setup(launcher, in_child, server, NULL);
 	server->process =
 		g_subprocess_launcher_spawnv(launcher, (const char *const *)argv->pdata, &error);
 	g_assert_no_error(error);

@@ -188,18 +188,45 @@ deal_standbys(NatInterface *iface, gint64 now_us)
 				     i < iface->env.config->standby_max);
 }
 
+/* Where all tunnels that leave from a relayed address of ours went over to the spare one, it is the
+ * main one: a tunnel that falls idle there must not keep both. */
+static void
+prefer_used(NatInterface *iface)
+{
+	const WgEndpoint *used = NULL;
+	GHashTableIter iter;
+	gpointer peer;
+
+	g_hash_table_iter_init(&iter, iface->peers);
+	while (g_hash_table_iter_next(&iter, NULL, &peer)) {
+		const WgEndpoint *relayed = nat_peer_relayed(peer);
+
+		if (relayed == NULL)
+			continue;
+		if (wg_endpoint_equal(relayed, nat_relay_address(iface->relay)))
+			return;
+		used = relayed;
+	}
+	if (used != NULL)
+		nat_relay_prefer(iface->relay, used);
+}
+
 void
 nat_interface_update_relay(NatInterface *iface, gint64 now_us)
 {
 	GHashTableIter iter;
 	gpointer peer;
-	gboolean wanted = FALSE;
+	gboolean wanted = FALSE, spare = FALSE;
 
 	deal_standbys(iface, now_us);
 	g_hash_table_iter_init(&iter, iface->peers);
-	while (!wanted && g_hash_table_iter_next(&iter, NULL, &peer))
-		wanted = nat_peer_wants_relay(peer, now_us);
+	while (g_hash_table_iter_next(&iter, NULL, &peer)) {
+		wanted = wanted || nat_peer_wants_relay(peer, now_us);
+		spare = spare || nat_peer_wants_spare(peer, now_us);
+	}
 	nat_relay_set_wanted(iface->relay, wanted);
+	nat_relay_set_spare_wanted(iface->relay, spare);
+	prefer_used(iface);
 }
 
 const char *

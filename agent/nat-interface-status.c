@@ -40,24 +40,33 @@ relay_state(NatRelayState state)
 	return NULL;
 }
 
-/* One row a server; what is known is known of the one in use, or of them all. */
+static const char *
+row_state(NatRelayState state, gboolean held)
+{
+	return state == NAT_RELAY_UP && !held ? "idle" : relay_state(state);
+}
+
+/* One row a server; what is known is known of those in use, or of them all. */
 static void
 status_relay(NatInterface *iface, NatStatusInterface *out)
 {
 	GPtrArray *uris = nat_turn_list_uris(iface->turns);
 	NatRelayState state = nat_relay_state(iface->relay);
 	const char *used = nat_relay_server(iface->relay);
+	const char *spare = nat_relay_spare_server(iface->relay);
 
 	for (guint i = 0; i < uris->len; i++) {
 		g_autofree char *server = nat_turn_uri_format(g_ptr_array_index(uris, i));
 		NatStatusRelay *row = nat_status_add_relay(out, server);
 		gboolean in_use = g_strcmp0(used, server) == 0;
 
-		row->state =
-			g_strdup(state == NAT_RELAY_UP && !in_use ? "idle" : relay_state(state));
-		if (in_use && state == NAT_RELAY_UP)
+		row->spare = g_strcmp0(spare, server) == 0;
+		row->state = g_strdup(row_state(state, in_use || row->spare));
+		if (in_use)
 			row->relayed = *nat_relay_address(iface->relay);
-		if (!in_use)
+		else if (row->spare)
+			row->relayed = *nat_relay_spare_address(iface->relay);
+		else
 			row->problem = g_strdup(
 				nat_relay_problem_of(iface->relay, g_ptr_array_index(uris, i)));
 	}

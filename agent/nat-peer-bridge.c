@@ -59,12 +59,9 @@ gboolean
 nat_peer_pair_is_retiring(NatPeer *peer, NatWatchPair *pair)
 {
 	const WgEndpoint *relayed = nat_watch_relayed(pair);
-	const WgEndpoint *present;
 
-	if (relayed == NULL || peer->env->relay == NULL)
-		return FALSE;
-	present = nat_relay_address(peer->env->relay);
-	return wg_endpoint_is_set(present) && !wg_endpoint_equal(present, relayed);
+	return relayed != NULL && peer->env->relay != NULL &&
+	       nat_relay_is_retiring(peer->env->relay, relayed);
 }
 
 guint

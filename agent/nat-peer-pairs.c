@@ -14,6 +14,7 @@
 #define REST_BUSY_MS 5000
 #define REST_STANDBY_MS 15000
 #define PERMITS 8
+#define PAIRS_OF_A_RELAY 3 /* of the peer: from P, and from two of ours */
 
 gint64
 nat_peer_data_us(const NatPeer *peer)
@@ -48,6 +49,46 @@ nat_peer_wants_relay(const NatPeer *peer, gint64 now_us)
 	if (peer->search != NULL && nat_search_started(peer->search))
 		return TRUE;
 	return peer->standby && nat_peer_is_active(peer, now_us);
+}
+
+const WgEndpoint *
+nat_peer_relayed(const NatPeer *peer)
+{
+	return nat_peer_on_relay(peer) ? nat_watch_relayed(peer->chosen) : NULL;
+}
+
+static gboolean
+is_spare(const NatPeer *peer, const WgEndpoint *relayed)
+{
+	return relayed != NULL && peer->env->relay != NULL &&
+	       wg_endpoint_equal(nat_relay_spare_address(peer->env->relay), relayed);
+}
+
+/* What a relayed address is to a direct tunnel, a spare one is to a relayed tunnel. While there is
+ * no path at all, what was there stays: this is what it was held for. */
+gboolean
+nat_peer_wants_spare(const NatPeer *peer, gint64 now_us)
+{
+	if (!nat_peer_wants_relay(peer, now_us))
+		return FALSE;
+	if (is_spare(peer, nat_peer_relayed(peer)))
+		return TRUE;
+	if (!peer->standby || !nat_peer_is_active(peer, now_us))
+		return FALSE;
+	if (peer->state != NAT_PEER_CONNECTED || peer->chosen == NULL)
+		return peer->wanted_spare;
+	return nat_peer_on_relay(peer);
+}
+
+const WgEndpoint *
+nat_peer_spare(const NatPeer *peer)
+{
+	const WgEndpoint *spare;
+
+	if (!peer->wanted_spare || peer->env->relay == NULL)
+		return NULL;
+	spare = nat_relay_spare_address(peer->env->relay);
+	return wg_endpoint_is_set(spare) ? spare : NULL;
 }
 
 gboolean
@@ -107,8 +148,10 @@ is_stale(NatPeer *peer, NatWatchPair *pair)
 	/* What carries the tunnel is left when it dies, or for a better one. */
 	if (pair == peer->chosen && (state == NAT_PAIR_ALIVE || state == NAT_PAIR_SUSPECT))
 		return FALSE;
-	if (!peer->wanted_relay && nat_watch_is_relay(pair))
-		return TRUE; /* it would hold a channel, and with it the allocation */
+	/* it would hold a channel, and with it the allocation */
+	if ((!peer->wanted_relay && nat_watch_is_relay(pair)) ||
+	    (!peer->wanted_spare && is_spare(peer, relayed)))
+		return TRUE;
 	return nat_watch_is_added(pair) && nat_watch_remote(pair)->type == NAT_CAND_RELAY &&
 	       !is_remote_relay(peer, &nat_watch_remote(pair)->endpoint);
 }
@@ -136,7 +179,7 @@ make_room(NatPeer *peer)
 	for (guint i = 0; i < nat_watch_count(peer->watch); i++) {
 		NatWatchPair *pair = nat_watch_nth(peer->watch, i);
 
-		if (nat_watch_count(peer->watch) < NAT_WATCH_PAIRS - 2)
+		if (nat_watch_count(peer->watch) < NAT_WATCH_PAIRS - PAIRS_OF_A_RELAY)
 			return;
 		if (nat_watch_state(pair) == NAT_PAIR_DEAD && pair != peer->chosen) {
 			nat_watch_remove(pair);
@@ -146,19 +189,25 @@ make_room(NatPeer *peer)
 }
 
 static void
+add_from(NatPeer *peer, const WgEndpoint *relayed, const NatCandidate *remote)
+{
+	if (relayed != NULL && wg_endpoint_is_set(relayed) &&
+	    wg_endpoint_family(relayed) == wg_endpoint_family(&remote->endpoint))
+		nat_watch_add(peer->watch, relayed, remote);
+}
+
+static void
 add_relayed(NatPeer *peer, const NatCandidate *remote)
 {
-	const WgEndpoint *own =
-		peer->env->relay != NULL ? nat_relay_address(peer->env->relay) : NULL;
 	WgEndpoint source;
 
 	if (nat_mux_source_for(peer->env->mux, &remote->endpoint, &source))
 		nat_watch_add(peer->watch, NULL, remote);
 	else
 		peer->env->dropped("candidate_refused", peer->env->user_data);
-	if (own != NULL && wg_endpoint_is_set(own) &&
-	    wg_endpoint_family(own) == wg_endpoint_family(&remote->endpoint))
-		nat_watch_add(peer->watch, own, remote);
+	if (peer->env->relay != NULL)
+		add_from(peer, nat_relay_address(peer->env->relay), remote);
+	add_from(peer, nat_peer_spare(peer), remote);
 }
 
 NatWatchPair *
@@ -168,15 +217,30 @@ nat_peer_add_pair(NatPeer *peer, const NatCandidate *remote)
 	return nat_watch_add(peer->watch, NULL, remote);
 }
 
-void
-nat_peer_update_pairs(NatPeer *peer)
+/* TRUE: what the peer should know of our relayed addresses is something else now. */
+static gboolean
+update_wants(NatPeer *peer)
 {
-	gboolean wanted = nat_peer_wants_relay(peer, g_get_monotonic_time());
-	gboolean lost;
+	gint64 now = g_get_monotonic_time();
+	gboolean wanted = nat_peer_wants_relay(peer, now);
+	gboolean spare = nat_peer_wants_spare(peer, now), before = peer->wanted_spare;
 
 	if (wanted && !peer->wanted_relay)
 		peer->env->relay_wanted(peer->env->user_data);
 	peer->wanted_relay = wanted;
+	peer->wanted_spare = spare;
+	return spare != before && peer->env->relay != NULL &&
+	       wg_endpoint_is_set(nat_relay_spare_address(peer->env->relay));
+}
+
+void
+nat_peer_update_pairs(NatPeer *peer)
+{
+	gboolean renewed = update_wants(peer), wanted = peer->wanted_relay;
+	gboolean lost;
+
+	if (renewed && peer->online && peer->managed)
+		nat_peer_send_soon(peer);
 
 	if (peer->env->relay != NULL)
 		permit(peer, wanted);
@@ -229,7 +293,8 @@ nat_peer_tick(NatPeer *peer, gint64 now_us)
 	gboolean wanted = nat_peer_wants_relay(peer, now_us);
 
 	nat_path_set_keepalive(peer->path, peer->env->keepalive(peer->env->user_data));
-	if (wanted != peer->wanted_relay)
+	if (wanted != peer->wanted_relay ||
+	    nat_peer_wants_spare(peer, now_us) != peer->wanted_spare)
 		nat_peer_update_pairs(peer);
 	else
 		nat_peer_rest_pairs(peer);

@@ -85,7 +85,7 @@ struct NatPeer {
 	gint64 reconsider_us;	 /* when that is due */
 	guint moves;		 /* of a connected tunnel from one pair to another */
 	gboolean direct_blocked; /* a direct pair answered checks, and dropped WireGuard */
-	gboolean standby, wanted_relay;
+	gboolean standby, wanted_relay, wanted_spare;
 	WgEndpoint configured; /* endpoint at the first sight */
 	gboolean observed;
 	gint64 observed_us; /* at the first sight */
@@ -123,8 +123,8 @@ void nat_peer_doubt(NatPeer *peer);
 void nat_peer_keep_present(NatPeer *peer, const char *reason);
 /* Without its agent there is nobody to check with. */
 void nat_peer_go_waiting(NatPeer *peer);
-/* The interface's candidates, and the addresses that only this peer is reached from (a second LAN
- * without a default route). */
+/* The interface's candidates, the addresses that only this peer is reached from (a second LAN
+ * without a default route), and the spare relayed one where it is for this peer. */
 GArray *nat_peer_own_candidates(NatPeer *peer);
 /* The standby carries on; something better is looked for soon. */
 void nat_peer_look_again(NatPeer *peer);
@@ -149,6 +149,8 @@ void nat_peer_aim_bridges(NatPeer *peer);
 guint64 nat_peer_late_bytes(NatPeer *peer);
 
 /* nat-peer-pairs.c: which pairs there are */
+/* Our spare relayed address, where it is for this peer too; NULL: none. */
+const WgEndpoint *nat_peer_spare(const NatPeer *peer);
 gboolean nat_peer_on_relay(const NatPeer *peer);
 void nat_peer_update_pairs(NatPeer *peer);
 NatWatchPair *nat_peer_add_pair(NatPeer *peer, const NatCandidate *remote);

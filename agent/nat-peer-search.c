@@ -330,6 +330,18 @@ usable_candidates(NatPeer *peer, GArray *sources)
 	return usable;
 }
 
+static void
+add_spare(NatPeer *peer, GArray *own)
+{
+	const WgEndpoint *spare = nat_peer_spare(peer);
+	NatCandidate cand = {.type = NAT_CAND_RELAY};
+
+	if (spare == NULL)
+		return;
+	cand.endpoint = *spare;
+	g_array_append_val(own, cand);
+}
+
 static gboolean
 has_host(const GArray *candidates, const WgEndpoint *addr)
 {
@@ -339,8 +351,6 @@ has_host(const GArray *candidates, const WgEndpoint *addr)
 	return FALSE;
 }
 
-/* The interface's candidates, and the addresses that only this peer is reached from (a second LAN
- * without a default route). */
 GArray *
 nat_peer_own_candidates(NatPeer *peer)
 {
@@ -355,6 +365,7 @@ nat_peer_own_candidates(NatPeer *peer)
 		if (!has_host(own, &cand.endpoint))
 			g_array_append_val(own, cand);
 	}
+	add_spare(peer, own);
 	return own;
 }
 

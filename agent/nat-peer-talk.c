@@ -8,6 +8,22 @@
 #define UNHEARD_MIN_MS 1000
 #define UNHEARD_MAX_MS 30000
 
+/* Of too many, the relayed ones are not left out: they work where nothing else does. */
+static void
+fill_candidates(NatMsg *msg, const GArray *own)
+{
+	guint others = 0, max = NAT_MSG_MAX_CANDIDATES;
+
+	for (guint i = 0; i < own->len; i++)
+		max -= g_array_index(own, NatCandidate, i).type == NAT_CAND_RELAY;
+	for (guint i = 0; i < own->len; i++) {
+		const NatCandidate *cand = &g_array_index(own, NatCandidate, i);
+
+		if (cand->type == NAT_CAND_RELAY || others++ < max)
+			msg->candidates[msg->n_candidates++] = *cand;
+	}
+}
+
 static void
 fill_snapshot(NatPeer *peer, NatMsg *msg)
 {
@@ -17,9 +33,7 @@ fill_snapshot(NatPeer *peer, NatMsg *msg)
 	g_strlcpy(msg->pwd, peer->pwd, sizeof msg->pwd);
 	msg->watch = peer->watch_id;
 	msg->mapping = peer->env->mapping(peer->env->user_data);
-	msg->n_candidates = MIN(own->len, NAT_MSG_MAX_CANDIDATES);
-	for (guint i = 0; i < msg->n_candidates; i++)
-		msg->candidates[i] = g_array_index(own, NatCandidate, i);
+	fill_candidates(msg, own);
 	if (nat_peer_path_is_good(peer))
 		msg->flags |= NAT_MSG_PROVEN;
 	if (peer->direct_blocked)

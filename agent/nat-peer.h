@@ -86,9 +86,12 @@ void nat_peer_network_changed(NatPeer *peer);
 NatPeerState nat_peer_state(const NatPeer *peer);
 gboolean nat_peer_urgent(const NatPeer *peer, gint64 now_us);
 const WgKey *nat_peer_key(const NatPeer *peer);
-/* A relayed address of ours is wanted for it; whether a warm standby may be held; when it last had
+/* A relayed address of ours is wanted for it; a spare one too; the one that its tunnel leaves from
+ * (NULL: none, valid until the next change); whether a warm standby may be held; when it last had
  * traffic (monotonic, 0: never). */
 gboolean nat_peer_wants_relay(const NatPeer *peer, gint64 now_us);
+gboolean nat_peer_wants_spare(const NatPeer *peer, gint64 now_us);
+const WgEndpoint *nat_peer_relayed(const NatPeer *peer);
 gboolean nat_peer_has_standby(const NatPeer *peer);
 void nat_peer_set_standby(NatPeer *peer, gboolean standby);
 gint64 nat_peer_data_us(const NatPeer *peer);

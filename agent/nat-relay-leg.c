@@ -12,7 +12,7 @@ on_up(NatTurn *turn, const WgEndpoint *relayed, gpointer user_data)
 	NatRelayLeg *leg = user_data;
 
 	leg->up_us = g_get_monotonic_time();
-	nat_relay_leg_came_up(leg->relay, leg);
+	nat_relay_leg_came_up(leg);
 }
 
 static void
@@ -20,7 +20,7 @@ on_down(NatTurn *turn, NatTurnFailure failure, const char *reason, gpointer user
 {
 	NatRelayLeg *leg = user_data;
 
-	nat_relay_leg_went_down(leg->relay, leg, failure, reason);
+	nat_relay_leg_went_down(leg, failure, reason);
 }
 
 static void
@@ -40,16 +40,17 @@ static const NatTurnFuncs TURN_FUNCS = {
 };
 
 NatRelayLeg *
-nat_relay_leg_new(NatRelay *relay, const NatTurnUri *uri, const WgEndpoint *server)
+nat_relay_leg_new(NatRelaySeat *seat, const NatTurnUri *uri, const WgEndpoint *server)
 {
 	NatRelayLeg *leg = g_new0(NatRelayLeg, 1);
 
-	leg->relay = relay;
+	leg->relay = seat->relay;
+	leg->seat = seat;
 	leg->state = NAT_RELAY_LEG_TRYING;
 	leg->uri = nat_turn_uri_copy(uri);
 	leg->label = nat_turn_uri_format(uri);
 	leg->server = *server;
-	leg->fwmark = relay->fwmark;
+	leg->fwmark = leg->relay->fwmark;
 	leg->bridges = g_ptr_array_new();
 	nat_turn_socket_source(server, leg->fwmark, &leg->source);
 	leg->turn = nat_turn_new(uri, server, leg->fwmark, &TURN_FUNCS, leg);
@@ -78,7 +79,7 @@ on_end(gpointer user_data)
 	NatRelayLeg *leg = user_data;
 
 	leg->end_timer = 0;
-	nat_relay_leg_ended(leg->relay, leg);
+	nat_relay_leg_ended(leg);
 	return G_SOURCE_REMOVE;
 }
 
@@ -126,4 +127,15 @@ nat_relay_leg_is_stale(const NatRelayLeg *leg)
 	/* Without any way there is nothing better to be had. */
 	return nat_turn_socket_source(&leg->server, leg->fwmark, &source) &&
 	       !wg_endpoint_equal(&source, &leg->source);
+}
+
+/* A server dies with its host: a spare on another port or by another transport of it is none, nor
+ * is one at the other family's address of the same name. */
+gboolean
+nat_relay_leg_is_elsewhere(const NatRelayLeg *leg, const NatTurnUri *uri, const WgEndpoint *server)
+{
+	if (wg_endpoint_same_address(server, &leg->server))
+		return FALSE;
+	return g_ascii_strcasecmp(uri->host, leg->uri->host) != 0 ||
+	       wg_endpoint_family(server) == wg_endpoint_family(&leg->server);
 }

@@ -22,6 +22,7 @@ typedef struct {
 
 struct NatRelayRound {
 	NatRelay *relay;
+	NatRelaySeat *seat;
 	gint64 started_us;
 	GPtrArray *attempts; /* of Attempt */
 	guint timer;
@@ -97,6 +98,16 @@ is_planned(const NatRelayRound *round, const WgEndpoint *server, NatTurnTranspor
 	return FALSE;
 }
 
+/* A spare is of use elsewhere only. */
+static gboolean
+serves(const NatRelayRound *round, const NatTurnUri *uri, const WgEndpoint *server)
+{
+	const NatRelay *relay = round->relay;
+
+	return round->seat == &relay->main || relay->main.leg == NULL ||
+	       nat_relay_leg_is_elsewhere(relay->main.leg, uri, server);
+}
+
 static void
 plan(NatRelayRound *round, const NatTurnUri *uri, const WgEndpoint *server,
      NatTurnTransport transport)
@@ -104,8 +115,8 @@ plan(NatRelayRound *round, const NatTurnUri *uri, const WgEndpoint *server,
 	Attempt *attempt;
 	guint before;
 
-	if (!uses(uri, transport) || is_planned(round, server, transport, &before) ||
-	    round->attempts->len == ATTEMPTS_MAX)
+	if (!uses(uri, transport) || !serves(round, uri, server) ||
+	    is_planned(round, server, transport, &before) || round->attempts->len == ATTEMPTS_MAX)
 		return;
 	attempt = g_new0(Attempt, 1);
 	attempt->uri = nat_turn_uri_copy(uri);
@@ -184,12 +195,10 @@ static gboolean
 on_over(gpointer user_data)
 {
 	NatRelayRound *round = user_data;
-	NatRelay *relay = round->relay;
-
 	round->timer = 0;
 	if (!round->problem)
-		round->problem = g_strdup(resolve_problem(relay));
-	nat_relay_round_over(relay, g_steal_pointer(&round->problem), round->credentials);
+		round->problem = g_strdup(resolve_problem(round->relay));
+	nat_relay_round_over(round->seat, g_steal_pointer(&round->problem), round->credentials);
 	return G_SOURCE_REMOVE;
 }
 
@@ -204,7 +213,7 @@ step(NatRelayRound *round)
 	while ((next = next_planned(round)) != NULL &&
 	       (next->at_us <= now || count_running(round) == 0)) {
 		next->state = RUNNING;
-		next->leg = nat_relay_leg_new(round->relay, next->uri, &next->server);
+		next->leg = nat_relay_leg_new(round->seat, next->uri, &next->server);
 	}
 	if (next)
 		round->timer =
@@ -232,11 +241,12 @@ nat_relay_round_plan(NatRelayRound *round)
 }
 
 NatRelayRound *
-nat_relay_round_new(NatRelay *relay)
+nat_relay_round_new(NatRelaySeat *seat)
 {
 	NatRelayRound *round = g_new0(NatRelayRound, 1);
 
-	round->relay = relay;
+	round->relay = seat->relay;
+	round->seat = seat;
 	round->started_us = g_get_monotonic_time();
 	round->attempts = g_ptr_array_new_with_free_func(attempt_free);
 	nat_relay_round_plan(round);

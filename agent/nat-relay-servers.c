@@ -54,6 +54,15 @@ take_addrs(NatRelayServer *server, const WgEndpoint *addrs, gsize n)
 }
 
 static void
+seat_resolved(NatRelaySeat *seat, gboolean same)
+{
+	if (seat->round)
+		nat_relay_round_plan(seat->round);
+	else if (!same)
+		g_clear_handle_id(&seat->retry_timer, g_source_remove);
+}
+
+static void
 on_resolved(const WgEndpoint *addrs, gsize n, gboolean stored, const GError *error,
 	    gpointer user_data)
 {
@@ -69,10 +78,8 @@ on_resolved(const WgEndpoint *addrs, gsize n, gboolean stored, const GError *err
 	} else if (!same) {
 		take_addrs(server, addrs, n);
 	}
-	if (relay->round)
-		nat_relay_round_plan(relay->round);
-	else if (!same)
-		g_clear_handle_id(&relay->retry_timer, g_source_remove);
+	seat_resolved(&relay->main, same);
+	seat_resolved(&relay->spare, same);
 	nat_relay_update(relay);
 }
 
@@ -151,6 +158,25 @@ nat_relay_servers_list(const NatRelay *relay, const NatRelayLeg *leg)
 		    g_ascii_strcasecmp(server->uri->host, leg->uri->host) == 0)
 			return TRUE;
 	}
+	return FALSE;
+}
+
+static gboolean
+is_another(const NatRelayServer *server, const NatRelayLeg *leg)
+{
+	for (guint i = 0; i < server->addrs->len; i++)
+		if (nat_relay_leg_is_elsewhere(leg, server->uri,
+					       &g_array_index(server->addrs, WgEndpoint, i)))
+			return TRUE;
+	return server->addrs->len == 0 && server->lookup;
+}
+
+gboolean
+nat_relay_servers_have_another(const NatRelay *relay, const NatRelayLeg *leg)
+{
+	for (guint i = 0; i < relay->servers->len; i++)
+		if (is_another(g_ptr_array_index(relay->servers, i), leg))
+			return TRUE;
 	return FALSE;
 }
 

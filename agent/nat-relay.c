@@ -1,13 +1,14 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Theory of operation. nat_relay_update() compares what is wanted with what is there; everything
- * that changes one of the two ends in it. It starts a round (nat-relay-round.c) when an allocation
- * is wanted and none is there, or the one there is to be replaced; a round that fails is followed
- * by a pause. At most two allocations stand: `current`, which is published, and `old`, which it
- * replaced and which goes by its own timer (nat-relay-leg.c).
+ * Theory of operation. A relay has two seats (nat-relay-seat.c): `main`, whose allocation everybody
+ * may use, and `spare`, whose allocation is held at another server for when that of the main one
+ * dies. nat_relay_update() looks at both; everything that changes what is wanted or what is there
+ * ends in it. The spare is looked for only while the main one is well. When the main allocation is
+ * lost or no longer serves, the spare one moves to the main seat as it is, with its bridges and
+ * permissions, and another spare is looked for.
  *
- *     NONE ── servers ── IDLE ── wanted ── ALLOCATING ⇄ FAILED
- *                          ↖ 30 s unwanted  ↓   ↑ lost
+ *     NONE ── servers ── IDLE ── wanted ── ALLOCATING ⇄ FAILED      the main seat's state
+ *                          ↖ 30 s unwanted  ↓   ↑ lost, and no spare
  *                                             UP
  *
  * What the owner is told is told from an idle of its own, so that it may call anything there.
@@ -15,13 +16,6 @@
 #define G_LOG_DOMAIN "relay"
 #include "agent/nat-relay-private.h"
 
-#include "agent/nat-turn-socket.h"
-
-#define UNWANTED_S 30
-#define PAUSE_FIRST_MS 2000
-#define PAUSE_MAX_MS 60000
-#define PAUSE_MIN_MS 200
-#define SHORT_LIFE_US (10 * G_TIME_SPAN_SECOND)
 #define PERMITS_PER_OWNER 8
 
 /* ---- telling ---- */
@@ -53,31 +47,29 @@ tell(NatRelay *relay)
 		relay->tell_idle = g_idle_add_full(G_PRIORITY_DEFAULT, on_tell, relay, NULL);
 }
 
-static void
-tell_changed(NatRelay *relay)
+void
+nat_relay_tell_changed(NatRelay *relay)
 {
 	relay->tell_changed = TRUE;
 	tell(relay);
 }
 
-static void
-tell_credentials(NatRelay *relay)
+void
+nat_relay_tell_credentials(NatRelay *relay)
 {
 	relay->tell_credentials = TRUE;
 	tell(relay);
 }
 
-/* ---- allocations ---- */
+/* ---- the two seats ---- */
 
-static void
-apply_permits(NatRelay *relay, NatRelayLeg *leg)
+void
+nat_relay_apply_permits(NatRelay *relay, NatRelayLeg *leg)
 {
 	g_autoptr(GArray) all = g_array_new(FALSE, FALSE, sizeof(WgEndpoint));
 	GHashTableIter iter;
 	gpointer value;
 
-	if (!leg)
-		return;
 	g_hash_table_iter_init(&iter, relay->permits);
 	while (g_hash_table_iter_next(&iter, NULL, &value)) {
 		const GArray *peers = value;
@@ -87,89 +79,8 @@ apply_permits(NatRelay *relay, NatRelayLeg *leg)
 	nat_turn_permit(leg->turn, (const WgEndpoint *)(const void *)all->data, all->len);
 }
 
-static void
-drop_current(NatRelay *relay)
-{
-	relay->replace = FALSE;
-	g_clear_pointer(&relay->current, nat_relay_leg_free);
-	tell_changed(relay);
-}
-
-static void
-stop_allocating(NatRelay *relay)
-{
-	g_clear_pointer(&relay->round, nat_relay_round_free);
-	g_clear_handle_id(&relay->retry_timer, g_source_remove);
-}
-
-static gboolean
-on_retry(gpointer user_data)
-{
-	NatRelay *relay = user_data;
-
-	relay->retry_timer = 0;
-	nat_relay_update(relay);
-	return G_SOURCE_REMOVE;
-}
-
-/* Full jitter: a relay that came back must not meet all its clients at once. */
-static void
-pause_before_next(NatRelay *relay)
-{
-	gint32 most = PAUSE_FIRST_MS;
-
-	for (guint i = 0; i < relay->failures && most < PAUSE_MAX_MS; i++)
-		most *= 2;
-	relay->failures++;
-	most = MIN(most, PAUSE_MAX_MS);
-	g_clear_handle_id(&relay->retry_timer, g_source_remove);
-	relay->retry_timer =
-		g_timeout_add((guint)g_random_int_range(PAUSE_MIN_MS, most), on_retry, relay);
-}
-
-static gboolean
-on_unwanted(gpointer user_data)
-{
-	NatRelay *relay = user_data;
-
-	relay->idle_timer = 0;
-	g_message("%s: gives back the relayed address: nobody needs it", relay->ifname);
-	drop_current(relay);
-	return G_SOURCE_REMOVE;
-}
-
-static void
-start_round(NatRelay *relay)
-{
-	nat_relay_servers_resolve(relay);
-	relay->round = nat_relay_round_new(relay);
-	tell_changed(relay);
-}
-
-/* Somebody bridges, or will. */
-static gboolean
-is_needed(const NatRelay *relay)
-{
-	return relay->wanted || (relay->current && relay->current->bridges->len > 0);
-}
-
 void
-nat_relay_update(NatRelay *relay)
-{
-	gboolean needed = is_needed(relay), lacking = !relay->current || relay->replace;
-
-	if (needed || !relay->current)
-		g_clear_handle_id(&relay->idle_timer, g_source_remove);
-	else if (relay->idle_timer == 0)
-		relay->idle_timer = g_timeout_add_seconds(UNWANTED_S, on_unwanted, relay);
-	if (!needed || relay->servers->len == 0 || !lacking)
-		stop_allocating(relay);
-	else if (!relay->round && relay->retry_timer == 0)
-		start_round(relay);
-}
-
-static void
-set_problem_take(NatRelay *relay, char *problem)
+nat_relay_set_problem_take(NatRelay *relay, char *problem)
 {
 	if (problem && g_strcmp0(problem, relay->problem) != 0)
 		g_warning("%s: no relay: %s", relay->ifname, problem);
@@ -177,114 +88,80 @@ set_problem_take(NatRelay *relay, char *problem)
 	relay->problem = problem;
 }
 
-void
-nat_relay_round_over(NatRelay *relay, char *problem_take, gboolean credentials)
-{
-	g_clear_pointer(&relay->round, nat_relay_round_free);
-	set_problem_take(relay, problem_take);
-	pause_before_next(relay);
-	if (credentials)
-		tell_credentials(relay);
-	tell_changed(relay);
-}
-
-/* The new one first, then the old one goes. */
-void
-nat_relay_leg_came_up(NatRelay *relay, NatRelayLeg *leg)
+static void
+say_takes_over(const NatRelayLeg *leg)
 {
 	char text[WG_ENDPOINT_STRLEN];
 
-	if (!relay->round)
-		return;
-	if (relay->funcs.believed && !relay->funcs.believed(nat_turn_relayed(leg->turn),
-							    leg->uri->offered, relay->user_data)) {
-		nat_relay_round_failed(relay->round, leg, NAT_TURN_OTHER,
-				       "refused: it hands out an address of this host's own or "
-				       "inside its networks");
-		return;
-	}
-	if (!nat_relay_round_steal(relay->round, leg))
-		return;
-	g_clear_pointer(&relay->round, nat_relay_round_free);
-	g_clear_pointer(&relay->old, nat_relay_leg_free);
-	relay->old = relay->current;
-	if (relay->old)
-		nat_relay_leg_retire(relay->old);
-	leg->state = NAT_RELAY_LEG_UP;
-	nat_relay_servers_note(relay, leg, NULL);
-	relay->current = leg;
-	relay->replace = FALSE;
-	set_problem_take(relay, NULL);
-	g_message("%s: relayed address %s by %s", relay->ifname,
+	g_message("%s: the spare relayed address %s by %s takes over", leg->relay->ifname,
 		  wg_endpoint_format(nat_turn_relayed(leg->turn), text), leg->label);
-	if (relay->keepalive_s != 0)
-		nat_turn_set_keepalive(leg->turn, relay->keepalive_s);
-	apply_permits(relay, leg);
-	tell_changed(relay);
-	nat_relay_update(relay);
 }
 
+/* Its permissions stand and its channels are bound: nothing is asked of its server. */
 static void
-current_lost(NatRelay *relay, NatTurnFailure failure, const char *reason)
+promote(NatRelay *relay)
 {
-	NatRelayLeg *leg = relay->current;
-	gint64 lived = g_get_monotonic_time() - leg->up_us;
+	NatRelayLeg *leg = g_steal_pointer(&relay->spare.leg);
 
-	g_message("%s: %s: %s", relay->ifname, leg->label, reason);
-	if (failure == NAT_TURN_CREDENTIALS) {
-		/* It relays for the rest of its lifetime. */
-		nat_relay_leg_refused(leg);
-		relay->replace = TRUE;
-		tell_credentials(relay);
-	} else {
-		drop_current(relay);
-	}
-	if (lived < SHORT_LIFE_US)
-		pause_before_next(relay);
-	else
-		relay->failures = 0;
-	nat_relay_update(relay);
+	say_takes_over(leg);
+	nat_relay_seat_take(&relay->main, leg);
+	nat_relay_set_problem_take(relay, NULL);
+	nat_relay_seat_forgive(&relay->spare, leg);
+	nat_relay_seat_pause(&relay->spare);
+}
+
+/* The main allocation may have moved to the spare one's server; the list may have changed. */
+static void
+judge_spare(NatRelay *relay)
+{
+	NatRelayLeg *main = relay->main.leg, *spare = relay->spare.leg;
+
+	if (!main || !spare)
+		return;
+	if (!nat_relay_leg_is_elsewhere(main, spare->uri, &spare->server))
+		relay->spare.replace = TRUE;
+	if (relay->spare.replace && !nat_relay_servers_have_another(relay, main))
+		nat_relay_seat_retire(&relay->spare);
+}
+
+static gboolean
+may_have_spare(const NatRelay *relay)
+{
+	return nat_relay_seat_is_good(&relay->main) && nat_relay_seat_is_needed(&relay->main) &&
+	       nat_relay_servers_have_another(relay, relay->main.leg);
 }
 
 void
-nat_relay_leg_went_down(NatRelay *relay, NatRelayLeg *leg, NatTurnFailure failure,
-			const char *reason)
+nat_relay_update(NatRelay *relay)
 {
-	switch (leg->state) {
-	case NAT_RELAY_LEG_TRYING:
-		g_debug("%s: %s: %s", relay->ifname, leg->label, reason);
-		nat_relay_round_failed(relay->round, leg, failure, reason);
-		break;
-	case NAT_RELAY_LEG_UP:
-		current_lost(relay, failure, reason);
-		break;
-	case NAT_RELAY_LEG_OLD:
-		if (failure != NAT_TURN_CREDENTIALS)
-			nat_relay_leg_ended(relay, leg);
-		break;
-	}
+	if (nat_relay_seat_is_needed(&relay->main) && !nat_relay_seat_is_good(&relay->main) &&
+	    nat_relay_seat_is_good(&relay->spare))
+		promote(relay);
+	nat_relay_seat_update(&relay->main, relay->servers->len > 0);
+	judge_spare(relay);
+	nat_relay_seat_update(&relay->spare, may_have_spare(relay));
 }
 
-void
-nat_relay_leg_ended(NatRelay *relay, NatRelayLeg *leg)
+/* All that stand; NULL where there is none. */
+typedef struct {
+	NatRelayLeg *legs[4];
+} Legs;
+
+static Legs
+all_legs(const NatRelay *relay)
 {
-	if (relay->old == leg) {
-		g_clear_pointer(&relay->old, nat_relay_leg_free);
-	} else if (relay->current == leg) {
-		drop_current(relay);
-		nat_relay_update(relay);
-	}
+	return (Legs){{relay->main.leg, relay->spare.leg, relay->main.old, relay->spare.old}};
 }
 
 NatRelayLeg *
 nat_relay_leg_of(const NatRelay *relay, const WgEndpoint *relayed)
 {
-	NatRelayLeg *legs[] = {relay->current, relay->old};
+	Legs all = all_legs(relay);
 
-	for (gsize i = 0; i < G_N_ELEMENTS(legs); i++)
-		if (legs[i] && wg_endpoint_is_set(relayed) &&
-		    wg_endpoint_equal(nat_turn_relayed(legs[i]->turn), relayed))
-			return legs[i];
+	for (gsize i = 0; i < G_N_ELEMENTS(all.legs); i++)
+		if (all.legs[i] && wg_endpoint_is_set(relayed) &&
+		    wg_endpoint_equal(nat_turn_relayed(all.legs[i]->turn), relayed))
+			return all.legs[i];
 	return NULL;
 }
 
@@ -301,6 +178,7 @@ nat_relay_new(const char *ifname, const char *state_dir, const WgKey *own_public
 	relay->fwmark = fwmark;
 	relay->funcs = *funcs;
 	relay->user_data = user_data;
+	relay->main.relay = relay->spare.relay = relay;
 	relay->servers = nat_relay_servers_new();
 	relay->permits = g_hash_table_new_full(NULL, NULL, NULL, (GDestroyNotify)g_array_unref);
 	return relay;
@@ -311,10 +189,8 @@ nat_relay_free(NatRelay *relay)
 {
 	if (!relay)
 		return;
-	stop_allocating(relay);
-	nat_relay_leg_free(relay->current);
-	nat_relay_leg_free(relay->old);
-	g_clear_handle_id(&relay->idle_timer, g_source_remove);
+	nat_relay_seat_clear(&relay->main);
+	nat_relay_seat_clear(&relay->spare);
 	g_clear_handle_id(&relay->tell_idle, g_source_remove);
 	g_ptr_array_unref(relay->servers);
 	g_hash_table_unref(relay->permits);
@@ -322,15 +198,6 @@ nat_relay_free(NatRelay *relay)
 	g_free(relay->problem);
 	g_free(relay->ifname);
 	g_free(relay);
-}
-
-/* What failed before says nothing about now. */
-static void
-try_afresh(NatRelay *relay)
-{
-	relay->failures = 0;
-	stop_allocating(relay);
-	nat_relay_update(relay);
 }
 
 void
@@ -345,70 +212,92 @@ nat_relay_set_fwmark(NatRelay *relay, guint32 fwmark)
 void
 nat_relay_set_keepalive(NatRelay *relay, guint seconds)
 {
-	NatRelayLeg *legs[] = {relay->current, relay->old};
+	Legs all = all_legs(relay);
 
 	relay->keepalive_s = seconds;
-	for (gsize i = 0; i < G_N_ELEMENTS(legs); i++)
-		if (legs[i])
-			nat_turn_set_keepalive(legs[i]->turn, seconds);
+	for (gsize i = 0; i < G_N_ELEMENTS(all.legs); i++)
+		if (all.legs[i])
+			nat_turn_set_keepalive(all.legs[i]->turn, seconds);
 }
 
 void
 nat_relay_set_servers(NatRelay *relay, GPtrArray *uris)
 {
-	/* A round reads the list. */
 	if (nat_relay_servers_are(relay, uris))
 		return;
-	stop_allocating(relay);
+	/* A round reads the list. The spare's pause stays: a server that takes no credentials
+	 * would have ever fresh ones asked for. */
+	nat_relay_seat_stop(&relay->main);
+	g_clear_pointer(&relay->spare.round, nat_relay_round_free);
 	nat_relay_servers_replace(relay, uris);
-	set_problem_take(relay, NULL);
-	if (relay->current)
-		relay->replace =
-			relay->current->refused || !nat_relay_servers_list(relay, relay->current);
-	if (relay->current && uris->len == 0)
-		drop_current(relay);
-	tell_changed(relay);
-	try_afresh(relay);
+	nat_relay_set_problem_take(relay, NULL);
+	nat_relay_seat_judge_server(&relay->main);
+	nat_relay_seat_judge_server(&relay->spare);
+	relay->main.failures = 0;
+	if (uris->len == 0) {
+		nat_relay_seat_drop(&relay->main);
+		nat_relay_seat_drop(&relay->spare);
+	}
+	nat_relay_tell_changed(relay);
+	nat_relay_update(relay);
 }
 
 void
 nat_relay_set_wanted(NatRelay *relay, gboolean wanted)
 {
-	if (relay->wanted == wanted)
+	if (relay->main.wanted == wanted)
 		return;
-	relay->wanted = wanted;
+	relay->main.wanted = wanted;
 	if (!wanted)
-		set_problem_take(relay, NULL);
+		nat_relay_set_problem_take(relay, NULL);
 	nat_relay_update(relay);
-	tell_changed(relay);
+	nat_relay_tell_changed(relay);
+}
+
+void
+nat_relay_set_spare_wanted(NatRelay *relay, gboolean wanted)
+{
+	if (relay->spare.wanted == wanted)
+		return;
+	relay->spare.wanted = wanted;
+	nat_relay_update(relay);
+}
+
+void
+nat_relay_prefer(NatRelay *relay, const WgEndpoint *relayed)
+{
+	NatRelayLeg *main = relay->main.leg, *spare = relay->spare.leg;
+
+	if (!nat_relay_seat_is_good(&relay->main) || !nat_relay_seat_is_good(&relay->spare) ||
+	    nat_relay_leg_of(relay, relayed) != spare)
+		return;
+	say_takes_over(spare);
+	relay->main.leg = spare;
+	spare->seat = &relay->main;
+	relay->spare.leg = main;
+	main->seat = &relay->spare;
+	nat_relay_tell_changed(relay);
+	nat_relay_update(relay);
 }
 
 void
 nat_relay_network_changed(NatRelay *relay)
 {
-	NatRelayLeg *leg = relay->current;
-	WgEndpoint source;
-
-	if (leg)
-		relay->replace = leg->refused || !nat_relay_servers_list(relay, leg) ||
-				 nat_relay_leg_is_stale(leg);
-	/* The same address may lie behind another NAT now. */
-	if (leg && !relay->replace && nat_turn_socket_source(&leg->server, leg->fwmark, &source))
-		nat_turn_check(leg->turn);
-	if (!relay->round || nat_relay_round_is_stale(relay->round))
-		try_afresh(relay);
+	nat_relay_seat_judge_network(&relay->main);
+	nat_relay_seat_judge_network(&relay->spare);
+	nat_relay_update(relay);
 }
 
 NatRelayState
 nat_relay_state(const NatRelay *relay)
 {
-	if (relay->current)
+	if (relay->main.leg)
 		return NAT_RELAY_UP;
 	if (relay->servers->len == 0)
 		return NAT_RELAY_NONE;
 	if (relay->problem)
 		return NAT_RELAY_FAILED;
-	return relay->round || relay->retry_timer ? NAT_RELAY_ALLOCATING : NAT_RELAY_IDLE;
+	return relay->main.round || relay->main.retry_timer ? NAT_RELAY_ALLOCATING : NAT_RELAY_IDLE;
 }
 
 const char *
@@ -417,12 +306,24 @@ nat_relay_problem(const NatRelay *relay)
 	return relay->problem;
 }
 
-const WgEndpoint *
-nat_relay_address(const NatRelay *relay)
+static const WgEndpoint *
+address_of(const NatRelaySeat *seat)
 {
 	static const WgEndpoint unset;
 
-	return relay->current ? nat_turn_relayed(relay->current->turn) : &unset;
+	return seat->leg ? nat_turn_relayed(seat->leg->turn) : &unset;
+}
+
+const WgEndpoint *
+nat_relay_address(const NatRelay *relay)
+{
+	return address_of(&relay->main);
+}
+
+const WgEndpoint *
+nat_relay_spare_address(const NatRelay *relay)
+{
+	return address_of(&relay->spare);
 }
 
 gboolean
@@ -431,27 +332,43 @@ nat_relay_is_ours(const NatRelay *relay, const WgEndpoint *relayed)
 	return nat_relay_leg_of(relay, relayed) != NULL;
 }
 
+gboolean
+nat_relay_is_retiring(const NatRelay *relay, const WgEndpoint *relayed)
+{
+	const NatRelayLeg *leg = nat_relay_leg_of(relay, relayed);
+
+	return leg && leg->state == NAT_RELAY_LEG_OLD;
+}
+
 const char *
 nat_relay_server(const NatRelay *relay)
 {
-	return relay->current ? relay->current->label : NULL;
+	return relay->main.leg ? relay->main.leg->label : NULL;
 }
 
-static guint64
-dropped_of(const NatRelayLeg *leg)
+const char *
+nat_relay_spare_server(const NatRelay *relay)
 {
-	return leg ? nat_turn_dropped(leg->turn) : 0;
+	return relay->spare.leg ? relay->spare.leg->label : NULL;
 }
 
 guint64
 nat_relay_dropped(const NatRelay *relay)
 {
-	return relay->dropped + dropped_of(relay->current) + dropped_of(relay->old);
+	Legs all = all_legs(relay);
+	guint64 dropped = relay->dropped;
+
+	for (gsize i = 0; i < G_N_ELEMENTS(all.legs); i++)
+		if (all.legs[i])
+			dropped += nat_turn_dropped(all.legs[i]->turn);
+	return dropped;
 }
 
 void
 nat_relay_permit(NatRelay *relay, gconstpointer owner, const WgEndpoint *peers, gsize n)
 {
+	Legs all = all_legs(relay);
+
 	if (n > 0) {
 		GArray *array = g_array_new(FALSE, FALSE, sizeof(WgEndpoint));
 
@@ -460,8 +377,9 @@ nat_relay_permit(NatRelay *relay, gconstpointer owner, const WgEndpoint *peers, 
 	} else if (!g_hash_table_remove(relay->permits, owner)) {
 		return;
 	}
-	apply_permits(relay, relay->current);
-	apply_permits(relay, relay->old);
+	for (gsize i = 0; i < G_N_ELEMENTS(all.legs); i++)
+		if (all.legs[i])
+			nat_relay_apply_permits(relay, all.legs[i]);
 }
 
 gboolean
@@ -491,7 +409,7 @@ nat_relay_check(NatRelay *relay, const WgEndpoint *relayed)
 		return;
 	if (nat_turn_is_up(leg->turn))
 		nat_turn_check(leg->turn);
-	else if (leg == relay->current) /* refused, and now it seems to be over */
-		drop_current(relay);
+	else if (leg == leg->seat->leg) /* refused, and now it seems to be over */
+		nat_relay_seat_drop(leg->seat);
 	nat_relay_update(relay);
 }

@@ -3,8 +3,9 @@
  * NatRelay: the TURN side of one WireGuard interface: chooses among the servers and transports it
  * is given (UDP first, TCP and TLS where UDP is blocked), holds one allocation while somebody wants
  * one, replaces it when it is lost, when its local address changed or when its credentials no
- * longer serve, the new one before the old one goes. Host thread only; callbacks come from the main
- * loop, never from inside a call into the relay.
+ * longer serve, the new one before the old one goes. While a spare is wanted it holds a second one,
+ * at another server, which takes the first one's place when that is lost. Host thread only;
+ * callbacks come from the main loop, never from inside a call into the relay.
  *
  * A relayed address is a local candidate like any other: what is sent "from" it goes through the
  * allocation, what arrives for it carries it as its destination.
@@ -26,7 +27,7 @@ typedef enum {
 } NatRelayState;
 
 typedef struct {
-	/* The relayed address came, changed or went, or the state or problem did. */
+	/* A relayed address came, changed or went, or the state or problem did. */
 	void (*changed)(gpointer user_data);
 	/* pkt->dst: our relayed address; pkt->src: the peer's address as the server saw it. */
 	void (*received)(const NatUdp *pkt, gpointer user_data);
@@ -53,6 +54,12 @@ void nat_relay_set_keepalive(NatRelay *relay, guint seconds);
 void nat_relay_set_servers(NatRelay *relay, GPtrArray *uris);
 /* Hold an allocation (TRUE), or give it back once nobody bridges (FALSE). */
 void nat_relay_set_wanted(NatRelay *relay, gboolean wanted);
+/* Hold a spare as well, as long as an allocation is held and a server at another address is known.
+ * One that can't be had is tried again with back-off, and is no problem of anybody's. */
+void nat_relay_set_spare_wanted(NatRelay *relay, gboolean wanted);
+/* Where `relayed` is the spare, it becomes the main one, and the main one the spare: all that is in
+ * use is there. */
+void nat_relay_prefer(NatRelay *relay, const WgEndpoint *relayed);
 /* Addresses or routes changed: an allocation made from an address that leads there no longer is
  * replaced; a failed one is tried again at once. */
 void nat_relay_network_changed(NatRelay *relay);
@@ -62,10 +69,16 @@ const char *nat_relay_problem(const NatRelay *relay); /* NULL: none */
 const char *nat_relay_problem_of(const NatRelay *relay, const NatTurnUri *uri);
 /* The one to publish; unset: none. */
 const WgEndpoint *nat_relay_address(const NatRelay *relay);
+/* The one to publish besides to whom a spare is for; unset: none. */
+const WgEndpoint *nat_relay_spare_address(const NatRelay *relay);
 /* Whether it is a relayed address of ours that still works (also an older one). */
 gboolean nat_relay_is_ours(const NatRelay *relay, const WgEndpoint *relayed);
+/* … and will be gone in some seconds: another one has replaced it, or its server serves no longer.
+ */
+gboolean nat_relay_is_retiring(const NatRelay *relay, const WgEndpoint *relayed);
 /* "turn:192.0.2.20:3478?transport=udp" of the present allocation; NULL: none. (transfer none) */
 const char *nat_relay_server(const NatRelay *relay);
+const char *nat_relay_spare_server(const NatRelay *relay); /* the same of the spare */
 /* Messages of servers that were neither an answer to us nor a peer's data. */
 guint64 nat_relay_dropped(const NatRelay *relay);
 

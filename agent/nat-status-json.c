@@ -184,6 +184,7 @@ relays_out(const NatStatusInterface *iface)
 		nat_json_set_string(obj, "state", relay->state);
 		set_endpoint(obj, "relayed", &relay->relayed);
 		nat_json_set_string(obj, "problem", relay->problem);
+		json_object_set_boolean_member(obj, "spare", relay->spare);
 		json_array_add_object_element(list, obj);
 	}
 	return list;

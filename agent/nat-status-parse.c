@@ -295,7 +295,8 @@ relays_in(JsonObject *obj, NatStatusInterface *iface, GError **error)
 		if (!entry || !copy_string(entry, "server", &relay->server, error) ||
 		    !copy_string(entry, "state", &relay->state, error) ||
 		    !get_endpoint(entry, "relayed", &relay->relayed, error) ||
-		    !copy_string(entry, "problem", &relay->problem, error))
+		    !copy_string(entry, "problem", &relay->problem, error) ||
+		    !nat_json_get_boolean(entry, "spare", &relay->spare, error))
 			return FALSE;
 	}
 	return TRUE;

@@ -131,7 +131,7 @@ signaling_words(const NatStatusInterface *iface)
 static char *
 relay_words(const NatStatusRelay *relay)
 {
-	g_autoptr(GString) text = g_string_new("relay ");
+	g_autoptr(GString) text = g_string_new(relay->spare ? "spare relay " : "relay ");
 	char buf[WG_ENDPOINT_STRLEN];
 
 	g_string_append_printf(text, "%s: %s", relay->state ? relay->state : "unknown",

@@ -35,6 +35,7 @@ typedef struct {
 	char *server;	    /* "turn:192.0.2.20:3478?transport=udp", without credentials */
 	char *state;	    /* "idle", "allocating", "up", "failed"; NULL: unknown */
 	WgEndpoint relayed; /* unset: no allocation */
+	gboolean spare;	    /* held for when another one's server dies */
 	char *problem;	    /* one line, may be NULL */
 } NatStatusRelay;
 

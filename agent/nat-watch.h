@@ -56,7 +56,7 @@ typedef struct {
 	void (*removed)(NatWatchPair *pair, gpointer user_data);
 } NatWatchFuncs;
 
-#define NAT_WATCH_PAIRS 12 /* of one peer, at most */
+#define NAT_WATCH_PAIRS 16 /* of one peer, at most */
 
 /* own_id and peer_id: the watch ids of both agents. It answers from now on. */
 NatWatch *nat_watch_new(NatMux *mux, NatSeal *seal, const WgKey *own, const WgKey *peer,

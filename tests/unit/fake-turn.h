@@ -237,8 +237,9 @@ fake_turn_send_data(FakeTurn *turn, const WgEndpoint *from, const char *text)
 	fake_turn_send(turn, buf, stun_agent_finish_message(&turn->agent, &msg, NULL, 0));
 }
 
+/* address: "127.0.0.1:0". */
 static inline void
-fake_turn_open(FakeTurn *turn)
+fake_turn_open_at(FakeTurn *turn, const char *address)
 {
 	struct sockaddr_storage sa = {0};
 	socklen_t len = sizeof sa;
@@ -246,7 +247,7 @@ fake_turn_open(FakeTurn *turn)
 	memset(turn, 0, sizeof *turn);
 	turn->ids = g_hash_table_new_full(g_bytes_hash, g_bytes_equal,
 					  (GDestroyNotify)g_bytes_unref, NULL);
-	turn->fd = net_udp("127.0.0.1:0");
+	turn->fd = net_udp(address);
 	getsockname(turn->fd, (struct sockaddr *)&sa, &len);
 	wg_endpoint_from_sockaddr(&turn->addr, &sa, len);
 	turn->relayed = net_ep("192.0.2.20:50000");
@@ -255,6 +256,12 @@ fake_turn_open(FakeTurn *turn)
 			STUN_AGENT_USAGE_LONG_TERM_CREDENTIALS |
 				STUN_AGENT_USAGE_NO_INDICATION_AUTH);
 	turn->source = g_unix_fd_add(turn->fd, G_IO_IN, fake_turn_on_readable, turn);
+}
+
+static inline void
+fake_turn_open(FakeTurn *turn)
+{
+	fake_turn_open_at(turn, "127.0.0.1:0");
 }
 
 static inline void

@@ -7,6 +7,7 @@
  *
  *     a ──────── 10.9.0.0/24 ──────── b        (the direct path, of two-hosts.h)
  *     └─ 192.0.2.0/24 ─ relay ─ 198.51.100.0/24 ─┘     203.0.113.2: coturn
+ *                                                      203.0.113.3: another (world_add_server())
  */
 #pragma once
 
@@ -17,6 +18,7 @@
 #include <glib-unix.h>
 
 #define RELAY_IP "203.0.113.2"
+#define SPARE_IP "203.0.113.3"
 #define RELAY_USER "bob:s3cret"
 #define INITIATION_US (5 * G_TIME_SPAN_SECOND)
 
@@ -40,10 +42,11 @@ struct World {
 	Wire a, b;
 	Agent *holder;
 	int netns;
-	Coturn coturn;
+	Coturn coturn, spare_coturn;
 	NatRelay *relay;
 	guint tick, slow_tick;
 	gboolean direct_drops_wireguard;
+	WgEndpoint known; /* to compare with */
 };
 
 typedef struct {
@@ -196,15 +199,18 @@ world_slow_tick(gpointer user_data)
 {
 	World *world = user_data;
 	gint64 now = g_get_monotonic_time();
-	gboolean wanted = FALSE;
+	gboolean wanted = FALSE, spare = FALSE;
 
 	if (world->agents.a.peer != NULL)
 		nat_peer_tick(world->agents.a.peer, now);
 	if (world->agents.b.peer != NULL)
 		nat_peer_tick(world->agents.b.peer, now);
-	if (world->holder->peer != NULL)
+	if (world->holder->peer != NULL) {
 		wanted = nat_peer_wants_relay(world->holder->peer, now);
+		spare = nat_peer_wants_spare(world->holder->peer, now);
+	}
 	nat_relay_set_wanted(world->relay, wanted);
+	nat_relay_set_spare_wanted(world->relay, spare);
 	return G_SOURCE_CONTINUE;
 }
 
@@ -279,12 +285,19 @@ world_relay_wanted(gpointer user_data)
 }
 
 static inline void
-world_start_coturn(World *world)
+world_start_server(World *world, Coturn *coturn, const char *ip)
 {
 	if (setns(world->netns, CLONE_NEWNET) < 0)
 		g_error("setns: %s", g_strerror(errno));
-	coturn_start(&world->coturn, RELAY_IP, RELAY_USER, NULL);
+	net_run("ip addr replace %s/32 dev lo", ip);
+	coturn_start(coturn, ip, RELAY_USER, NULL);
 	host_enter(world->holder->host);
+}
+
+static inline void
+world_start_coturn(World *world)
+{
+	world_start_server(world, &world->coturn, RELAY_IP);
 }
 
 static inline void
@@ -304,6 +317,32 @@ world_join(World *world, Agent *agent, const char *dev, const char *net)
 	net_run("sh -c 'ping -c 1 -w 10 -q " RELAY_IP " >/dev/null'");
 }
 
+/* spare_ip: NULL: there is one server. */
+static inline void
+world_use_servers(World *world, const char *spare_ip)
+{
+	const char *ips[] = {RELAY_IP, spare_ip};
+	g_autoptr(GPtrArray) uris =
+		g_ptr_array_new_with_free_func((GDestroyNotify)nat_turn_uri_free);
+
+	for (gsize i = 0; i < G_N_ELEMENTS(ips); i++) {
+		g_autofree char *uri =
+			g_strdup_printf("turn:" RELAY_USER "@%s:3478?transport=udp", ips[i]);
+
+		if (ips[i] != NULL)
+			g_ptr_array_add(uris, nat_turn_uri_parse(uri, NULL));
+	}
+	nat_relay_set_servers(world->relay, uris);
+}
+
+/* A second server is there, and known. */
+static inline void
+world_add_server(World *world)
+{
+	world_start_server(world, &world->spare_coturn, SPARE_IP);
+	world_use_servers(world, SPARE_IP);
+}
+
 static inline void
 world_make_relay(World *world)
 {
@@ -313,13 +352,9 @@ world_make_relay(World *world)
 		.credentials_wanted = world_on_credentials,
 	};
 	static const NatMuxRelay MUX_RELAY = {world_is_ours, world_send_relayed};
-	g_autoptr(GPtrArray) uris =
-		g_ptr_array_new_with_free_func((GDestroyNotify)nat_turn_uri_free);
 
 	world->relay = nat_relay_new("wg0", NULL, &world->holder->public_key, 0, &FUNCS, world);
-	g_ptr_array_add(uris, nat_turn_uri_parse(
-				      "turn:" RELAY_USER "@" RELAY_IP ":3478?transport=udp", NULL));
-	nat_relay_set_servers(world->relay, uris);
+	world_use_servers(world, NULL);
 	nat_mux_set_relay(world->holder->host->mux, &MUX_RELAY, world->relay);
 }
 
@@ -345,7 +380,7 @@ world_up(World *world, gboolean b_holds)
 		g_error("no third namespace");
 	world->netns = host_netns();
 	net_run("ip link set lo up");
-	net_run("ip addr add " RELAY_IP "/32 dev lo");
+	net_run("ip addr add " RELAY_IP "/32 dev lo"); /* to be pinged */
 	world_join(world, &world->agents.a, "relay-a", "192.0.2");
 	world_join(world, &world->agents.b, "relay-b", "198.51.100");
 	cand.endpoint = net_ep("192.0.2.1:51820");
@@ -384,6 +419,7 @@ world_down(World *world)
 	nat_relay_free(world->relay);
 	agents_down(&world->agents);
 	coturn_clear(&world->coturn);
+	coturn_clear(&world->spare_coturn);
 	close(world->netns);
 }
 

@@ -3,6 +3,7 @@
  * A peer's tunnel over a real TURN server: when it comes to the relay, how it leaves it, and what
  * is left behind. Once with the relay held by the end that chooses, once by the one that follows.
  */
+#include "agent/nat-msg.h"
 #include "agent/nat-relay-private.h"
 #include "tests/unit/relayed-peers.h"
 
@@ -275,7 +276,8 @@ test_stopped_right_after_the_write(World *w, gconstpointer data)
 	w->tick = g_timeout_add(1000, world_tick, w);
 }
 
-/* A peer of many addresses: what a relay really sees of it is let in first. */
+/* A peer of many addresses: what a relay really sees of it is let in first. So is the relayed
+ * address of a holder that has more than a message takes. */
 static void
 test_many_addresses(World *w, gconstpointer data)
 {
@@ -294,6 +296,11 @@ test_many_addresses(World *w, gconstpointer data)
 		agent_offer(w->holder->other, text);
 	}
 	g_array_append_val(own, last);
+	for (int i = 0; i < NAT_MSG_MAX_CANDIDATES; i++) {
+		g_autofree char *text = g_strdup_printf("[2001:db8:1::%d]:51820", i + 1);
+
+		agent_offer(w->holder, text);
+	}
 	meet_on_relay(w);
 }
 
@@ -302,7 +309,7 @@ nothing_is_bridged(gconstpointer data)
 {
 	const NatRelay *relay = ((const World *)data)->relay;
 
-	return relay->current == NULL || relay->current->bridges->len == 0;
+	return relay->main.leg == NULL || relay->main.leg->bridges->len == 0;
 }
 
 /* Without a standby the allocation can be given back. */
@@ -329,6 +336,136 @@ test_standby_dealt_and_dropped(World *w, gconstpointer data)
 	g_assert_true(hosts_wait(both_have_standbys, w, 10000));
 	hosts_run(1500);
 	g_assert_false(nothing_is_bridged(w));
+}
+
+/* ---- a second server ---- */
+
+static gboolean
+has_spare(gconstpointer data)
+{
+	return wg_endpoint_is_set(nat_relay_spare_address(((const World *)data)->relay));
+}
+
+static gboolean
+uses_known(gconstpointer data)
+{
+	const World *w = data;
+	const WgEndpoint *relayed = nat_peer_relayed(w->holder->peer);
+
+	return both_on_relay(w) && relayed != NULL && wg_endpoint_equal(relayed, &w->known);
+}
+
+static gboolean
+known_is_main(gconstpointer data)
+{
+	const World *w = data;
+
+	return wg_endpoint_equal(nat_relay_address(w->relay), &w->known);
+}
+
+/* Relayed by one server, under traffic, with the other one's spare ready at both ends. */
+static void
+meet_with_spare(World *w)
+{
+	world_add_server(w);
+	meet_on_relay(w);
+	w->agents.talking = TRUE;
+	hosts_run(200);
+	deal_standbys(w, TRUE);
+	g_assert_true(hosts_wait(has_spare, w, 10000));
+	w->known = *nat_relay_spare_address(w->relay);
+	g_assert_true(hosts_wait(both_have_standbys, w, 10000));
+	hosts_run(1000);
+}
+
+static void
+test_server_killed(World *w, gconstpointer data)
+{
+	gint64 began;
+	guint a, b;
+
+	if (!w->up)
+		return;
+	meet_with_spare(w);
+	a = row_of(&w->agents.a).moves;
+	coturn_kill(&w->coturn);
+	began = g_get_monotonic_time();
+	g_assert_true(hosts_wait(uses_known, w, 10000));
+	g_assert_cmpuint(row_of(&w->agents.a).moves, ==, a + 1);
+	a = w->a.accepted;
+	b = w->b.accepted;
+	while ((w->a.accepted == a || w->b.accepted == b) &&
+	       g_get_monotonic_time() - began < 10 * G_TIME_SPAN_SECOND)
+		hosts_run(10);
+	g_test_message("by the other server after %d ms",
+		       (int)((g_get_monotonic_time() - began) / 1000));
+	g_assert_cmpint(g_get_monotonic_time() - began, <, 2 * G_TIME_SPAN_SECOND);
+	g_assert_cmpuint(w->agents.a.replaces + w->agents.b.replaces, ==, 0);
+	/* the allocation is the one that was there */
+	g_assert_true(hosts_wait(known_is_main, w, 20000));
+	g_assert_true(uses_known(w));
+	/* and the first server, when it is back, has the next spare */
+	world_start_coturn(w);
+	g_assert_true(hosts_wait(has_spare, w, 30000));
+	g_assert_true(uses_known(w));
+	g_assert_true(world_carries(w, 1000));
+}
+
+/* The spare's server dies: nobody notices. */
+static void
+test_spare_server_killed(World *w, gconstpointer data)
+{
+	guint moves;
+
+	if (!w->up)
+		return;
+	meet_with_spare(w);
+	moves = row_of(&w->agents.a).moves;
+	coturn_kill(&w->spare_coturn);
+	nat_relay_check(w->relay, &w->known);
+	for (int i = 0; i < 200 && has_spare(w); i++)
+		hosts_run(50);
+	g_assert_false(has_spare(w));
+	hosts_run(2000);
+	g_assert_true(both_on_relay(w));
+	g_assert_cmpuint(row_of(&w->agents.a).moves, ==, moves);
+	g_assert_null(nat_relay_problem(w->relay));
+	g_assert_true(world_carries(w, 1000));
+}
+
+static gboolean
+spare_is_let_go(gconstpointer data)
+{
+	const NatRelay *relay = ((const World *)data)->relay;
+
+	return !relay->spare.wanted &&
+	       (relay->spare.leg == NULL || relay->spare.leg->bridges->len == 0);
+}
+
+static void
+test_spare_only_where_due(World *w, gconstpointer data)
+{
+	if (!w->up)
+		return;
+	world_add_server(w);
+	meet_on_relay(w);
+	w->agents.talking = TRUE;
+	hosts_run(2500);
+	g_assert_false(has_spare(w));
+	deal_standbys(w, TRUE);
+	g_assert_true(hosts_wait(has_spare, w, 10000));
+	deal_standbys(w, FALSE);
+	g_assert_true(hosts_wait(spare_is_let_go, w, 10000));
+	hosts_run(2000);
+	g_assert_true(spare_is_let_go(w));
+	deal_standbys(w, TRUE);
+	hosts_run(1200);
+	g_assert_false(spare_is_let_go(w));
+	/* a direct path has the main one as its standby */
+	world_cut(w, FALSE);
+	g_assert_true(hosts_wait(both_on_direct, w, 40000));
+	g_assert_true(hosts_wait(spare_is_let_go, w, 10000));
+	g_assert_true(hosts_wait(both_have_standbys, w, 10000));
 }
 
 static void
@@ -360,5 +497,8 @@ main(int argc, char **argv)
 	add("stopped-right-after-the-write", test_stopped_right_after_the_write);
 	add("many-addresses", test_many_addresses);
 	add("standby-dealt-and-dropped", test_standby_dealt_and_dropped);
+	add("server-killed", test_server_killed);
+	add("spare-server-killed", test_spare_server_killed);
+	add("spare-only-where-due", test_spare_only_where_due);
 	return g_test_run();
 }

@@ -190,6 +190,9 @@ relayed(void)
 		endpoint("192.0.2.20:49152");
 	add_relay(iface, "turns:turn.example:443?transport=tcp", "failed",
 		  "wrong or expired credentials");
+	add_relay(iface, "turn:192.0.2.21:3478?transport=udp", "up", NULL)->relayed =
+		endpoint("192.0.2.21:49153");
+	((NatStatusRelay *)g_ptr_array_index(iface->relays, 2))->spare = TRUE;
 	iface->mtu_advice = 1380;
 	ours = add(iface, 1, "alice", NAT_PEER_CONNECTED, "relayed: UDP is blocked here");
 	set_path(ours, NAT_CAND_RELAY, NAT_CAND_SRFLX, "203.0.113.9:41020", 42);
@@ -221,10 +224,12 @@ relay_members(void)
 		"\"203.0.113.9:51820\"}},\"failovers\":2}",
 		"\"standby\":{\"kind\":\"relay\",\"remote\":null},\"failovers\":0}",
 		"\"relays\":[{\"server\":\"turn:192.0.2.20:3478?transport=udp\",\"state\":\"up\","
-		"\"relayed\":\"192.0.2.20:49152\",\"problem\":null},{\"server\":\"turns:turn."
-		"example:"
-		"443?transport=tcp\",\"state\":\"failed\",\"relayed\":null,\"problem\":\"wrong or "
-		"expired credentials\"}],\"mtu_advice_bytes\":1380",
+		"\"relayed\":\"192.0.2.20:49152\",\"problem\":null,\"spare\":false},{\"server\":"
+		"\"turns:turn.example:443?transport=tcp\",\"state\":\"failed\",\"relayed\":null,"
+		"\"problem\":\"wrong or expired credentials\",\"spare\":false},{\"server\":"
+		"\"turn:192.0.2.21:3478?transport=udp\",\"state\":\"up\",\"relayed\":"
+		"\"192.0.2.21:49153\",\"problem\":null,\"spare\":true}],"
+		"\"mtu_advice_bytes\":1380",
 	};
 	g_autoptr(NatStatus) status = relayed(), again = NULL;
 	g_autofree char *text = json_of(status), *second = NULL;
@@ -372,6 +377,7 @@ wrong_types(void)
 		"{\"interfaces\":[{\"relays\":[null]}]}",
 		"{\"interfaces\":[{\"relays\":[{\"relayed\":\"x\"}]}]}",
 		"{\"interfaces\":[{\"relays\":[{\"state\":1}]}]}",
+		"{\"interfaces\":[{\"relays\":[{\"spare\":1}]}]}",
 		"{\"interfaces\":[{\"mtu_advice_bytes\":-1}]}",
 	};
 
@@ -637,6 +643,8 @@ static const char RELAY_TABLE[] =
 	"     relay up: turn:192.0.2.20:3478?transport=udp, relayed 192.0.2.20:49152\n"
 	"     relay failed: turns:turn.example:443?transport=tcp (wrong or expired\n"
 	"     credentials)\n"
+	"     spare relay up: turn:192.0.2.21:3478?transport=udp, relayed\n"
+	"     192.0.2.21:49153\n"
 	"     MTU too big for a path: ip link set mtu 1380 dev wg0\n"
 	"  PEER   STATE      PATH                        RTT      SEEN  RX    TX\n"
 	"  alice  connected  relay via 192.0.2.20:49152  42.0 ms  12s   1.2M  345K\n"

@@ -123,8 +123,8 @@ relay_lab()
 	signald sig "$@"
 }
 
-# relay_address A B: the relayed address that one of the two sends WireGuard's packets to
+# relay_address A B: the relayed address that the path from A to B crosses: A's own where each has one
 relay_address()
 {
-	{ wg_get "$1" "$2" endpoints; echo; wg_get "$2" "$1" endpoints; } | grep -m 1 '^192\.0\.2\.'
+	peer "$1" "$2" '.path | if .local.type == "relay" then .local.endpoint else .remote.endpoint end'
 }

@@ -65,15 +65,7 @@ falls_idle()
 	relayed a b
 }
 
-# The server of the path: of our relayed address where there are two
-used()
-{
-	case $(peer a b '.path | if .local.type == "relay" then .local.endpoint else .remote.endpoint end') in
-	192.0.2.20:*) echo turn ;;
-	192.0.2.21:*) echo turn2 ;;
-	esac
-}
-
+used() { case $(relay_address a b) in 192.0.2.20:*) echo turn ;; 192.0.2.21:*) echo turn2 ;; esac; }
 address() { case $1 in turn) echo 192.0.2.20 ;; turn2) echo 192.0.2.21 ;; esac; }
 
 # held NODE [CONDITION]: the addresses of servers where it has an allocation

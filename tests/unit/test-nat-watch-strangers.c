@@ -146,6 +146,19 @@ test_other_process(Fixture *f, gconstpointer data)
 	g_assert_cmpuint(sent(&f->b), ==, 0);
 }
 
+typedef struct {
+	NatWatch *watch;
+	WgEndpoint from;
+} Wanted;
+
+static gboolean
+is_found(gconstpointer data)
+{
+	const Wanted *wanted = data;
+
+	return nat_watch_find(wanted->watch, NULL, &wanted->from) != NULL;
+}
+
 /* The peer's NAT maps it anew again and again: who it was gives way to who it is. */
 static void
 test_ever_new_mappings(Fixture *f, gconstpointer data)
@@ -157,16 +170,16 @@ test_ever_new_mappings(Fixture *f, gconstpointer data)
 	pair = add(&f->b, "10.9.0.1:51820");
 	for (int i = 0; i <= NAT_WATCH_PAIRS + 2; i++) {
 		g_autofree char *text = g_strdup_printf("10.9.0.%d:51820", 10 + i);
-		WgEndpoint now = net_ep(text);
+		Wanted now = {f->a.watch, net_ep(text)};
 
 		host_enter(&f->hosts.b);
 		net_run("ip addr add 10.9.0.%d/24 dev core-b", 10 + i);
 		net_run("ip route replace 10.9.0.1/32 dev core-b src 10.9.0.%d", 10 + i);
 		host_enter(&f->hosts.a);
 		nat_watch_probe(pair);
-		hosts_run(100);
-		g_assert_nonnull(nat_watch_find(f->a.watch, NULL, &now));
-		g_assert_true(hosts_wait(is_alive, nat_watch_find(f->a.watch, NULL, &now), 5000));
+		g_assert_true(hosts_wait(is_found, &now, 10000));
+		g_assert_true(
+			hosts_wait(is_alive, nat_watch_find(f->a.watch, NULL, &now.from), 10000));
 		nat_watch_probe_all(f->a.watch);
 		hosts_run(900);
 	}

@@ -43,6 +43,7 @@ struct Agents {
 	Agent *all;
 	Check *check;
 	Server *server;
+	StreamTls *tls;
 	Fault fault;
 	GRand *rand;
 	int epoll;

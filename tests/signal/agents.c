@@ -310,7 +310,7 @@ connect_agent(Agent *agent)
 	agents_choose_manners(agent);
 	check_begun(agents->check, agent->index);
 	if (!client_start(&conn->client, agents->epoll, &from, server_address(agents->server),
-			  NULL)) {
+			  agents->tls)) {
 		check_fail(agents->check, "no socket: %s", g_strerror(errno));
 		return;
 	}
@@ -351,13 +351,14 @@ conn_free(gpointer p)
 }
 
 Agents *
-agents_new(guint n, guint32 seed, Check *check, Server *server, Fault fault)
+agents_new(guint n, guint32 seed, Check *check, Server *server, StreamTls *tls, Fault fault)
 {
 	Agents *agents = g_new0(Agents, 1);
 
 	agents->n = n;
 	agents->check = check;
 	agents->server = server;
+	agents->tls = tls;
 	agents->fault = fault;
 	agents->away = TRUE;
 	agents->rand = g_rand_new_with_seed(seed);

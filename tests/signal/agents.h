@@ -32,8 +32,9 @@ typedef struct {
 	guint64 pauses, bursts;
 } AgentsCounts;
 
-/* They stay away until agents_gather(). */
-Agents *agents_new(guint n, guint32 seed, Check *check, Server *server, Fault fault);
+/* They stay away until agents_gather(). tls: NULL: plain; not owned. */
+Agents *agents_new(guint n, guint32 seed, Check *check, Server *server, StreamTls *tls,
+		   Fault fault);
 void agents_free(Agents *agents);
 
 /* One round: what is due is done, what has come is handled. `acting`: they do as they like, else

@@ -28,6 +28,7 @@ typedef struct {
 	guint32 seed;
 	const char *dir;
 	Fault fault;
+	gboolean tls;
 	char **command;
 } Options;
 
@@ -265,6 +266,7 @@ print_counts(const Soak *soak)
 static int
 run(const Options *options)
 {
+	StreamTls *tls = options->tls ? stream_tls_new() : NULL;
 	Soak soak = {.options = options};
 	const char *verdict;
 
@@ -273,7 +275,7 @@ run(const Options *options)
 	soak.check = check_new(options->n);
 	soak.server = server_new(options->dir, options->command);
 	soak.agents =
-		agents_new(options->n, options->seed, soak.check, soak.server, options->fault);
+		agents_new(options->n, options->seed, soak.check, soak.server, tls, options->fault);
 	play(&soak);
 	print_counts(&soak);
 	verdict = check_verdict(soak.check);
@@ -282,6 +284,8 @@ run(const Options *options)
 	agents_free(soak.agents);
 	server_free(soak.server);
 	check_free(soak.check);
+	if (tls)
+		stream_tls_free(tls);
 	return verdict ? 1 : 0;
 }
 
@@ -290,12 +294,14 @@ run(const Options *options)
 static int
 usage(void)
 {
-	fputs("usage: soak [-n AGENTS] [-t SECONDS] [-s SEED] [-d DEADLINE] [-m KB] [-f FAULT] -w "
-	      "DIR\n"
+	fputs("usage: soak [-n AGENTS] [-t SECONDS] [-s SEED] [-d DEADLINE] [-m KB] [-f FAULT] "
+	      "[-T] "
+	      "-w DIR\n"
 	      "            SERVER...\n"
 	      "SERVER is the command of the server, with what it runs under; its log is in DIR.\n"
 	      "-d: seconds in which a calm has to come; -m: kB that the server may keep, 0: any;\n"
-	      "-f: lose, twice, swap, stray, untold or deaf: what is told wrongly to the checker\n",
+	      "-f: lose, twice, swap, stray, untold or deaf: what is told wrongly to the checker;\n"
+	      "-T: the server is dialled by TLS\n",
 	      stderr);
 	return 2;
 }
@@ -334,6 +340,9 @@ parse_option(Options *options, int option, const char *text)
 		return TRUE;
 	case 'f':
 		return parse_fault(text, &options->fault);
+	case 'T':
+		options->tls = TRUE;
+		return TRUE;
 	case 'w':
 		options->dir = text;
 		return TRUE;
@@ -351,7 +360,7 @@ main(int argc, char **argv)
 	if (sodium_init() < 0)
 		return 2;
 	options.seed = randombytes_uniform(1000000);
-	while ((option = getopt(argc, argv, "+n:t:s:d:m:f:w:")) != -1)
+	while ((option = getopt(argc, argv, "+n:t:s:d:m:f:Tw:")) != -1)
 		if (!parse_option(&options, option, optarg ? optarg : ""))
 			return usage();
 	options.command = argv + optind;

@@ -23,15 +23,15 @@ typedef enum {
 struct SigConn {
 	SigHub *hub;
 	gpointer transport;
-	GList link, leaving;
+	GList link, woken, leaving;
 	SigTimer timer;
 	SigTimer turn_timer; /* set: the client has credentials, of which half the life is left */
 	State state;
+	SigWriter writer;
 	SigClose close;	     /* its frame is still to be written */
 	gboolean heard : 1;  /* since the timer was set */
 	gboolean pinged : 1; /* and not heard since */
 	gboolean ping : 1;   /* to be written */
-	gboolean woken : 1;  /* the transport was asked to write */
 	gboolean in_gate : 1;
 	gboolean from_here : 1;
 	gboolean is_leaving : 1;
@@ -67,7 +67,7 @@ sig_conn_new(SigHub *hub, const WgEndpoint *address, gpointer transport)
 	conn->address = *address;
 	conn->from = sig_addresses_hold(hub->addresses, address);
 	conn->in_gate = TRUE;
-	conn->link.data = conn->leaving.data = conn;
+	conn->link.data = conn->woken.data = conn->leaving.data = conn;
 	sig_queue_init(&conn->queue, hub->limits.queue);
 	sig_wheel_set(hub->wheel, &conn->timer, hub->limits.login_timeout);
 	return conn;
@@ -127,29 +127,36 @@ sig_conn_free(SigConn *conn)
 
 /* ---- out ---- */
 
-void
-sig_conn_wake(SigConn *conn)
+static void
+wake(SigConn *conn)
 {
-	conn->woken = TRUE;
-	if (conn->transport)
-		conn->hub->wake(conn->transport);
+	if (conn->writer != SIG_WRITER_IDLE || !conn->transport)
+		return;
+	conn->writer = SIG_WRITER_WOKEN;
+	conn->hub->wake(conn->transport);
 }
 
-gboolean
-sig_conn_take_woken(SigConn *conn)
+SigWriter
+sig_conn_writer(const SigConn *conn)
 {
-	gboolean woken = conn->woken;
-
-	conn->woken = FALSE;
-	return woken;
+	return conn->writer;
 }
 
-/* Whether a frame was queued; the writer is at work already unless it is the first. */
+SigWriter
+sig_conn_set_writer(SigConn *conn, SigWriter writer)
+{
+	SigWriter was = conn->writer;
+
+	conn->writer = writer;
+	return was;
+}
+
+/* Whether a frame was queued. */
 static gboolean
-queued(SigConn *conn, gboolean was_empty, gboolean ok)
+queued(SigConn *conn, gboolean ok)
 {
-	if (ok && was_empty)
-		sig_conn_wake(conn);
+	if (ok)
+		wake(conn);
 	return ok;
 }
 
@@ -164,13 +171,11 @@ overload(SigConn *conn)
 static void
 push(SigConn *conn, char *text)
 {
-	gboolean was_empty = sig_queue_is_empty(&conn->queue);
-
 	if (conn->state == STATE_CLOSING) {
 		g_free(text);
 		return;
 	}
-	if (!queued(conn, was_empty, sig_queue_push_text_take(&conn->queue, text)))
+	if (!queued(conn, sig_queue_push_text_take(&conn->queue, text)))
 		overload(conn);
 }
 
@@ -252,11 +257,9 @@ sig_conn_renew_turn(SigConn *conn)
 static void
 tell_presence(SigConn *conn, const WgKey *key, gboolean online)
 {
-	gboolean was_empty = sig_queue_is_empty(&conn->queue);
-
 	if (conn->state == STATE_CLOSING)
 		return;
-	if (!queued(conn, was_empty, sig_queue_push_presence(&conn->queue, key, online)))
+	if (!queued(conn, sig_queue_push_presence(&conn->queue, key, online)))
 		overload(conn);
 }
 
@@ -299,7 +302,7 @@ start_closing(SigConn *conn, SigClose why)
 	if (conn->member && !conn->is_leaving)
 		g_queue_push_tail_link(&conn->hub->leaving, &conn->leaving);
 	conn->is_leaving = conn->member != NULL;
-	sig_conn_wake(conn);
+	wake(conn);
 }
 
 /* Whose connection it was: addresses are the agents' own business. */
@@ -537,11 +540,9 @@ handle_text(SigConn *conn, const guint8 *data, gsize len)
 static gboolean
 deliver(SigConn *to, const WgKey *from, const guint8 *body, gsize len)
 {
-	gboolean was_empty = sig_queue_is_empty(&to->queue);
-
 	if (to->state == STATE_CLOSING)
 		return FALSE;
-	if (queued(to, was_empty, sig_queue_push_message(&to->queue, from, body, len)))
+	if (queued(to, sig_queue_push_message(&to->queue, from, body, len)))
 		return TRUE;
 	to->hub->stats.queue_full++;
 	if (to->full_since == 0)
@@ -679,7 +680,7 @@ expire_ready(SigConn *conn)
 	sig_wheel_set(conn->hub->wheel, &conn->timer, conn->pinged ? limits->pong : limits->ping);
 	if (conn->pinged) {
 		conn->ping = TRUE;
-		sig_conn_wake(conn);
+		wake(conn);
 	}
 	return FALSE;
 }
@@ -716,4 +717,10 @@ GList *
 sig_conn_link(SigConn *conn)
 {
 	return &conn->link;
+}
+
+GList *
+sig_conn_woken_link(SigConn *conn)
+{
+	return &conn->woken;
 }

@@ -39,9 +39,17 @@ void sig_conn_receive(SigConn *conn, const guint8 *data, gsize len, gsize remain
 void sig_conn_pinged(SigConn *conn);
 void sig_conn_ponged(SigConn *conn);
 
-/* Asks the transport to write; whether that was asked for since this was last called. */
-void sig_conn_wake(SigConn *conn);
-gboolean sig_conn_take_woken(SigConn *conn);
+/* What the transport does about the frames of a connection. */
+typedef enum {
+	SIG_WRITER_IDLE,    /* nothing: the next one wakes it */
+	SIG_WRITER_WOKEN,   /* it was told (hub->wake), and will write them */
+	SIG_WRITER_BLOCKED, /* it waits for the socket, and will write them then */
+	SIG_WRITER_ENDED,   /* it writes none any more */
+} SigWriter;
+
+SigWriter sig_conn_writer(const SigConn *conn);
+/* For the transport; returns what it was. */
+SigWriter sig_conn_set_writer(SigConn *conn, SigWriter writer);
 /* The next frame to write (transfer full, g_free); NULL when the queue is empty. */
 SigOut *sig_conn_pop(SigConn *conn);
 /* Whether a ping is to be written now; clears it. */
@@ -71,6 +79,8 @@ SigConn *sig_conn_from_turn_timer(SigTimer *timer);
 void sig_conn_renew_turn(SigConn *conn);
 
 gpointer sig_conn_transport(const SigConn *conn);
-GList *sig_conn_link(SigConn *conn); /* for the server's list of all; its data is the connection */
+/* For the transport's lists of all, and of those that are woken; their data is the connection. */
+GList *sig_conn_link(SigConn *conn);
+GList *sig_conn_woken_link(SigConn *conn);
 
 G_DEFINE_AUTOPTR_CLEANUP_FUNC(SigConn, sig_conn_free)

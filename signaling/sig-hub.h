@@ -50,7 +50,8 @@ typedef struct {
 	gint64 clock;	/* s since 1970: what credentials expire by */
 	GQueue leaving; /* connections that are closing and still in the directory (sig-conn.c) */
 	SigStats stats;
-	/* The connection of this transport has something to write, or to close. */
+	/* The connection of this transport has something to write: called once, until the
+	 * transport takes notice (sig_conn_set_writer()). */
 	void (*wake)(gpointer transport);
 	/* Whether a proved key may log in (sig_admit_check()); NULL: any may. Set after
 	 * sig_hub_new(). */

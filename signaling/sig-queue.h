@@ -13,8 +13,7 @@
 
 #include "wgctl/wg-key.h"
 
-/* A frame to write. `room` is for the transport's own header in front of data. */
-#define SIG_OUT_ROOM 32
+/* A frame to write. */
 typedef struct SigOut {
 	struct SigOut *next;
 	gsize len;
@@ -25,7 +24,6 @@ typedef struct SigOut {
 		SIG_OUT_MESSAGE, /* of `about`; binary, the others are text */
 	} kind;
 	WgKey about;
-	guint8 room[SIG_OUT_ROOM];
 	guint8 data[];
 } SigOut;
 

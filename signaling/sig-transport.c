@@ -8,16 +8,27 @@
  * belongs to a struct lws through its opaque user data, from the adoption to
  * LWS_CALLBACK_WSI_DESTROY or CLOSED, whichever comes first.
  *
- * Writing: a SigConn that has frames calls wake(), which asks lws for
- * LWS_CALLBACK_SERVER_WRITEABLE; there the queue is written until it is empty or the socket is
- * full. lws itself never holds more than the rest of one frame.
+ * Writing: a SigConn that has frames is put into a list (wake()), and after each round of events,
+ * before the loop waits again, all in that list are written to, by one lws_write() each: so much
+ * (sig-gather) that a full queue does not hold up the others. Only where the socket takes no more,
+ * or that was not all, lws is asked for LWS_CALLBACK_SERVER_WRITEABLE, where it goes on: asking
+ * costs four epoll_ctl(), for libuv takes the socket out and puts it in again each time an event is
+ * added or removed. lws documents writing outside of that callback as wrong, for it may come amid
+ * the rest of what was written before. In lws 4.1.6 that rest is in one place (output.c,
+ * buflist_out): while there is any, lws_partial_buffered() says so and we wait; lws itself waits
+ * for WRITEABLE then. Besides us it writes pongs and the answer to a close frame, whole frames like
+ * all of ours; we use no extension, whose leftovers would be another place. TLS that has to be
+ * tried again is such a rest too. lws_send_pipe_choked() would only ask the kernel what the write
+ * tells anyway.
  *
- * Closing: always from the WRITEABLE callback, after the queue: the close frame leaves last, and
- * the client's answer ends the connection. The frame is ours because lws_close_reason() does
- * nothing here: Debian's lws 4.1.6 is built with _DEBUG, where its libuv service closes each socket
- * a second time as a self-test (service.c, "uv repeat test"), before the frame is written. A
- * connection that does not get that far is aborted by its timer (sig-wheel): the socket is shut
- * down, and lws notices by itself. We never free a struct lws.
+ * Closing: the close frame leaves last, after the queue, and the client's answer ends the
+ * connection. The frame is ours because lws_close_reason() does nothing here: Debian's lws 4.1.6 is
+ * built with _DEBUG, where its libuv service closes each socket a second time as a self-test
+ * (service.c, "uv repeat test"), before the frame is written. A connection that does not get that
+ * far is aborted by its timer (sig-wheel), and one where a write fails at once: the socket is shut
+ * down, and lws notices by itself. We never free a struct lws. When lws closes an open WebSocket,
+ * it says CLOSED before it lets go of the socket, so nothing is ever written to another's. From a
+ * client's close frame on the writer is SIG_WRITER_ENDED: what follows is lws's.
  *
  * TLS: lws makes the SSL_CTX, without a certificate; ours is put into it, and at a reload replaced
  * there. An SSL keeps the certificate it was made with, so nobody is disturbed.
@@ -33,13 +44,12 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "signaling/sig-gather.h"
 #include "signaling/sig-socket.h"
 
 #define RX_PIECE 1024  /* lws keeps a buffer of this size for each connection */
 #define PAGES_MAX 16   /* connections of the operator's at once */
 #define PAGE_TIMEOUT 5 /* s */
-
-G_STATIC_ASSERT(SIG_OUT_ROOM >= LWS_PRE);
 
 struct SigTransport {
 	uv_loop_t *loop;
@@ -51,7 +61,9 @@ struct SigTransport {
 	GError *tls_error;
 	struct lws_context *lws;
 	struct lws_vhost *agents, *pages;
-	GQueue conns; /* links are inside the SigConn */
+	GQueue conns, woken; /* links are inside the SigConn */
+	uv_prepare_t before_wait;
+	GByteArray *batch; /* frames of one connection, behind LWS_PRE bytes */
 	guint n_pages;
 };
 
@@ -71,7 +83,10 @@ static int on_page(struct lws *wsi, enum lws_callback_reasons reason, void *user
 /* The first is what a connection has before its upgrade, and what plain HTTP gets. */
 static const struct lws_protocols agent_protocols[] = {
 	{.name = "http", .callback = on_http, .rx_buffer_size = RX_PIECE},
-	{.name = SIG_WIRE_SUBPROTOCOL, .callback = on_ws, .rx_buffer_size = RX_PIECE},
+	{.name = SIG_WIRE_SUBPROTOCOL,
+	 .callback = on_ws,
+	 .rx_buffer_size = RX_PIECE,
+	 .tx_packet_size = SIG_GATHER_MAX},
 	{.name = NULL},
 };
 
@@ -100,7 +115,16 @@ tick(SigTransport *transport)
 static void
 wake(gpointer wsi)
 {
-	lws_callback_on_writable(wsi);
+	SigConn *conn = lws_get_opaque_user_data(wsi);
+
+	g_queue_push_tail_link(&transport_of(wsi)->woken, sig_conn_woken_link(conn));
+}
+
+static void
+set_writer(SigTransport *transport, SigConn *conn, SigWriter writer)
+{
+	if (sig_conn_set_writer(conn, writer) == SIG_WRITER_WOKEN)
+		g_queue_unlink(&transport->woken, sig_conn_woken_link(conn));
 }
 
 static void
@@ -113,6 +137,7 @@ forget(struct lws *wsi)
 		return;
 	lws_set_opaque_user_data(wsi, NULL);
 	tick(transport);
+	set_writer(transport, conn, SIG_WRITER_ENDED);
 	g_queue_unlink(&transport->conns, sig_conn_link(conn));
 	sig_conn_free(conn);
 	if (transport->conns.length == 0)
@@ -158,47 +183,55 @@ on_http(struct lws *wsi, enum lws_callback_reasons reason, void *user, void *in,
 
 /* FALSE when the connection is broken. */
 static gboolean
-write_queue(struct lws *wsi, SigConn *conn)
+write_out(SigTransport *transport, struct lws *wsi, SigConn *conn)
 {
-	/* Not empty: lws tells us nothing of a pong without payload (ops-ws.c, "already_done"). */
-	guint8 ping[LWS_PRE + 1] = {0};
+	GByteArray *batch = transport->batch;
+	gboolean all = FALSE;
+	int len;
 
-	if (sig_conn_take_ping(conn) && lws_write(wsi, ping + LWS_PRE, 1, LWS_WRITE_PING) < 0)
-		return FALSE;
-	while (!lws_send_pipe_choked(wsi)) {
-		g_autofree SigOut *out = sig_conn_pop(conn);
-
-		if (!out)
-			return TRUE;
-		if (lws_write(wsi, out->data, out->len,
-			      out->kind == SIG_OUT_MESSAGE ? LWS_WRITE_BINARY : LWS_WRITE_TEXT) <
-		    (int)out->len)
+	set_writer(transport, conn, SIG_WRITER_IDLE);
+	if (!lws_partial_buffered(wsi)) {
+		g_byte_array_set_size(batch, LWS_PRE);
+		all = sig_gather(conn, batch);
+		len = batch->len - LWS_PRE;
+		if (len > 0 && lws_write(wsi, batch->data + LWS_PRE, len, LWS_WRITE_RAW) < len)
 			return FALSE;
 	}
-	sig_conn_wake(conn);
+	if (!all || lws_partial_buffered(wsi)) {
+		set_writer(transport, conn, SIG_WRITER_BLOCKED);
+		lws_callback_on_writable(wsi);
+	}
 	return TRUE;
+}
+
+/* Nothing that is written wakes anybody, so this ends. */
+static void
+write_woken(uv_prepare_t *before_wait)
+{
+	SigTransport *transport = before_wait->data;
+
+	if (transport->woken.length > 0)
+		tick(transport);
+	while (transport->woken.length > 0) {
+		SigConn *conn = transport->woken.head->data;
+
+		if (write_out(transport, sig_conn_transport(conn), conn))
+			continue;
+		set_writer(transport, conn, SIG_WRITER_ENDED);
+		sig_transport_kill(conn);
+	}
 }
 
 static int
 on_writable(struct lws *wsi, SigConn *conn)
 {
-	guint8 frame[LWS_PRE + 4] = {0};
-	SigClose why;
-
 	/* lws answers pings by itself and tells nobody, but this follows each answer (ops-ws.c,
-	 * rops_handle_POLLOUT_ws: "leave POLLOUT active"). */
-	if (!sig_conn_take_woken(conn))
-		sig_conn_pinged(conn);
-	if (!write_queue(wsi, conn))
+	 * rops_handle_POLLOUT_ws: "leave POLLOUT active"). Else it comes once, for the wait. */
+	if (sig_conn_writer(conn) == SIG_WRITER_ENDED)
 		return -1;
-	why = sig_conn_take_close(conn);
-	if (why == SIG_CLOSE_NONE)
-		return 0;
-	frame[LWS_PRE] = 0x88; /* FIN, close; RFC 6455 §5.5.1 */
-	frame[LWS_PRE + 1] = 2;
-	frame[LWS_PRE + 2] = why >> 8;
-	frame[LWS_PRE + 3] = why & 0xff;
-	return lws_write(wsi, frame + LWS_PRE, 4, LWS_WRITE_RAW) < 0 ? -1 : 0;
+	if (sig_conn_writer(conn) != SIG_WRITER_BLOCKED)
+		sig_conn_pinged(conn);
+	return write_out(transport_of(wsi), wsi, conn) ? 0 : -1;
 }
 
 /* RFC 6455 §4.2.1; lws upgrades whatever the method, the HTTP and the version are. */
@@ -247,6 +280,7 @@ on_ws(struct lws *wsi, enum lws_callback_reasons reason, void *user, void *in, s
 	case LWS_CALLBACK_WS_PEER_INITIATED_CLOSE:
 		/* ours was first: this is the answer, and the end; else lws answers with the same
 		 */
+		set_writer(transport_of(wsi), conn, SIG_WRITER_ENDED);
 		return sig_conn_is_closing(conn) || !close_is_right(in, len) ? -1 : 0;
 	case LWS_CALLBACK_CLOSED:
 		forget(wsi);
@@ -460,6 +494,10 @@ sig_transport_new(uv_loop_t *loop, SigHub *hub, const SigTls *tls, const SigTran
 	transport->funcs = *funcs;
 	transport->user_data = user_data;
 	transport->first_tls = tls;
+	transport->batch = g_byte_array_sized_new(LWS_PRE + SIG_GATHER_MAX);
+	uv_prepare_init(loop, &transport->before_wait);
+	transport->before_wait.data = transport;
+	uv_prepare_start(&transport->before_wait, write_woken);
 	hub->wake = wake;
 	if (start(transport) && (!tls || transport->ssl_ctx)) {
 		transport->first_tls = NULL;
@@ -490,12 +528,14 @@ run_out(uv_loop_t *loop)
 void
 sig_transport_free(SigTransport *transport)
 {
+	uv_close((uv_handle_t *)&transport->before_wait, NULL);
 	/* lws closes its handles through the loop, then has to be asked once more */
-	if (transport->lws) {
+	if (transport->lws)
 		lws_context_destroy(transport->lws);
-		run_out(transport->loop);
+	run_out(transport->loop);
+	if (transport->lws)
 		lws_context_destroy(transport->lws);
-	}
+	g_byte_array_unref(transport->batch);
 	g_clear_error(&transport->tls_error);
 	g_free(transport);
 }

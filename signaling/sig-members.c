@@ -1,8 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * A network is an interned string, so that scopes of different lists can be compared by pointers
- * while a reload goes through the connections. Names are the operator's and few: they stay
- * interned.
+ * A network is an interned string (GRefString), so that scopes of different lists can be compared
+ * by pointers while a reload goes through the connections. Each scope holds its names.
  */
 #include "signaling/sig-members.h"
 
@@ -11,12 +10,13 @@
 
 struct SigScope {
 	guint n;
-	const char *names[]; /* interned, in the order of their addresses */
+	char *names[]; /* GRefString, interned, in the order of their addresses */
 };
 
 struct SigMembers {
 	GHashTable *scopes; /* WgKey → SigScope */
-	GHashTable *single; /* interned name → SigScope of that network alone; most are these */
+	GHashTable
+		*single; /* name → SigScope of that network alone, which holds it; most are these */
 };
 
 /* ---- scopes ---- */
@@ -36,11 +36,20 @@ sig_scope_ref(const SigScope *scope)
 	return scope ? g_rc_box_acquire((gpointer)scope) : NULL;
 }
 
+static void
+scope_clear(gpointer p)
+{
+	SigScope *scope = p;
+
+	for (guint i = 0; i < scope->n; i++)
+		g_ref_string_release(scope->names[i]);
+}
+
 void
 sig_scope_unref(SigScope *scope)
 {
 	if (scope)
-		g_rc_box_release(scope);
+		g_rc_box_release_full(scope, scope_clear);
 }
 
 gboolean
@@ -80,7 +89,7 @@ scope_has(const SigScope *scope, const char *name)
 
 /* scope with one network more. (transfer full) */
 static SigScope *
-scope_with(const SigScope *scope, const char *name)
+scope_with(const SigScope *scope, char *name)
 {
 	SigScope *more = scope_new(scope->n + 1);
 	guint at = 0;
@@ -90,22 +99,26 @@ scope_with(const SigScope *scope, const char *name)
 	memcpy(more->names, scope->names, at * sizeof name);
 	more->names[at] = name;
 	memcpy(more->names + at + 1, scope->names + at, (scope->n - at) * sizeof name);
+	for (guint i = 0; i < more->n; i++)
+		g_ref_string_acquire(more->names[i]);
 	return more;
 }
 
 /* ---- the list ---- */
 
 static SigScope *
-network(SigMembers *members, const char *name)
+network(SigMembers *members, const char *text)
 {
-	const char *interned = g_intern_string(name);
-	SigScope *scope = g_hash_table_lookup(members->single, interned);
+	char *name = g_ref_string_new_intern(text);
+	SigScope *scope = g_hash_table_lookup(members->single, name);
 
-	if (!scope) {
-		scope = scope_new(1);
-		scope->names[0] = interned;
-		g_hash_table_insert(members->single, (gpointer)interned, scope);
+	if (scope) {
+		g_ref_string_release(name);
+		return scope;
 	}
+	scope = scope_new(1);
+	scope->names[0] = name;
+	g_hash_table_insert(members->single, name, scope);
 	return scope;
 }
 

@@ -100,13 +100,11 @@ read_members(const char *file, GError **error)
 	return sig_members_parse(text, len, file, error);
 }
 
-gboolean
-sig_admit_reload(SigAdmit *admit, GError **error)
+static gboolean
+load(SigAdmit *admit, GError **error)
 {
 	SigMembers *members;
 
-	if (!admit->file)
-		return TRUE;
 	if (stamp_file(admit->file, &admit->stamp))
 		admit->seen = admit->stamp;
 	members = read_members(admit->file, error);
@@ -117,12 +115,14 @@ sig_admit_reload(SigAdmit *admit, GError **error)
 	return TRUE;
 }
 
-static void
-reload(SigAdmit *admit)
+void
+sig_admit_reload(SigAdmit *admit)
 {
 	g_autoptr(GError) error = NULL;
 
-	if (!sig_admit_reload(admit, &error)) {
+	if (!admit->file)
+		return;
+	if (!load(admit, &error)) {
 		g_warning("%s; the list as it was stays in force", error->message);
 		return;
 	}
@@ -148,7 +148,7 @@ on_inotify(uv_poll_t *poll, int status, int events)
 			p += sizeof *event + event->len;
 		}
 	if (ours)
-		reload(admit);
+		sig_admit_reload(admit);
 }
 
 /* Without it the time stamp alone tells. */
@@ -177,7 +177,7 @@ tick_file(SigAdmit *admit)
 	admit->rested = same_stamp(&now, &admit->seen) ? admit->rested + 1 : 0;
 	admit->seen = now;
 	if (admit->rested >= RESTED_TICKS && !same_stamp(&now, &admit->stamp))
-		reload(admit);
+		sig_admit_reload(admit);
 }
 
 static gboolean
@@ -186,7 +186,7 @@ open_file(SigAdmit *admit, const char *file, GError **error)
 	admit->file = g_strdup(file);
 	admit->basename = g_path_get_basename(file);
 	watch_file(admit);
-	if (!sig_admit_reload(admit, error))
+	if (!load(admit, error))
 		return FALSE;
 	if (sig_members_n_keys(admit->members) == 0)
 		g_warning("%s: holds no key: nobody may log in", file);

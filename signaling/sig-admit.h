@@ -21,8 +21,9 @@ SigAdmit *sig_admit_new(uv_loop_t *loop, const SigConfig *config,
 void sig_admit_free(SigAdmit *admit);
 /* Once a second. */
 void sig_admit_tick(SigAdmit *admit);
-/* Reads the file anew. FALSE: it could not be, and the list that was stays. */
-gboolean sig_admit_reload(SigAdmit *admit, GError **error);
+/* Reads the file anew, if there is one; where that fails the log says so, and the list that was
+ * stays. */
+void sig_admit_reload(SigAdmit *admit);
 
 /* from_here: the connection comes from this host itself. *scope: whom it may meet (transfer none).
  * When FALSE, *why says why not, for the client. */

@@ -8,6 +8,8 @@
 #include <systemd/sd-daemon.h>
 #include <unistd.h>
 
+#include "signaling/sig-socket.h"
+
 typedef struct {
 	int fd;
 	SigSocketKind kind;
@@ -29,16 +31,6 @@ sig_socket_kind_letter(SigSocketKind kind)
 }
 
 static gboolean
-bound_address(int fd, WgEndpoint *out)
-{
-	struct sockaddr_storage ss;
-	socklen_t len = sizeof ss;
-
-	return getsockname(fd, (struct sockaddr *)&ss, &len) == 0 &&
-	       wg_endpoint_from_sockaddr(out, &ss, len);
-}
-
-static gboolean
 is_inet(int fd, int type, int listening)
 {
 	return sd_is_socket_inet(fd, AF_UNSPEC, type, listening, 0) > 0;
@@ -51,7 +43,7 @@ take(int fd, SigSocketKind kind, GError **error)
 	gboolean udp = kind == SIG_SOCKET_STUN;
 
 	if (!is_inet(fd, udp ? SOCK_DGRAM : SOCK_STREAM, udp ? -1 : 1) ||
-	    !bound_address(fd, &one.address)) {
+	    !sig_socket_address(fd, &one.address)) {
 		g_set_error(error, G_IO_ERROR, G_IO_ERROR_INVALID_ARGUMENT,
 			    "inherited descriptor %d is neither a listening TCP nor a bound UDP "
 			    "socket of IPv4 or IPv6: see ListenStream= and ListenDatagram= of the "

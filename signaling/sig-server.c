@@ -274,13 +274,8 @@ reload_tls(SigServer *server)
 static void
 reload(SigServer *server)
 {
-	g_autoptr(GError) error = NULL;
-
 	reload_tls(server);
-	if (sig_admit_reload(server->admit, &error))
-		on_admission_changed(server);
-	else
-		g_warning("%s; the list as it was stays in force", error->message);
+	sig_admit_reload(server->admit);
 }
 
 /* ---- life ---- */

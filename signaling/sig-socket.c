@@ -132,21 +132,10 @@ sig_socket_abort(int fd)
 }
 
 static gboolean
-is_private_v4(const guint8 *b)
-{
-	return b[0] == 10 || b[0] == 127 || (b[0] == 172 && (b[1] & 0xf0) == 16) ||
-	       (b[0] == 192 && b[1] == 168) || (b[0] == 100 && (b[1] & 0xc0) == 64);
-}
-
-static gboolean
 is_global(const WgEndpoint *address)
 {
-	gsize len;
-	const guint8 *bytes = wg_endpoint_bytes(address, &len);
-
-	if (!bytes || wg_endpoint_is_bogus(address) || wg_endpoint_is_link_local(address))
-		return FALSE;
-	return len == 4 ? !is_private_v4(bytes) : (bytes[0] & 0xfe) != 0xfc; /* fc00::/7 */
+	return wg_endpoint_is_set(address) && !wg_endpoint_is_bogus(address) &&
+	       !wg_endpoint_is_private(address);
 }
 
 gboolean

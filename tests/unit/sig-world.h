@@ -42,6 +42,20 @@ world_open(World *w)
 	w->hub->now = SECOND;
 }
 
+static inline void
+on_timer(SigTimer *timer, gpointer user_data)
+{
+	((World *)user_data)->killed |= sig_conn_expire(sig_conn_from_timer(timer));
+}
+
+/* Lets so many pass for the wheel. */
+static inline void
+seconds(World *w, guint n)
+{
+	while (n-- > 0)
+		sig_wheel_tick(w->hub->wheel, on_timer, w);
+}
+
 /* The next frame, decoded; UNKNOWN when there is none or it is binary. */
 static inline SigFrameType
 next_frame(Agent *agent, SigFrame *out)

@@ -278,7 +278,7 @@ test_revoked(void)
 	for (gsize i = 0; i < 3; i++)
 		sig_conn_free(agents[i].conn);
 	sig_members_free(rules.members);
-	sig_hub_free(w.hub);
+	world_close(&w);
 }
 
 static void
@@ -319,7 +319,7 @@ test_other_network(void)
 	for (gsize i = 0; i < 2; i++)
 		sig_conn_free(agents[i].conn);
 	sig_members_free(rules.members);
-	sig_hub_free(w.hub);
+	world_close(&w);
 }
 
 /* ---- metrics ---- */
@@ -371,7 +371,7 @@ test_metrics(void)
 		words[0][strcspn(words[0], "{")] = 0;
 		g_assert_cmpstr(words[0], ==, described);
 	}
-	sig_hub_free(w.hub);
+	world_close(&w);
 }
 
 int

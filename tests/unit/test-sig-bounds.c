@@ -456,19 +456,6 @@ test_office(void)
 /* ---- time ---- */
 
 static void
-on_timer(SigTimer *timer, gpointer user_data)
-{
-	((World *)user_data)->killed |= sig_conn_expire(sig_conn_from_timer(timer));
-}
-
-static void
-seconds(World *w, guint n)
-{
-	while (n-- > 0)
-		sig_wheel_tick(w->hub->wheel, on_timer, w);
-}
-
-static void
 test_login_time(void)
 {
 	World w = {0};

@@ -287,9 +287,9 @@ nat_relay_seat_judge_network(NatRelaySeat *seat)
 	NatRelayLeg *leg = seat->leg;
 	WgEndpoint source;
 
-	if (leg)
-		seat->replace = leg->refused || !nat_relay_servers_list(seat->relay, leg) ||
-				nat_relay_leg_is_stale(leg);
+	nat_relay_seat_judge_server(seat);
+	if (leg && nat_relay_leg_is_stale(leg))
+		seat->replace = TRUE;
 	/* The same address may lie behind another NAT now. */
 	if (leg && !seat->replace && nat_turn_socket_source(&leg->server, leg->fwmark, &source))
 		nat_turn_check(leg->turn);

@@ -21,6 +21,10 @@ sig_conn_open(SigConn *conn)
 	if (conn->state != STATE_ACCEPTED)
 		return;
 	conn->state = STATE_OFFERED;
+	if (conn->drain_s > 0) {
+		sig_conn_drain(conn, conn->drain_s);
+		return;
+	}
 	conn->offer = sig_auth_offer(hub->auth, hub->stun, hub->n_stun, hub->now);
 	sig_conn_push(conn, sig_wire_encode_hello(sig_offer_hello(conn->offer)));
 }

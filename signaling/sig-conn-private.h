@@ -39,6 +39,7 @@ struct SigConn {
 	GByteArray *partial; /* of a message that comes in pieces */
 	guint n_frames;	     /* of that message, that are complete */
 	SigOffer *offer;     /* until logged in */
+	guint drain_s;	     /* to be drained as soon as it is open; 0: not */
 	SigMember *member;   /* while in the directory */
 	WgEndpoint address;
 	SigAddress *from;

@@ -291,19 +291,20 @@ sig_conn_end(SigConn *conn, SigClose why, const char *text)
 	sig_conn_settle(conn->hub);
 }
 
-gboolean
+void
 sig_conn_drain(SigConn *conn, guint within_s)
 {
-	if (conn->state == STATE_ACCEPTED)
-		return FALSE;
 	if (conn->state == STATE_CLOSING)
-		return TRUE;
+		return;
+	if (conn->state == STATE_ACCEPTED) {
+		conn->drain_s = within_s;
+		return;
+	}
 	conn->hub->stats.drained++;
 	sig_queue_push_last_take(&conn->queue, sig_wire_encode_drain(within_s));
 	/* No sig_conn_settle(): the presence of those who go first would fill the queues of the
 	 * others, who are about to be drained too. */
 	start_closing(conn, SIG_CLOSE_RESTART);
-	return TRUE;
 }
 
 /* ---- time ---- */

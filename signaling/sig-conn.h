@@ -62,8 +62,9 @@ gboolean sig_conn_is_closing(const SigConn *conn);
 /* Queues an error frame and closes. No effect when closing already. */
 void sig_conn_end(SigConn *conn, SigClose why, const char *text);
 /* Queues a drain frame and closes; for all of a server's connections in one go, so peers are not
- * told. FALSE when the WebSocket is not open yet: kill it. */
-gboolean sig_conn_drain(SigConn *conn, guint within_s);
+ * told. One whose WebSocket is not open yet gets it in the place of hello: who was let in just
+ * before is not cut off. */
+void sig_conn_drain(SigConn *conn, guint within_s);
 
 /* Who may log in, or meet whom, has changed: ends it if it may not any more, and has it log in anew
  * if it may meet others. */

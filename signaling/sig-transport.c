@@ -343,8 +343,7 @@ sig_transport_foreach(SigTransport *transport, void (*func)(SigConn *conn, gpoin
 static void
 drain_one(SigConn *conn, gpointer within_s)
 {
-	if (!sig_conn_drain(conn, GPOINTER_TO_UINT(within_s)))
-		sig_transport_kill(conn);
+	sig_conn_drain(conn, GPOINTER_TO_UINT(within_s));
 }
 
 void

@@ -343,6 +343,25 @@ test_drain(void)
 	world_close(&w);
 }
 
+/* Who was let in just before is told as soon as it can hear. */
+static void
+test_drain_while_connecting(void)
+{
+	World w = {0};
+	Agent a;
+	g_auto(SigFrame) frame = {0};
+
+	world_open(&w);
+	agent_accept(&w, &a);
+	sig_conn_drain(a.conn, 7);
+	g_assert_false(sig_conn_is_closing(a.conn));
+	sig_conn_open(a.conn);
+	g_assert_cmpint(next_frame(&a, &frame), ==, SIG_FRAME_DRAIN);
+	g_assert_cmpint(sig_conn_take_close(a.conn), ==, SIG_CLOSE_RESTART);
+	sig_conn_free(a.conn);
+	world_close(&w);
+}
+
 #define MESH 500
 
 /* All are mutual and read at once. Each is told to come back later, none that it reads too slowly:
@@ -367,8 +386,10 @@ test_drain_mesh(void)
 		for (guint j = 0; j < MESH; j++)
 			drop_output(&agents[j]);
 	}
-	for (guint i = 0; i < MESH; i++)
-		g_assert_true(sig_conn_drain(agents[i].conn, 7));
+	for (guint i = 0; i < MESH; i++) {
+		sig_conn_drain(agents[i].conn, 7);
+		g_assert_true(sig_conn_is_closing(agents[i].conn));
+	}
 	for (guint i = 0; i < MESH; i++) {
 		g_assert_cmpint(next_frame(&agents[i], &frame), ==, SIG_FRAME_DRAIN);
 		g_assert_cmpint(sig_conn_take_close(agents[i].conn), ==, SIG_CLOSE_RESTART);
@@ -481,6 +502,7 @@ main(int argc, char **argv)
 	g_test_add_func("/sig/conn/keepalive", test_keepalive);
 	g_test_add_func("/sig/conn/login-time", test_login_time);
 	g_test_add_func("/sig/conn/drain", test_drain);
+	g_test_add_func("/sig/conn/drain-while-connecting", test_drain_while_connecting);
 	g_test_add_func("/sig/conn/drain-mesh", test_drain_mesh);
 	g_test_add_func("/sig/config/file", test_config);
 	g_test_add_func("/sig/config/turn", test_config_turn);

@@ -57,6 +57,9 @@ comes_before(const NatChoicePair *a, const NatChoicePair *b)
 {
 	if (is_direct(a) != is_direct(b))
 		return is_direct(a);
+	/* What has to be tried again is no place to flee to. */
+	if (a->doubted != b->doubted)
+		return b->doubted;
 	return cost(a) < cost(b);
 }
 

@@ -12,6 +12,7 @@
 typedef struct {
 	gboolean alive;	  /* answers; for the present pair also: not known to be dead */
 	gboolean blocked; /* WireGuard's packets did not pass there lately */
+	gboolean doubted; /* they did not when it was last tried; it may be tried again */
 	guint relays;	  /* that it crosses: 0, 1 or 2 */
 	double rtt_ms;	  /* negative: unknown */
 	double loss;	  /* 0…1 */

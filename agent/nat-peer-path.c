@@ -95,6 +95,7 @@ fill_choice(NatPeer *peer, NatWatchPair *pair, NatChoicePair *out, gint64 now)
 	if (out->alive && nat_watch_relayed(pair) == NULL &&
 	    !nat_mux_source_for(peer->env->mux, &nat_watch_remote(pair)->endpoint, &source))
 		out->alive = FALSE;
+	out->doubted = nat_pair_info(pair)->failures > 0;
 	out->rtt_ms = nat_watch_rtt_ms(pair);
 	out->loss = nat_watch_loss(pair);
 	out->alive_us = nat_watch_alive_us(pair);

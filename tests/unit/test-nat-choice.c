@@ -171,6 +171,22 @@ test_hold_down(void)
 	g_assert_cmpint(BEST(0, gone, died), ==, 1);
 }
 
+/* Of those that live, one where WireGuard's packets did not pass is taken last, but direct ones are
+ * tried first all the same. */
+static void
+test_doubted_last(void)
+{
+	NatChoicePair gone = pair(0, 5), doubted = pair(1, 10), sure = pair(1, 80);
+
+	gone.blocked = TRUE;
+	doubted.doubted = TRUE;
+	g_assert_cmpint(BEST(0, gone, doubted, sure), ==, 2);
+	g_assert_cmpint(BEST(0, gone, doubted), ==, 1);
+	gone.blocked = FALSE;
+	gone.doubted = TRUE;
+	g_assert_cmpint(BEST(-1, doubted, sure, gone), ==, 2);
+}
+
 /* The caller calls the present pair alive while it is only suspected: it stays. */
 static void
 test_suspect_stays(void)
@@ -196,6 +212,7 @@ main(int argc, char **argv)
 	g_test_add_func("/choice/best-of-better-ones", test_best_of_better_ones);
 	g_test_add_func("/choice/one-answer", test_one_answer_moves_nothing);
 	g_test_add_func("/choice/hold-down-doubles", test_hold_down_doubles);
+	g_test_add_func("/choice/doubted-last", test_doubted_last);
 	g_test_add_func("/choice/deaths-fade", test_deaths_fade);
 	g_test_add_func("/choice/hold-down", test_hold_down);
 	g_test_add_func("/choice/suspect-stays", test_suspect_stays);

@@ -79,7 +79,8 @@ gap()
 }
 
 # stream_lossless A B [CHANGES]: ends the stream: not one ping lost, and the endpoint changed that
-# often (default: never)
+# often (default: never). CHANGES is `upgrade` for once from relayed to direct and never back: among
+# relayed pairs a better one may have been taken before.
 stream_lossless()
 {
 	stream_end "$1" "$2"
@@ -91,20 +92,24 @@ stream_lossless()
 	stream_forget "$1" "$2"
 }
 
-# flaps A B: how often the endpoint that A has for B became another while watched
+# flaps A B [KINDS]: how often the endpoint that A has for B became another while watched; with KINDS:
+# how often it changed between relayed and direct
 flaps()
 {
-	awk -F '\t' -v key="$(pub "$2")" '$1 == key { if (n++ && $2 != before) changes++; before = $2 }
+	awk -F '\t' -v key="$(pub "$2")" -v kinds="${3:-}" '
+		$1 == key { now = kinds && $2 ~ /^127\./ ? "relay" : kinds ? "direct" : $2
+			if (n++ && now != before) changes++; before = now }
 		END { print changes + 0 }' "$(log_of "$1" "watch.$2")"
 }
 
-# no_flap A B CHANGES: not more often than that
+# no_flap A B CHANGES: not more often than that; `upgrade`: see stream_lossless
 no_flap()
 {
-	local n
-	n=$(flaps "$1" "$2")
-	[ "$n" -le "$3" ] || fail "$1's endpoint of $2 changed $n times: $(grep -F "$(pub "$2")" "$(log_of "$1" "watch.$2")" | uniq | sed 's/.*\t//' | tr '\n' ' ')"
-	say "$1's endpoint of $2 changed $n times"
+	local n most=$3 kinds=
+	[ "$3" != upgrade ] || { most=1 kinds=kinds; }
+	n=$(flaps "$1" "$2" $kinds)
+	[ "$n" -le "$most" ] || fail "$1's endpoint of $2 changed $n times: $(grep -F "$(pub "$2")" "$(log_of "$1" "watch.$2")" | uniq | sed 's/.*\t//' | tr '\n' ' ')"
+	say "$1's endpoint of $2 changed $n times${kinds:+ between relayed and direct}"
 }
 
 # transfer A B BYTES [SECONDS]: TCP through the tunnel from A to B, all of it

@@ -21,8 +21,8 @@ check()
 	took 60 'a: direct' path_is a b direct
 	took 65 'b: direct' path_is b a direct
 	sleep 2
-	stream_lossless a b 1
-	stream_lossless b a 1
+	stream_lossless a b upgrade
+	stream_lossless b a upgrade
 	bulk_end a b 3
 	bulk_end b a 3
 	direct a b

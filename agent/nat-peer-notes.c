@@ -197,5 +197,5 @@ nat_peer_make_watch(NatPeer *peer)
 	peer->epoch = peer->dead_epoch = peer->distrusted_epoch = 0;
 	peer->watch_remote = peer->remote.watch;
 	peer->watch = nat_watch_new(peer->env->mux, peer->seal, &peer->env->public_key, &peer->key,
-				    peer->watch_id, peer->watch_remote, &WATCH_FUNCS, peer);
+				    peer->env->watch_id, peer->watch_remote, &WATCH_FUNCS, peer);
 }

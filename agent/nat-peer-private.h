@@ -41,7 +41,13 @@ struct NatPeer {
 	NatSeal *seal; /* NULL: the key is of low order, nothing can be sealed */
 	NatSession session;
 	char *ufrag, *pwd;
-	gboolean online, managed;
+	gboolean online, managed; /* online: by either of the next two */
+	gboolean present;	  /* at the signaling server */
+	gboolean beaconed;	  /* its record at the innernet server has a beacon */
+	gboolean tier0;		  /* `remote` was made of that */
+	InnBeacon beacon;
+	WgEndpoint observed_at; /* by the innernet server; unset: unknown */
+	guint64 generation;	/* ours, that the credentials of tier 0 were derived with */
 	gboolean has_remote;
 	NatMsg remote; /* the last snapshot of the session we follow */
 	gint64 sent_us;
@@ -68,19 +74,19 @@ struct NatPeer {
 
 	/* pairs, and the one in use */
 	NatWatch *watch;
-	guint64 watch_id, watch_remote; /* ours; the peer's that `watch` was made for */
-	NatWatchPair *chosen;		/* NULL: none, or WireGuard's endpoint is no pair */
-	gint64 chosen_us;		/* since when */
-	NatWatchMtu *mtu;		/* of the chosen pair, or the one before; may be NULL */
-	guint32 epoch;			/* of the controlling side's last choice */
-	guint32 dead_epoch;		/* the follower left the pair of this choice; 0: none */
-	guint8 dead_why;		/* NatNoteFlags */
-	guint32 distrusted_epoch;	/* the follower's word on this choice was acted on */
-	gboolean deserted;		/* the chosen pair is no more, and no other was taken */
-	gint64 relay_due_us;		/* without a session, relayed pairs may be used from then */
-	gint64 deaf_since_us, deaf_us;	/* nat_peer_note_deaf(): since when; the peer was asked */
-	gint64 poked_us;		/* the peer asked for it last */
-	guint64 late_bytes_gone;	/* of bridges that are no more */
+	guint64 watch_remote;	       /* the peer's watch id that `watch` was made for */
+	NatWatchPair *chosen;	       /* NULL: none, or WireGuard's endpoint is no pair */
+	gint64 chosen_us;	       /* since when */
+	NatWatchMtu *mtu;	       /* of the chosen pair, or the one before; may be NULL */
+	guint32 epoch;		       /* of the controlling side's last choice */
+	guint32 dead_epoch;	       /* the follower left the pair of this choice; 0: none */
+	guint8 dead_why;	       /* NatNoteFlags */
+	guint32 distrusted_epoch;      /* the follower's word on this choice was acted on */
+	gboolean deserted;	       /* the chosen pair is no more, and no other was taken */
+	gint64 relay_due_us;	       /* without a session, relayed pairs may be used from then */
+	gint64 deaf_since_us, deaf_us; /* nat_peer_note_deaf(): since when; the peer was asked */
+	gint64 poked_us;	       /* the peer asked for it last */
+	guint64 late_bytes_gone;       /* of bridges that are no more */
 	guint reconsider;
 	gint64 reconsider_us;	 /* when that is due */
 	guint moves;		 /* of a connected tunnel from one pair to another */
@@ -169,7 +175,20 @@ void nat_peer_update_mtu(NatPeer *peer, gint64 now_us); /* each second */
 void nat_peer_suspect_mtu(NatPeer *peer);
 void nat_peer_stop_mtu(NatPeer *peer); /* before the watch goes */
 
+/* nat-peer-beacon.c: without a signaling server */
+/* New credentials for both ends, from the generations as they are. */
+void nat_peer_derive_session(NatPeer *peer);
+void nat_peer_fall_back(NatPeer *peer);
+/* TRUE: it was followed there, and what it said there counts no longer. */
+gboolean nat_peer_leave_beacons(NatPeer *peer);
+/* What the peer takes for ours will soon be another one. */
+gboolean nat_peer_generation_changed(const NatPeer *peer);
+
 /* nat-peer-talk.c: what is said to the peer's agent, and heard */
 void nat_peer_send_snapshot(NatPeer *peer);
 /* The same, spaced, so that no replayer makes us a source of traffic. */
 void nat_peer_send_soon(NatPeer *peer);
+/* peer->remote is its newest word. */
+void nat_peer_act_on_snapshot(NatPeer *peer);
+/* Nobody is there to talk to any more. */
+void nat_peer_gone(NatPeer *peer);

@@ -10,6 +10,7 @@
 #define GIVE_UP_MS 3000
 #define RETRY_MIN_MS 5000
 #define RETRY_MAX_MS 60000
+#define RETRY_MAX_BEACON_MS 300000 /* a beacon stays though its agent is gone */
 #define POKE_MS 500
 /* Issue of a path: so long a direct one is waited for before a relayed one may carry the tunnel. */
 #define RELAY_FIRST_MS 500
@@ -100,7 +101,8 @@ nat_peer_go_waiting(NatPeer *peer)
 void
 nat_peer_plan_retry(NatPeer *peer)
 {
-	peer->retry_ms = CLAMP(peer->retry_ms * 2, RETRY_MIN_MS, RETRY_MAX_MS);
+	peer->retry_ms = CLAMP(peer->retry_ms * 2, RETRY_MIN_MS,
+			       peer->tier0 ? RETRY_MAX_BEACON_MS : RETRY_MAX_MS);
 	nat_peer_stop_timer(&peer->retry);
 	peer->retry = g_timeout_add(
 		(guint)g_random_int_range((gint)peer->retry_ms / 2, (gint)peer->retry_ms), on_retry,
@@ -491,6 +493,10 @@ static void
 new_session(NatPeer *peer)
 {
 	nat_peer_end_search(peer);
+	if (peer->tier0) {
+		nat_peer_derive_session(peer);
+		return;
+	}
 	nat_peer_make_credentials(peer);
 	nat_session_renew(&peer->session, nat_peer_random_sid());
 }

@@ -31,7 +31,7 @@ fill_snapshot(NatPeer *peer, NatMsg *msg)
 
 	g_strlcpy(msg->ufrag, peer->ufrag, sizeof msg->ufrag);
 	g_strlcpy(msg->pwd, peer->pwd, sizeof msg->pwd);
-	msg->watch = peer->watch_id;
+	msg->watch = peer->env->watch_id;
 	msg->mapping = peer->env->mapping(peer->env->user_data);
 	fill_candidates(msg, own);
 	if (nat_peer_path_is_good(peer))
@@ -59,7 +59,7 @@ static void
 await_echo(NatPeer *peer)
 {
 	nat_peer_stop_timer(&peer->unheard);
-	if (!peer->online || (peer->has_remote && peer->remote.echo == peer->session.local)) {
+	if (!peer->present || (peer->has_remote && peer->remote.echo == peer->session.local)) {
 		peer->unheard_ms = 0;
 		return;
 	}
@@ -76,6 +76,10 @@ nat_peer_send_snapshot(NatPeer *peer)
 	nat_peer_stop_timer(&peer->resend);
 	if (peer->seal == NULL)
 		return;
+	if (peer->tier0) {
+		peer->env->publish(peer->env->user_data);
+		return;
+	}
 	fill_snapshot(peer, &msg);
 	if ((msg.flags & NAT_MSG_CHECKING) != 0)
 		nat_peer_make_search(peer);
@@ -113,8 +117,8 @@ nat_peer_send_soon(NatPeer *peer)
 }
 
 /* The peer's newest snapshot of the session we follow is in peer->remote. */
-static void
-act_on_snapshot(NatPeer *peer)
+void
+nat_peer_act_on_snapshot(NatPeer *peer)
 {
 	gboolean wants_checks = (peer->remote.flags & NAT_MSG_CHECKING) != 0;
 	/* the peer's new session ended our search for a way around silence */
@@ -136,6 +140,9 @@ act_on_snapshot(NatPeer *peer)
 static void
 on_verdict(NatPeer *peer, NatSessionVerdict verdict, const NatMsg *msg, gboolean behind)
 {
+	gboolean left = verdict != NAT_SESSION_DROP && verdict != NAT_SESSION_ANSWER &&
+			nat_peer_leave_beacons(peer);
+
 	switch (verdict) {
 	case NAT_SESSION_DROP:
 		peer->env->dropped("message_replayed", peer->env->user_data);
@@ -144,7 +151,7 @@ on_verdict(NatPeer *peer, NatSessionVerdict verdict, const NatMsg *msg, gboolean
 		nat_peer_send_soon(peer);
 		return;
 	case NAT_SESSION_NEW:
-		peer->online = TRUE;
+		peer->online = peer->present = TRUE;
 		peer->managed = TRUE;
 		peer->remote = *msg;
 		peer->has_remote = TRUE;
@@ -153,16 +160,17 @@ on_verdict(NatPeer *peer, NatSessionVerdict verdict, const NatMsg *msg, gboolean
 			nat_peer_end_search(peer);
 		break;
 	case NAT_SESSION_UPDATE:
-		peer->online = TRUE;
+		peer->online = peer->present = TRUE;
 		peer->remote = *msg;
+		peer->has_remote = TRUE;
 		break;
 	}
 	nat_peer_make_watch(peer);
 	await_echo(peer);
 	/* A session newly followed is told so: our echo is what lets the peer follow ours. */
-	if (behind || verdict == NAT_SESSION_NEW)
+	if (behind || left || verdict == NAT_SESSION_NEW)
 		nat_peer_send_soon(peer);
-	act_on_snapshot(peer);
+	nat_peer_act_on_snapshot(peer);
 }
 
 void
@@ -202,7 +210,10 @@ nat_peer_signal_connected(NatPeer *peer)
 void
 nat_peer_presence(NatPeer *peer, gboolean online)
 {
-	peer->online = online;
+	peer->present = online;
+	peer->online = online || peer->beaconed;
+	if (online)
+		nat_peer_leave_beacons(peer);
 	peer->unheard_ms = 0;
 	await_echo(peer);
 	if (online) {
@@ -211,6 +222,16 @@ nat_peer_presence(NatPeer *peer, gboolean online)
 		nat_peer_send_soon(peer);
 		return;
 	}
+	if (peer->beaconed)
+		nat_peer_fall_back(peer);
+	else
+		nat_peer_gone(peer);
+}
+
+void
+nat_peer_gone(NatPeer *peer)
+{
+	peer->online = FALSE;
 	/* Checks under way need no signaling: they may still succeed. */
 	if (peer->state == NAT_PEER_CHECKING && peer->search != NULL &&
 	    nat_search_started(peer->search))
@@ -236,30 +257,39 @@ nat_peer_relay_changed(NatPeer *peer)
 		nat_peer_send_soon(peer);
 }
 
-void
-nat_peer_network_changed(NatPeer *peer)
+/* The tunnel leaves from where it left before. */
+static gboolean
+path_stays(NatPeer *peer)
 {
 	const WgEndpoint *endpoint = nat_path_endpoint(peer->path);
 	WgEndpoint source;
+
+	if (!nat_peer_tunnel_live(peer))
+		return FALSE;
+	if (peer->chosen != NULL && nat_watch_relayed(peer->chosen) != NULL)
+		return nat_mux_is_relayed(peer->env->mux, nat_watch_relayed(peer->chosen));
+	return nat_mux_source_for(peer->env->mux, endpoint, &source) &&
+	       (!wg_endpoint_is_set(&peer->local) || wg_endpoint_equal(&source, &peer->local));
+}
+
+void
+nat_peer_network_changed(NatPeer *peer)
+{
+	gboolean renewed = peer->tier0 && nat_peer_generation_changed(peer), stays;
 
 	if (!peer->managed)
 		return;
 	nat_peer_remake_bridges(peer);
 	if (peer->watch != NULL)
 		nat_watch_probe_all(peer->watch);
-	if (nat_peer_tunnel_live(peer) &&
-	    (peer->chosen != NULL && nat_watch_relayed(peer->chosen) != NULL
-		     ? nat_mux_is_relayed(peer->env->mux, nat_watch_relayed(peer->chosen))
-		     : nat_mux_source_for(peer->env->mux, endpoint, &source) &&
-			       (!wg_endpoint_is_set(&peer->local) ||
-				wg_endpoint_equal(&source, &peer->local))))
-		return;
+	stays = path_stays(peer);
 	/* Without its agent nobody joins a search; presence will bring one. */
-	if (!peer->online)
+	if ((stays && !renewed) || !peer->online)
 		return;
 	/* Links and routes come and go that are none of this peer's (containers, say). */
-	if (peer->state == NAT_PEER_CHECKING && nat_peer_search_fits(peer))
+	if (peer->state == NAT_PEER_CHECKING && nat_peer_search_fits(peer) && !renewed)
 		return;
-	nat_peer_doubt(peer);
+	if (!stays)
+		nat_peer_doubt(peer);
 	nat_peer_begin_search(peer);
 }

@@ -343,7 +343,6 @@ nat_peer_new(const NatPeerEnv *env, const WgKey *key, const char *name)
 	nat_path_set_userspace(peer->path, env->userspace);
 	nat_session_init(&peer->session, nat_peer_random_sid());
 	nat_peer_make_credentials(peer);
-	peer->watch_id = nat_peer_random_sid();
 	peer->seal = nat_seal_new(&env->private_key, key, &error);
 	if (peer->seal == NULL)
 		nat_log_peer(G_LOG_LEVEL_WARNING, env->ifname, key, "%s", error->message);
@@ -395,6 +394,13 @@ const char *
 nat_peer_name(const NatPeer *peer)
 {
 	return peer->name;
+}
+
+void
+nat_peer_set_name(NatPeer *peer, const char *name)
+{
+	g_free(peer->name);
+	peer->name = g_strdup(name);
 }
 
 const WgKey *

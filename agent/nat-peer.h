@@ -17,6 +17,7 @@
 
 #include <gio/gio.h>
 
+#include "agent/innernet/inn-beacon.h"
 #include "agent/nat-originals.h"
 #include "agent/nat-path.h"
 #include "agent/nat-relay.h"
@@ -60,6 +61,14 @@ typedef struct {
 	/* Why there is no relayed address; NULL: there is one, or none is known of. *known: a TURN
 	 * server is. */
 	const char *(*relay_problem)(gboolean *known, gpointer user_data);
+	/* Our watch id: of this process, random, never 0. */
+	guint32 watch_id;
+	/* Of our beacon (tier 0, nat-peer-beacon.c): its generation; whether beacons may be acted
+	 * on (the signaling server had time to say who is there); our candidates may have changed.
+	 * All NULL where there is no innernet server. */
+	guint64 (*generation)(gpointer user_data);
+	gboolean (*beacons_may)(gpointer user_data);
+	void (*publish)(gpointer user_data);
 	/* A message of this peer was dropped. */
 	void (*dropped)(const char *cause, gpointer user_data);
 	gpointer user_data;
@@ -72,6 +81,10 @@ void nat_peer_free(NatPeer *peer); /* what the tunnel uses stays in WireGuard */
 void nat_peer_signal_connected(NatPeer *peer);
 void nat_peer_presence(NatPeer *peer, gboolean online);
 void nat_peer_message(NatPeer *peer, const guint8 *body, gsize len);
+/* What the peer's record at the innernet server says, each time it is read; beacon NULL: it has
+ * none, and had none for long. observed: where the server sees it, unset: unknown. */
+void nat_peer_beacon(NatPeer *peer, const InnBeacon *beacon, const WgEndpoint *observed);
+void nat_peer_set_name(NatPeer *peer, const char *name); /* NULL: none */
 /* A snapshot of the device. */
 void nat_peer_observe(NatPeer *peer, const WgPeer *wg, gint64 now_us, gint64 real_s);
 /* Our candidates grew (a STUN answer came): tell the peer. */

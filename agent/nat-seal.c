@@ -12,10 +12,12 @@
  * key   = HKDF-Expand(PRK, "nat-agent/seal/v1" sender receiver), one per direction
  * probe = HKDF-Expand(PRK, "nat-agent/probe/v1" smaller larger), the same at both ends
  * body  = version, nonce, XChaCha20-Poly1305(key, nonce, plain; version is authenticated too)
- * Only the three keys are kept: the DH result and PRK are cleared before nat_seal_new() returns.
+ * ice   = HKDF-Extract("nat-agent/ice/v1", X25519(own private, peer public) smaller larger)
+ * Only these four keys are kept: the DH result and PRK are cleared before nat_seal_new() returns.
  */
 #define SEAL_LABEL "nat-agent/seal/v1"
 #define PROBE_LABEL "nat-agent/probe/v1"
+#define ICE_LABEL "nat-agent/ice/v1"
 #define SEAL_VERSION 1
 #define KEY_LEN 32
 #define NONCE_LEN crypto_aead_xchacha20poly1305_ietf_NPUBBYTES
@@ -29,6 +31,7 @@ struct NatSeal {
 	guint8 tx[KEY_LEN];
 	guint8 rx[KEY_LEN];
 	guint8 probe[KEY_LEN];
+	guint8 ice[KEY_LEN];
 };
 
 static gboolean
@@ -53,19 +56,40 @@ expand_pair(const guint8 prk[KEY_LEN], const char *label, const WgKey *first, co
 	return expand(prk, info, n + 2 * WG_KEY_LEN, out, KEY_LEN);
 }
 
+static gboolean
+extract_ice(const guint8 dh[KEY_LEN], const WgKey *smaller, const WgKey *larger,
+	    guint8 out[KEY_LEN])
+{
+	guint8 secret[3 * KEY_LEN];
+	const gnutls_datum_t ikm = {secret, sizeof secret};
+	const gnutls_datum_t salt = {(guint8 *)ICE_LABEL, strlen(ICE_LABEL)};
+	gboolean ok;
+
+	memcpy(secret, dh, KEY_LEN);
+	memcpy(secret + KEY_LEN, smaller->b, KEY_LEN);
+	memcpy(secret + 2 * KEY_LEN, larger->b, KEY_LEN);
+	ok = gnutls_hkdf_extract(GNUTLS_MAC_SHA256, &ikm, &salt, out) >= 0;
+	sodium_memzero(secret, sizeof secret);
+	return ok;
+}
+
 /* FALSE with an error when the DH is degenerate or GnuTLS refuses. */
 static gboolean
-derive_prk(const WgKey *own_private, const WgKey *peer_public, guint8 prk[KEY_LEN], GError **error)
+derive_prk(const WgKey *own_private, const WgKey *own, const WgKey *peer_public,
+	   guint8 prk[KEY_LEN], guint8 ice[KEY_LEN], GError **error)
 {
 	guint8 dh[crypto_scalarmult_BYTES];
 	const gnutls_datum_t ikm = {dh, sizeof dh}, salt = {NULL, 0};
+	gboolean own_first = wg_key_compare(own, peer_public) < 0;
 	gboolean ok = FALSE;
 
 	if (crypto_scalarmult(dh, own_private->b, peer_public->b) != 0)
 		g_set_error_literal(error, G_IO_ERROR, G_IO_ERROR_INVALID_DATA,
 				    "the peer's public key is of low order: no secret can be "
 				    "shared with it, give the peer a new key");
-	else if (gnutls_hkdf_extract(GNUTLS_MAC_SHA256, &ikm, &salt, prk) < 0)
+	else if (gnutls_hkdf_extract(GNUTLS_MAC_SHA256, &ikm, &salt, prk) < 0 ||
+		 !extract_ice(dh, own_first ? own : peer_public, own_first ? peer_public : own,
+			      ice))
 		g_set_error_literal(error, G_IO_ERROR, G_IO_ERROR_FAILED, "HKDF-SHA256 failed");
 	else
 		ok = TRUE;
@@ -93,7 +117,7 @@ nat_seal_new(const WgKey *own_private, const WgKey *peer_public, GError **error)
 				    "the peer's public key is our own");
 		return NULL;
 	}
-	if (!derive_prk(own_private, peer_public, prk, error))
+	if (!derive_prk(own_private, &own, peer_public, prk, seal->ice, error))
 		return NULL;
 	own_first = wg_key_compare(&own, peer_public) < 0;
 	ok = expand_pair(prk, SEAL_LABEL, &own, peer_public, seal->tx) &&
@@ -170,4 +194,39 @@ nat_seal_derive_probe(NatSeal *seal, const char *info, gsize info_len, guint8 *o
 	 * left is unguessable, so that a probe fails and nothing passes. */
 	if (!expand(seal->probe, (const guint8 *)info, info_len, out, len))
 		randombytes_buf(out, len);
+}
+
+/* what ‖ side ‖ own ‖ other, the generations in network order */
+static gboolean
+expand_ice(NatSeal *seal, const char *what, const WgKey *side, guint64 own, guint64 other,
+	   guint8 *out, gsize len)
+{
+	guint8 info[8 + WG_KEY_LEN + 2 * sizeof own];
+	gsize n = strlen(what);
+
+	own = GUINT64_TO_BE(own);
+	other = GUINT64_TO_BE(other);
+	memcpy(info, what, n);
+	memcpy(info + n, side->b, WG_KEY_LEN);
+	memcpy(info + n + WG_KEY_LEN, &own, sizeof own);
+	memcpy(info + n + WG_KEY_LEN + sizeof own, &other, sizeof other);
+	return expand(seal->ice, info, n + WG_KEY_LEN + 2 * sizeof own, out, len);
+}
+
+void
+nat_seal_derive_ice(NatSeal *seal, const WgKey *side, guint64 own, guint64 other,
+		    char ufrag[NAT_SEAL_ICE_UFRAG_LEN + 1], char pwd[NAT_SEAL_ICE_PWD_LEN + 1])
+{
+	guint8 raw[24];
+
+	G_STATIC_ASSERT(sizeof raw / 3 * 4 == NAT_SEAL_ICE_PWD_LEN);
+	if (!expand_ice(seal, "ufrag", side, own, other, raw, 6))
+		randombytes_buf(raw, 6);
+	sodium_bin2base64(ufrag, NAT_SEAL_ICE_UFRAG_LEN + 1, raw, 6,
+			  sodium_base64_VARIANT_ORIGINAL);
+	if (!expand_ice(seal, "pwd", side, own, other, raw, sizeof raw))
+		randombytes_buf(raw, sizeof raw);
+	sodium_bin2base64(pwd, NAT_SEAL_ICE_PWD_LEN + 1, raw, sizeof raw,
+			  sodium_base64_VARIANT_ORIGINAL);
+	sodium_memzero(raw, sizeof raw);
 }

@@ -21,4 +21,13 @@ GBytes *nat_seal_unwrap(NatSeal *seal, const guint8 *data, gsize len, GError **e
  * ends, whoever asks. len ≤ 64. */
 void nat_seal_derive_probe(NatSeal *seal, const char *info, gsize info_len, guint8 *out, gsize len);
 
+/* The ICE credentials of two agents that have nothing but an innernet server in common, where none
+ * can be sent (tier 0): those of `side`, whose generation is `own` while it takes the other one's
+ * to be `other`. ICE characters (base64), NUL-terminated. */
+#define NAT_SEAL_ICE_UFRAG_LEN 8
+#define NAT_SEAL_ICE_PWD_LEN 32
+void nat_seal_derive_ice(NatSeal *seal, const WgKey *side, guint64 own, guint64 other,
+			 char ufrag[NAT_SEAL_ICE_UFRAG_LEN + 1],
+			 char pwd[NAT_SEAL_ICE_PWD_LEN + 1]);
+
 G_DEFINE_AUTOPTR_CLEANUP_FUNC(NatSeal, nat_seal_free)

@@ -380,6 +380,7 @@ agent_up(Agent *agent, Agents *agents, Agent *other, Host *host)
 	agent->wg = wg_peer_new();
 	agent->wg->public_key = other->public_key;
 	agent->env = (NatPeerEnv){
+		.watch_id = g_random_int() | 1,
 		.ifname = "wg0",
 		.private_key = agent->private_key,
 		.public_key = agent->public_key,

@@ -180,6 +180,7 @@ nat_peer_message(NatPeer *peer, const guint8 *body, gsize len)
 	gconstpointer data;
 	gsize size;
 	NatMsg msg;
+	NatSessionVerdict verdict;
 	gboolean behind, live;
 
 	if (peer->seal != NULL)
@@ -195,7 +196,8 @@ nat_peer_message(NatPeer *peer, const guint8 *body, gsize len)
 	}
 	live = peer->session.remote != 0 &&
 	       (peer->state == NAT_PEER_CHECKING || peer->state == NAT_PEER_CONNECTED);
-	on_verdict(peer, nat_session_receive(&peer->session, &msg, live, &behind), &msg, behind);
+	verdict = nat_session_receive(&peer->session, &msg, live, &behind);
+	on_verdict(peer, verdict, &msg, behind);
 	sodium_memzero(&msg, sizeof msg);
 }
 

@@ -312,6 +312,7 @@ agent_dropped(const Agent *agent, const char *cause)
 static inline void
 agent_start(Agent *agent)
 {
+	agent->env.watch_id = g_random_int() | 1;
 	agent->peer = nat_peer_new(&agent->env, &agent->other->public_key, NULL);
 }
 
@@ -380,7 +381,6 @@ agent_up(Agent *agent, Agents *agents, Agent *other, Host *host)
 	agent->wg = wg_peer_new();
 	agent->wg->public_key = other->public_key;
 	agent->env = (NatPeerEnv){
-		.watch_id = g_random_int() | 1,
 		.ifname = "wg0",
 		.private_key = agent->private_key,
 		.public_key = agent->public_key,

@@ -3,9 +3,17 @@
 
 #include <string.h>
 
-static const char *const AGENT_KEYS[] = {"control", "state_dir", "signal",  "stun",
-					 "turn",    "mtu",	 "standby", NULL};
-static const char *const INTERFACE_KEYS[] = {"signal", "stun", "turn", "mtu", NULL};
+static const char *const AGENT_KEYS[] = {"control",
+					 "state_dir",
+					 "signal",
+					 "stun",
+					 "turn",
+					 "mtu",
+					 "standby",
+					 "innernet_config_dir",
+					 "innernet_data_dir",
+					 NULL};
+static const char *const INTERFACE_KEYS[] = {"signal", "stun", "turn", "mtu", "innernet", NULL};
 
 const char *
 nat_config_group_known(const char *group, const char *key)
@@ -13,12 +21,13 @@ nat_config_group_known(const char *group, const char *key)
 	if (strcmp(group, "agent") == 0) {
 		if (!key || g_strv_contains(AGENT_KEYS, key))
 			return NULL;
-		return "its keys are control, state_dir, signal, stun, turn, mtu, standby";
+		return "its keys are control, state_dir, signal, stun, turn, mtu, standby, "
+		       "innernet_config_dir, innernet_data_dir";
 	}
 	if (g_str_has_prefix(group, NAT_CONFIG_GROUP_INTERFACE)) {
 		if (!key || g_strv_contains(INTERFACE_KEYS, key))
 			return NULL;
-		return "its keys are signal, stun, turn, mtu";
+		return "its keys are signal, stun, turn, mtu, innernet";
 	}
 	if (g_str_has_prefix(group, NAT_CONFIG_GROUP_PEER)) {
 		if (!key || strcmp(key, "public_key") == 0)
@@ -66,6 +75,21 @@ read_mtu(NatKeyFile *file, const char *group, NatConfigGroup *out, GError **erro
 	return TRUE;
 }
 
+static gboolean
+read_innernet(NatKeyFile *file, const char *group, NatConfigGroup *out, GError **error)
+{
+	g_autofree char *text = NULL;
+
+	if (!nat_key_file_string(file, group, "innernet", &text, error))
+		return FALSE;
+	if (!text)
+		return TRUE;
+	if (!nat_config_parse_innernet(text, &out->innernet, error))
+		return nat_key_file_blame(file, group, "innernet", error);
+	out->has_innernet = TRUE;
+	return TRUE;
+}
+
 gboolean
 nat_config_group_read(NatKeyFile *file, const char *group, NatConfigGroup *out, GError **error)
 {
@@ -79,7 +103,7 @@ nat_config_group_read(NatKeyFile *file, const char *group, NatConfigGroup *out, 
 		return nat_key_file_blame(file, group, "stun", error);
 	if (!nat_config_check_turn_list((const char *const *)out->turn, error))
 		return nat_key_file_blame(file, group, "turn", error);
-	return read_mtu(file, group, out, error);
+	return read_mtu(file, group, out, error) && read_innernet(file, group, out, error);
 }
 
 void

@@ -185,6 +185,20 @@ nat_config_parse_mtu(const char *text, NatMtuMode *out, GError **error)
 }
 
 gboolean
+nat_config_parse_innernet(const char *text, NatInnernet *out, GError **error)
+{
+	if (strcmp(text, "beside") == 0)
+		*out = NAT_INNERNET_BESIDE;
+	else if (strcmp(text, "yes") == 0)
+		*out = NAT_INNERNET_YES;
+	else if (strcmp(text, "off") == 0)
+		*out = NAT_INNERNET_OFF;
+	else
+		return bad(error, text, "is none of beside, yes and off");
+	return TRUE;
+}
+
+gboolean
 nat_config_parse_standby(const char *text, guint *out, GError **error)
 {
 	guint64 value;

@@ -31,6 +31,8 @@ interface_free(gpointer data)
 	g_free(iface->signal_url);
 	g_strfreev(iface->stun);
 	g_strfreev(iface->turn);
+	g_free(iface->innernet_conf);
+	g_free(iface->innernet_store);
 	g_free(iface);
 }
 
@@ -50,6 +52,8 @@ nat_config_free(NatConfig *config)
 		return;
 	g_free(config->control_path);
 	g_free(config->state_dir);
+	g_free(config->innernet_config_dir);
+	g_free(config->innernet_data_dir);
 	g_ptr_array_unref(config->interfaces);
 	g_ptr_array_unref(config->peers);
 	g_free(config);
@@ -77,6 +81,29 @@ fill_from_group(NatConfigInterface *iface, gboolean *has_mtu, NatKeyFile *file, 
 	if (!nat_config_group_read(file, name, &group, error))
 		return FALSE;
 	nat_config_group_fill(&group, iface, has_mtu);
+	return TRUE;
+}
+
+/* Where the file says nothing, innernet's own file of the interface does. */
+static gboolean
+set_innernet(NatConfig *config, NatConfigInterface *iface, NatKeyFile *file, const char *name,
+	     GError **error)
+{
+	g_auto(NatConfigGroup) group = {0};
+	g_autofree char *base = g_strconcat(iface->name, ".conf", NULL);
+	g_autofree char *store = g_strconcat(iface->name, ".json", NULL);
+	g_autofree char *path = g_build_filename(config->innernet_config_dir, base, NULL);
+
+	if (!nat_config_group_read(file, name, &group, error))
+		return FALSE;
+	if (group.has_innernet)
+		iface->innernet = group.innernet;
+	else if (g_file_test(path, G_FILE_TEST_EXISTS))
+		iface->innernet = NAT_INNERNET_BESIDE;
+	if (iface->innernet == NAT_INNERNET_OFF)
+		return TRUE;
+	iface->innernet_conf = g_steal_pointer(&path);
+	iface->innernet_store = g_build_filename(config->innernet_data_dir, store, NULL);
 	return TRUE;
 }
 
@@ -121,9 +148,11 @@ add_interface(NatConfig *config, const char *name, const Sources *from, GError *
 	iface->turn = copy_list(from->flags.turn);
 	iface->mtu = NAT_MTU_ADVISE;
 	if (!fill_from_group(iface, &has_mtu, from->file, group, error) ||
-	    !fill_from_group(iface, &has_mtu, from->file, "agent", error))
+	    !fill_from_group(iface, &has_mtu, from->file, "agent", error) ||
+	    !set_innernet(config, iface, from->file, group, error))
 		return FALSE;
-	if (iface->signal_url)
+	/* of an innernet network: the one beside its server, if there is one */
+	if (iface->signal_url || iface->innernet != NAT_INNERNET_OFF)
 		return TRUE;
 	g_set_error(error, G_OPTION_ERROR, G_OPTION_ERROR_BAD_VALUE,
 		    "\"%s\" has no signaling server: give --signal URL, or signal=URL in the file",
@@ -252,6 +281,31 @@ set_paths(NatConfig *config, NatKeyFile *file, const char *control, GError **err
 }
 
 static gboolean
+set_innernet_dir(NatKeyFile *file, const char *key, const char *fallback, char **out,
+		 GError **error)
+{
+	if (!nat_key_file_string(file, "agent", key, out, error))
+		return FALSE;
+	if (*out && **out != '/') {
+		g_set_error(error, G_OPTION_ERROR, G_OPTION_ERROR_BAD_VALUE,
+			    "not an absolute path: begin with '/'");
+		return nat_key_file_blame(file, "agent", key, error);
+	}
+	if (!*out)
+		*out = g_strdup(fallback);
+	return TRUE;
+}
+
+static gboolean
+set_innernet_dirs(NatConfig *config, NatKeyFile *file, GError **error)
+{
+	return set_innernet_dir(file, "innernet_config_dir", NAT_CONFIG_DEFAULT_INNERNET_DIR,
+				&config->innernet_config_dir, error) &&
+	       set_innernet_dir(file, "innernet_data_dir", NAT_CONFIG_DEFAULT_INNERNET_DATA,
+				&config->innernet_data_dir, error);
+}
+
+static gboolean
 set_standby(NatConfig *config, NatKeyFile *file, GError **error)
 {
 	g_autofree char *text = NULL;
@@ -295,6 +349,7 @@ build(const Sources *from, GError **error)
 	if (!check_flags(&from->flags, error) ||
 	    !set_paths(config, from->file, from->flags.control, error) ||
 	    !set_standby(config, from->file, error) ||
+	    !set_innernet_dirs(config, from->file, error) ||
 	    !check_groups(config, from->file, groups, error))
 		return NULL;
 	names = from->flags.interfaces;

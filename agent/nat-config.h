@@ -17,12 +17,23 @@ typedef enum {
 	NAT_MTU_AUTO,	/* the interface's MTU is set */
 } NatMtuMode;
 
+/* How an interface of an innernet network is dealt with. */
+typedef enum {
+	NAT_INNERNET_OFF,    /* like any other */
+	NAT_INNERNET_BESIDE, /* innernet owns it: the default where innernet has a file of it */
+	NAT_INNERNET_YES,    /* we bring it up and keep its peers */
+} NatInnernet;
+
 typedef struct {
 	char *name;	  /* interface */
-	char *signal_url; /* ws://… or wss://…, with a host; never NULL */
+	char *signal_url; /* ws://… or wss://…, with a host; NULL: only with innernet, the default
+			   * at its server */
 	GStrv stun;	  /* HOST[:PORT] each; may be NULL */
 	GStrv turn;	  /* for nat_turn_uri_parse() each, with secrets; may be NULL */
 	NatMtuMode mtu;
+	NatInnernet innernet;
+	char *innernet_conf;  /* innernet's file of the interface; NULL when OFF */
+	char *innernet_store; /* … and of what its client remembers */
 } NatConfigInterface;
 
 typedef struct {
@@ -33,9 +44,11 @@ typedef struct {
 typedef struct {
 	char *control_path; /* default /run/nat-agent/control.sock, NAT_AGENT_CONTROL, --control */
 	char *state_dir;    /* default $STATE_DIRECTORY, else /var/lib/nat-agent */
-	GPtrArray *interfaces; /* of NatConfigInterface, at least one, each name once */
-	GPtrArray *peers;      /* of NatConfigPeer */
-	guint standby_max;     /* warm standby paths held at once, at most 256 */
+	GPtrArray *interfaces;	   /* of NatConfigInterface, at least one, each name once */
+	GPtrArray *peers;	   /* of NatConfigPeer */
+	guint standby_max;	   /* warm standby paths held at once, at most 256 */
+	char *innernet_config_dir; /* default /etc/innernet */
+	char *innernet_data_dir;   /* default /var/lib/innernet */
 } NatConfig;
 
 /* What the command line says; any of it may be NULL. */
@@ -48,6 +61,8 @@ typedef struct {
 
 #define NAT_CONFIG_DEFAULT_CONTROL "/run/nat-agent/control.sock"
 #define NAT_CONFIG_DEFAULT_STATE_DIR "/var/lib/nat-agent"
+#define NAT_CONFIG_DEFAULT_INNERNET_DIR "/etc/innernet"
+#define NAT_CONFIG_DEFAULT_INNERNET_DATA "/var/lib/innernet"
 #define NAT_CONFIG_STUN_PORT 3478
 #define NAT_CONFIG_DEFAULT_STANDBY 16
 #define NAT_CONFIG_MAX_STANDBY 256
@@ -75,6 +90,8 @@ gboolean nat_config_split_stun(const char *text, char **host, guint16 *port, GEr
 gboolean nat_config_check_turn(const char *text, GError **error);
 /* "auto", "advise" or "off". */
 gboolean nat_config_parse_mtu(const char *text, NatMtuMode *out, GError **error);
+/* "beside", "yes" or "off". */
+gboolean nat_config_parse_innernet(const char *text, NatInnernet *out, GError **error);
 /* 0 to NAT_CONFIG_MAX_STANDBY. */
 gboolean nat_config_parse_standby(const char *text, guint *out, GError **error);
 /* The control socket where no flag names one: NAT_AGENT_CONTROL or the default. */

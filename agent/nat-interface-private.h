@@ -2,6 +2,8 @@
 /* What nat-interface*.c share: one served WireGuard device. */
 #pragma once
 
+#include "agent/innernet/inn-reach.h"
+#include "agent/innernet/inn.h"
 #include "agent/nat-interface.h"
 #include "agent/nat-keepalive.h"
 #include "agent/nat-link-mtu.h"
@@ -31,6 +33,17 @@ struct NatInterface {
 	guint64 rx_packets, tx_packets; /* of the link, when last read */
 	gint64 ticked_us, read_us;
 	NatWake *wake;
+
+	/* an innernet network's; all NULL: it is none */
+	InnConf *inn_conf;
+	char *inn_signal_url; /* where the user named none */
+	GStrv inn_stun;
+	Inn *inn;	     /* while the device is served, and so the rest */
+	InnReach *inn_reach; /* NULL: the interface is innernet's own */
+	GArray *inn_observed,
+		*inn_hosts; /* of WgEndpoint: our mappings, and addresses, as last known */
+	guint inn_strangers, inn_silent;
+	gint64 signal_us; /* since when the signaling client is in its state */
 
 	/* all of this exists while the device is served */
 	gboolean serving;
@@ -62,6 +75,7 @@ struct NatInterface {
 /* What the device is now, where what is known of it is older than a moment. */
 void nat_interface_read_device(NatInterface *iface);
 GArray *nat_interface_candidates(gpointer iface); /* what peers are told (transfer full) */
+void nat_interface_poll_soon(NatInterface *iface);
 void nat_interface_for_each_peer(NatInterface *iface, void (*func)(NatPeer *peer));
 
 /* nat-interface-relay.c: the TURN side */
@@ -79,6 +93,21 @@ void nat_interface_stop_lifetime(NatInterface *iface);
 /* When the mapping is known or changed, and once a second. */
 void nat_interface_update_lifetime(NatInterface *iface);
 guint16 nat_interface_keepalive_s(gpointer iface);
+
+/* nat-interface-innernet.c: the network's server */
+/* Before the device is read for the first time: innernet's file, and the interface itself where it
+ * is ours. */
+gboolean nat_interface_open_innernet(NatInterface *iface, GError **error);
+void nat_interface_close_innernet(NatInterface *iface);
+void nat_interface_restore_innernet(NatInterface *iface); /* the device is gone */
+void nat_interface_start_innernet(NatInterface *iface);
+void nat_interface_stop_innernet(NatInterface *iface);
+void nat_interface_renew_innernet(NatInterface *iface);	 /* the network changed */
+void nat_interface_update_innernet(NatInterface *iface); /* each second */
+/* What the network's state says of a peer. */
+void nat_interface_tell_innernet(NatInterface *iface, NatPeer *peer);
+void nat_interface_add_observed(NatInterface *iface, GArray *candidates);
+void nat_interface_status_innernet(NatInterface *iface, NatStatusInterface *out);
 
 /* nat-interface-mtu.c: what paths carry in one piece, against the interface's MTU */
 void nat_interface_stop_mtu(NatInterface *iface);   /* puts it back */

@@ -87,6 +87,7 @@ status_serving(NatInterface *iface, NatStatusInterface *out)
 	g_array_append_vals(out->candidates, candidates->data, candidates->len);
 	g_array_append_vals(out->public_endpoints, public_endpoints->data, public_endpoints->len);
 	status_relay(iface, out);
+	nat_interface_status_innernet(iface, out);
 	status_counters(iface, out);
 	for (guint i = 0; i < iface->device->peers->len; i++) {
 		const WgPeer *wg = g_ptr_array_index(iface->device->peers, i);

@@ -105,6 +105,7 @@ nat_interface_candidates(gpointer user_data)
 
 		g_array_prepend_val(candidates, cand);
 	}
+	nat_interface_add_observed(iface, candidates);
 	add_forwarded(iface, candidates);
 	if (iface->relay != NULL && wg_endpoint_is_set(nat_relay_address(iface->relay))) {
 		NatCandidate cand = {
@@ -228,6 +229,12 @@ schedule_poll(NatInterface *iface, guint ms)
 	iface->poll = g_timeout_add(ms, on_poll, iface);
 }
 
+void
+nat_interface_poll_soon(NatInterface *iface)
+{
+	schedule_poll(iface, 0);
+}
+
 static void
 hurry(gpointer user_data)
 {
@@ -299,6 +306,7 @@ on_signal_state(NatSignalState state, const char *reason, gpointer user_data)
 {
 	NatInterface *iface = user_data;
 
+	iface->signal_us = g_get_monotonic_time();
 	if (state == NAT_SIGNAL_CONNECTED) {
 		server_sources_lost(iface);
 		g_message("%s: at the signaling server %s", iface->config.name,
@@ -386,6 +394,7 @@ stop_serving(NatInterface *iface)
 		return;
 	iface->serving = FALSE;
 	g_hash_table_remove_all(iface->peers);
+	nat_interface_stop_innernet(iface);
 	nat_interface_stop_mtu(iface);
 	nat_interface_stop_lifetime(iface);
 	nat_interface_stop_relay(iface);
@@ -413,6 +422,7 @@ start_serving(NatInterface *iface, GError **error)
 		g_clear_pointer(&iface->mux, nat_mux_free);
 		return FALSE;
 	}
+	iface->signal_us = g_get_monotonic_time();
 	iface->public_key = dev->public_key;
 	iface->port = dev->listen_port;
 	iface->fwmark = dev->fwmark;
@@ -422,6 +432,7 @@ start_serving(NatInterface *iface, GError **error)
 	nat_interface_start_lifetime(iface);
 	iface->peer_env = (NatPeerEnv){
 		.ifname = iface->config.name,
+		.watch_id = g_random_int() | 1,
 		.userspace = dev->backend == WG_BACKEND_USERSPACE,
 		.private_key = dev->private_key,
 		.public_key = dev->public_key,
@@ -450,6 +461,7 @@ start_serving(NatInterface *iface, GError **error)
 	iface->stun_names = nat_stun_names_new((const char *const *)iface->config.stun,
 					       iface->config.name, iface->env.config->state_dir,
 					       &iface->public_key, update_stun, iface);
+	nat_interface_start_innernet(iface);
 	observe_peers(iface);
 	nat_signal_client_start(iface->signal);
 	return TRUE;
@@ -490,6 +502,7 @@ add_peer(NatInterface *iface, const WgKey *key)
 
 	g_hash_table_insert(iface->peers, (gpointer)nat_peer_key(peer), peer);
 	nat_signal_client_add_interest(iface->signal, key);
+	nat_interface_tell_innernet(iface, peer);
 }
 
 static void
@@ -574,6 +587,7 @@ tick(NatInterface *iface)
 		return;
 	iface->ticked_us = now;
 	nat_interface_update_lifetime(iface);
+	nat_interface_update_innernet(iface);
 	update_keep(iface);
 	g_hash_table_iter_init(&iter, iface->peers);
 	while (g_hash_table_iter_next(&iter, NULL, &peer))
@@ -619,6 +633,7 @@ nat_interface_read_device(NatInterface *iface)
 
 	if (device == NULL) {
 		set_problem(iface, error->message);
+		nat_interface_restore_innernet(iface);
 	} else {
 		wg_device_free(iface->device);
 		iface->device = device;
@@ -693,6 +708,7 @@ nat_interface_network_changed(NatInterface *iface)
 	nat_stun_probe_run(iface->probe, TRUE);
 	nat_relay_network_changed(iface->relay);
 	nat_signal_client_kick(iface->signal, server_sources_lost(iface));
+	nat_interface_renew_innernet(iface);
 	nat_interface_for_each_peer(iface, nat_peer_network_changed);
 }
 
@@ -728,6 +744,8 @@ nat_interface_new(const NatInterfaceEnv *env, const NatConfigInterface *config, 
 	iface->dropped = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, g_free);
 	iface->ctl = wg_ctl_new(config->name);
 	iface->wake = nat_wake_new(TRAFFIC_MS);
+	if (!nat_interface_open_innernet(iface, error))
+		return NULL;
 	iface->device = wg_ctl_read(iface->ctl, error);
 	if (iface->device == NULL)
 		return NULL;
@@ -755,6 +773,7 @@ nat_interface_free(NatInterface *iface)
 	g_array_unref(iface->server_stun);
 	g_array_unref(iface->server_sources);
 	g_hash_table_unref(iface->dropped);
+	nat_interface_close_innernet(iface);
 	wg_device_free(iface->device);
 	if (iface->fresh != NULL)
 		wg_device_free(iface->fresh);

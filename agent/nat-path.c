@@ -274,6 +274,12 @@ nat_path_poke(NatPath *path)
 }
 
 void
+nat_path_set_initiator(NatPath *path, gboolean initiator)
+{
+	path->initiator = initiator;
+}
+
+void
 nat_path_set_userspace(NatPath *path, gboolean userspace)
 {
 	path->userspace = userspace;

@@ -74,6 +74,8 @@ void nat_path_settle(NatPath *path, const WgEndpoint *left, gint64 now_us);
 /* Sends a packet on the live session (keepalive 0, then n): WireGuard answers no keepalive, so an
  * end whose tunnel is fine must speak for the other end to have its proof. */
 void nat_path_poke(NatPath *path);
+/* Whether this end initiates at once, or waits for the other's initiation first. */
+void nat_path_set_initiator(NatPath *path, gboolean initiator);
 /* WireGuard runs in user space: it burns the initiation's slot by user traffic even without an
  * endpoint (the kernel drops such packets before it comes to that). */
 void nat_path_set_userspace(NatPath *path, gboolean userspace);

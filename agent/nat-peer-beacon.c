@@ -80,6 +80,8 @@ follow(NatPeer *peer)
 	gboolean restarted = renewed && peer->remote.watch == peer->beacon.watch;
 	gboolean fresh = !known || renewed || nat_peer_generation_changed(peer);
 
+	if (fresh)
+		nat_peer_end_plain(peer);
 	peer->tier0 = peer->online = peer->managed = TRUE;
 	if (!fresh) {
 		guint before = peer->remote.n_candidates;

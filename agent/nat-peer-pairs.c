@@ -292,6 +292,7 @@ nat_peer_tick(NatPeer *peer, gint64 now_us)
 {
 	gboolean wanted = nat_peer_wants_relay(peer, now_us);
 
+	nat_peer_tick_plain(peer, now_us);
 	nat_path_set_keepalive(peer->path, peer->env->keepalive(peer->env->user_data));
 	if (wanted != peer->wanted_relay ||
 	    nat_peer_wants_spare(peer, now_us) != peer->wanted_spare)

@@ -47,7 +47,11 @@ struct NatPeer {
 	gboolean tier0;		  /* `remote` was made of that */
 	InnBeacon beacon;
 	WgEndpoint observed_at; /* by the innernet server; unset: unknown */
-	guint64 generation;	/* ours, that the credentials of tier 0 were derived with */
+	GArray *plain;		/* of WgEndpoint: what is tried where no agent is; may be NULL */
+	guint plain_next, plain_rounds;
+	gint64 plain_due_us, plain_wait_us;
+	gboolean plain_trying;
+	guint64 generation; /* ours, that the credentials of tier 0 were derived with */
 	gboolean has_remote;
 	NatMsg remote; /* the last snapshot of the session we follow */
 	gint64 sent_us;
@@ -174,6 +178,13 @@ void nat_peer_path_lost(NatPeer *peer);
 void nat_peer_update_mtu(NatPeer *peer, gint64 now_us); /* each second */
 void nat_peer_suspect_mtu(NatPeer *peer);
 void nat_peer_stop_mtu(NatPeer *peer); /* before the watch goes */
+
+/* nat-peer-plain.c: without an agent at the other end */
+void nat_peer_tick_plain(NatPeer *peer, gint64 now_us);
+gboolean nat_peer_plain_disproved(NatPeer *peer); /* FALSE: it was no try of its */
+void nat_peer_plain_proven(NatPeer *peer);
+void nat_peer_end_plain(NatPeer *peer); /* its agent speaks */
+gboolean nat_peer_plain_has(const NatPeer *peer, const WgEndpoint *ep);
 
 /* nat-peer-beacon.c: without a signaling server */
 /* New credentials for both ends, from the generations as they are. */

@@ -151,6 +151,7 @@ on_verdict(NatPeer *peer, NatSessionVerdict verdict, const NatMsg *msg, gboolean
 		nat_peer_send_soon(peer);
 		return;
 	case NAT_SESSION_NEW:
+		nat_peer_end_plain(peer);
 		peer->online = peer->present = TRUE;
 		peer->managed = TRUE;
 		peer->remote = *msg;

@@ -100,6 +100,8 @@ nat_peer_endpoint_type(NatPeer *peer)
 	for (guint i = 0; i < peer->remote.n_candidates; i++)
 		if (wg_endpoint_equal(&peer->remote.candidates[i].endpoint, endpoint))
 			return peer->remote.candidates[i].type;
+	if (!peer->managed && nat_peer_plain_has(peer, endpoint))
+		return wg_endpoint_is_private(endpoint) ? NAT_CAND_HOST : NAT_CAND_SRFLX;
 	if (wg_endpoint_equal(&peer->configured, endpoint))
 		return NAT_CAND_CONFIGURED;
 	if (wg_endpoint_equal(&peer->selected.endpoint, endpoint))
@@ -116,11 +118,14 @@ on_path_proven(gpointer user_data)
 	if (peer->connect_ms < 0 || peer->state != NAT_PEER_CONNECTED)
 		peer->connect_ms = peer->began_us != 0 ? (now - peer->began_us) / 1000 : -1;
 	peer->remote_type = nat_peer_endpoint_type(peer);
+	nat_peer_plain_proven(peer);
 	nat_peer_note_proof(peer);
 	peer->failure = NAT_FAILURE_NONE;
 	peer->retry_ms = 0;
 	nat_peer_stop_timer(&peer->retry);
 	nat_peer_set_state(peer, NAT_PEER_CONNECTED, "handshake");
+	if (!peer->managed)
+		return;
 	nat_peer_watch_present(peer);
 	nat_peer_aim_bridges(peer);
 	nat_peer_rest_pairs(peer);
@@ -138,7 +143,7 @@ on_path_disproved(gpointer user_data)
 
 	nat_log_peer(G_LOG_LEVEL_DEBUG, peer->env->ifname, &peer->key,
 		     "WireGuard's packets do not pass there");
-	if (nat_peer_leave_blocked(peer))
+	if (nat_peer_plain_disproved(peer) || nat_peer_leave_blocked(peer))
 		return;
 	/* The tunnel was elsewhere, and still is. */
 	if (nat_peer_tunnel_live(peer) && peer->failure != NAT_FAILURE_SILENCE) {
@@ -369,6 +374,7 @@ nat_peer_free(NatPeer *peer)
 		nat_relay_permit(peer->env->relay, peer, NULL, 0);
 	nat_path_free(peer->path);
 	nat_seal_free(peer->seal);
+	g_clear_pointer(&peer->plain, g_array_unref);
 	g_array_unref(peer->addresses);
 	g_array_unref(peer->offered);
 	sodium_memzero(&peer->remote, sizeof peer->remote);
@@ -382,6 +388,18 @@ NatPeerState
 nat_peer_state(const NatPeer *peer)
 {
 	return peer->state;
+}
+
+gboolean
+nat_peer_by_beacon(const NatPeer *peer)
+{
+	return peer->tier0;
+}
+
+gboolean
+nat_peer_is_silent(const NatPeer *peer)
+{
+	return peer->failure == NAT_FAILURE_SILENCE;
 }
 
 gboolean

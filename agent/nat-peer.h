@@ -84,6 +84,16 @@ void nat_peer_message(NatPeer *peer, const guint8 *body, gsize len);
 /* What the peer's record at the innernet server says, each time it is read; beacon NULL: it has
  * none, and had none for long. observed: where the server sees it, unset: unknown. */
 void nat_peer_beacon(NatPeer *peer, const InnBeacon *beacon, const WgEndpoint *observed);
+/* The endpoints of a peer that has no agent, on an interface that is ours, in the order in which
+ * they are tried (n 0: it is left alone); observed: where the innernet server sees it, may be NULL.
+ */
+void nat_peer_set_plain(NatPeer *peer, const WgEndpoint *endpoints, gsize n,
+			const WgEndpoint *observed);
+gboolean nat_peer_is_plain(const NatPeer *peer); /* it has such a list, and no agent */
+/* How often all of them were tried in vain since it was last connected. */
+guint nat_peer_plain_rounds(const NatPeer *peer);
+gboolean nat_peer_by_beacon(const NatPeer *peer); /* its agent is known by its beacon alone */
+gboolean nat_peer_is_silent(const NatPeer *peer); /* its path went silent, and no other is found */
 void nat_peer_set_name(NatPeer *peer, const char *name); /* NULL: none */
 /* A snapshot of the device. */
 void nat_peer_observe(NatPeer *peer, const WgPeer *wg, gint64 now_us, gint64 real_s);

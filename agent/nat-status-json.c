@@ -155,6 +155,23 @@ set_signaling(JsonObject *obj, const NatStatusInterface *iface)
 	json_object_set_object_member(obj, "signaling", signaling);
 }
 
+static void
+set_innernet(JsonObject *obj, const NatStatusInterface *iface)
+{
+	JsonObject *innernet;
+
+	if (!iface->innernet_mode) {
+		json_object_set_null_member(obj, "innernet");
+		return;
+	}
+	innernet = json_object_new();
+	json_object_set_string_member(innernet, "mode", iface->innernet_mode);
+	nat_json_set_string(innernet, "server", iface->innernet_server);
+	nat_json_set_string(innernet, "state", iface->innernet_state);
+	nat_json_set_string(innernet, "reason", iface->innernet_reason);
+	json_object_set_object_member(obj, "innernet", innernet);
+}
+
 /* Sorted, so that two outputs can be compared. */
 static JsonObject *
 counters_out(GHashTable *counters)
@@ -207,6 +224,7 @@ interface_out(const NatStatusInterface *iface)
 	nat_json_set_int(obj, "listen_port", iface->listen_port ? iface->listen_port : -1);
 	nat_json_set_string(obj, "backend", iface->backend);
 	set_signaling(obj, iface);
+	set_innernet(obj, iface);
 	json_object_set_object_member(obj, "nat", nat_out(iface));
 	json_object_set_array_member(obj, "candidates", candidates);
 	json_object_set_array_member(obj, "peers", peers);

@@ -212,6 +212,19 @@ signaling_in(JsonObject *obj, NatStatusInterface *iface, GError **error)
 }
 
 static gboolean
+innernet_in(JsonObject *obj, NatStatusInterface *iface, GError **error)
+{
+	JsonObject *innernet = NULL;
+
+	if (!nat_json_get_object(obj, "innernet", &innernet, error))
+		return FALSE;
+	return !innernet || (copy_string(innernet, "mode", &iface->innernet_mode, error) &&
+			     copy_string(innernet, "server", &iface->innernet_server, error) &&
+			     copy_string(innernet, "state", &iface->innernet_state, error) &&
+			     copy_string(innernet, "reason", &iface->innernet_reason, error));
+}
+
+static gboolean
 counters_in(JsonObject *obj, NatStatusInterface *iface, GError **error)
 {
 	JsonObject *counters = NULL;
@@ -316,9 +329,10 @@ interface_in(JsonObject *obj, NatStatus *status, GError **error)
 	    !get_key(obj, &iface->public_key, error) ||
 	    !nat_json_get_int(obj, "listen_port", &port, error) ||
 	    !copy_string(obj, "backend", &iface->backend, error) ||
-	    !signaling_in(obj, iface, error) || !nat_in(obj, iface, error) ||
-	    !candidates_in(obj, iface, error) || !peers_in(obj, iface, error) ||
-	    !counters_in(obj, iface, error) || !relays_in(obj, iface, error) ||
+	    !signaling_in(obj, iface, error) || !innernet_in(obj, iface, error) ||
+	    !nat_in(obj, iface, error) || !candidates_in(obj, iface, error) ||
+	    !peers_in(obj, iface, error) || !counters_in(obj, iface, error) ||
+	    !relays_in(obj, iface, error) ||
 	    !get_uint(obj, "mtu_advice_bytes", MTU_MAX, &iface->mtu_advice, error))
 		return FALSE;
 	if (port < 0 || port > G_MAXUINT16)

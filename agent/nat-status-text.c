@@ -129,6 +129,16 @@ signaling_words(const NatStatusInterface *iface)
 }
 
 static char *
+innernet_words(const NatStatusInterface *iface)
+{
+	if (iface->innernet_reason)
+		return g_strdup_printf("innernet (%s) %s: %s", iface->innernet_mode,
+				       iface->innernet_state, iface->innernet_reason);
+	return g_strdup_printf("innernet (%s) %s: %s", iface->innernet_mode, iface->innernet_state,
+			       iface->innernet_server);
+}
+
+static char *
 relay_words(const NatStatusRelay *relay)
 {
 	g_autoptr(GString) text = g_string_new(relay->spare ? "spare relay " : "relay ");
@@ -190,6 +200,11 @@ print_interface(Pen *pen, const NatStatusInterface *iface)
 	nat_text_wrap(pen->out, plain, column, indent, pen->width);
 	g_string_append_c(pen->out, '\n');
 	paragraph(pen, indent, well ? PLAIN : YELLOW, signaling);
+	if (iface->innernet_mode) {
+		g_autofree char *words = innernet_words(iface);
+
+		paragraph(pen, indent, iface->innernet_reason ? YELLOW : PLAIN, words);
+	}
 	print_relays(pen, iface, indent);
 	print_mtu_advice(pen, iface, indent);
 	if (iface->problem) {

@@ -38,6 +38,10 @@ interface_free(gpointer data)
 	g_free(iface->signal_url);
 	g_free(iface->signal_state);
 	g_free(iface->signal_reason);
+	g_free(iface->innernet_mode);
+	g_free(iface->innernet_server);
+	g_free(iface->innernet_state);
+	g_free(iface->innernet_reason);
 	g_array_unref(iface->public_endpoints);
 	g_array_unref(iface->candidates);
 	g_ptr_array_unref(iface->peers);

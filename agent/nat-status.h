@@ -46,6 +46,9 @@ typedef struct {
 	guint16 listen_port;
 	char *backend; /* "kernel", "userspace", NULL */
 	char *signal_url, *signal_state, *signal_reason;
+	/* "beside" or "yes", its server's URL, "reachable" and so on, and a line where something is
+	 * wrong; all NULL: no innernet network */
+	char *innernet_mode, *innernet_server, *innernet_state, *innernet_reason;
 	NatMapping mapping;
 	guint mapping_lifetime_s; /* the longest silence it is known to survive; 0: unknown */
 	GArray *public_endpoints; /* of WgEndpoint */

@@ -70,6 +70,39 @@ inn_state_find_address(const InnState *state, const WgEndpoint *address)
 	return NULL;
 }
 
+static InnPeer *
+copy_peer(const InnPeer *peer)
+{
+	InnPeer *copy = g_memdup2(peer, sizeof *peer);
+
+	copy->name = g_strdup(peer->name);
+	copy->endpoint_host = g_strdup(peer->endpoint_host);
+	copy->record = json_object_ref(peer->record);
+	return copy;
+}
+
+InnState *
+inn_state_copy(const InnState *state)
+{
+	InnState *copy = state_new();
+
+	for (guint i = 0; i < state->peers->len; i++)
+		g_ptr_array_add(copy->peers, copy_peer(g_ptr_array_index(state->peers, i)));
+	copy->cidrs = json_array_ref(state->cidrs);
+	return copy;
+}
+
+void
+inn_state_restore(InnState *state, const InnPeer *peer, const InnPeer *instead)
+{
+	guint i;
+
+	if (!g_ptr_array_find(state->peers, peer, &i))
+		return;
+	state->peers->pdata[i] = copy_peer(instead);
+	peer_free((gpointer)peer);
+}
+
 /* ---- parsing ---- */
 
 static gboolean
@@ -291,17 +324,6 @@ inn_store_load(const char *path, GError **error)
 	if (!store)
 		g_propagate_prefixed_error(error, g_steal_pointer(&cause), "%s: ", path);
 	return g_steal_pointer(&store);
-}
-
-static InnPeer *
-copy_peer(const InnPeer *peer)
-{
-	InnPeer *copy = g_memdup2(peer, sizeof *peer);
-
-	copy->name = g_strdup(peer->name);
-	copy->endpoint_host = g_strdup(peer->endpoint_host);
-	copy->record = json_object_ref(peer->record);
-	return copy;
 }
 
 /* The record may be the server's own object: what is shared is not changed. */

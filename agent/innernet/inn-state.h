@@ -43,6 +43,9 @@ void inn_state_free(InnState *state);
 /* (transfer none) NULL: there is none. */
 const InnPeer *inn_state_find(const InnState *state, const WgKey *key);
 const InnPeer *inn_state_find_address(const InnState *state, const WgEndpoint *address);
+InnState *inn_state_copy(const InnState *state); /* (transfer full) */
+/* Puts a copy of `instead` (another state's) in the place of `peer`, which is one of this state. */
+void inn_state_restore(InnState *state, const InnPeer *peer, const InnPeer *instead);
 
 /* The client's store: every peer ever seen, by its address in the tunnel. An address belongs to the
  * first key seen there, for ever ("pinning"): so a server cannot put itself in a peer's place. */

@@ -1,0 +1,27 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * InnSync: what of a WireGuard device must change so that its peers are those of an innernet
+ * network: peers that came, went or have other AllowedIPs. Endpoints and keepalives are nobody's
+ * business here: they are written with a proven path. Pure; any thread.
+ */
+#pragma once
+
+#include "agent/innernet/inn-state.h"
+#include "wgctl/wg-ctl.h"
+
+typedef struct {
+	GArray *changes; /* of WgPeerChange */
+	GArray *ips;	 /* of WgAllowedIp, that they point into */
+	guint added, removed, changed;
+} InnSync;
+
+/* own: our key, which is no peer of ours; server_key: stays whatever the state says. network: our
+ * own address and its prefix: peers outside of it are not taken (*strangers of them). */
+void inn_sync_init(InnSync *sync, const WgDevice *device, const InnState *state, const WgKey *own,
+		   const WgKey *server_key, const WgEndpoint *network, guint8 prefix,
+		   guint *strangers);
+void inn_sync_clear(InnSync *sync);
+/* Whether an address lies in the network. */
+gboolean inn_sync_within(const WgEndpoint *address, const WgEndpoint *network, guint8 prefix);
+
+G_DEFINE_AUTO_CLEANUP_CLEAR_FUNC(InnSync, inn_sync_clear)

@@ -1,0 +1,546 @@
+/* SPDX-License-Identifier: MIT */
+#include "agent/innernet/inn.h"
+
+#include <sodium.h>
+#include <string.h>
+
+#include "agent/innernet/inn-http.h"
+#include "agent/nat-log.h"
+
+#define SEC ((gint64)G_USEC_PER_SEC)
+#define PUT_SPACE_MS 1000
+/* A peer's beacon is erased by each fetch of an innernet daemon on its host, and put back when its
+ * agent next looks. */
+#define BEACON_MISSES 3
+#define BEACON_GRACE_US (3 * INN_POLL_REST_MS * (gint64)1000 + 10 * SEC)
+
+typedef struct {
+	WgKey key;
+	InnBeacon beacon;
+	gint64 seen_us;
+	guint misses; /* readings without it, since */
+} Seen;
+
+struct Inn {
+	InnParams params;
+	InnFuncs funcs;
+	gpointer user_data;
+	InnHttp *http;
+	InnPoll poll;
+	guint timer, put_timer;
+	gboolean asking, again; /* a call is under way; another one shall follow it */
+	gboolean failed;
+
+	guint64 generation;
+	char *put, *putting;	 /* the list that the server took last; that is on its way */
+	gint64 put_us;		 /* the last try */
+	gboolean no_candidates;	 /* the server knows no such call */
+	InnState *state, *store; /* store NULL: not ours, or it can't be read */
+	GHashTable *seen;	 /* WgKey* in it → Seen */
+	GArray *observed;	 /* of WgEndpoint */
+	InnStatus status;
+	char *problem, *pin_problem;
+};
+
+static void ask(Inn *inn);
+
+static void
+set_status(Inn *inn, InnStatus status, const char *problem)
+{
+	inn->status = status;
+	if (g_strcmp0(inn->problem, problem) == 0)
+		return;
+	if (problem != NULL)
+		g_warning("%s: innernet server: %s", inn->params.ifname, problem);
+	else
+		g_message("%s: the innernet server answers", inn->params.ifname);
+	g_free(inn->problem);
+	inn->problem = g_strdup(problem);
+}
+
+/* ---- polling ---- */
+
+static gboolean
+on_timer(gpointer user_data)
+{
+	Inn *inn = user_data;
+
+	inn->timer = 0;
+	ask(inn);
+	return G_SOURCE_REMOVE;
+}
+
+static void
+schedule(Inn *inn, guint ms)
+{
+	g_clear_handle_id(&inn->timer, g_source_remove);
+	inn->timer = g_timeout_add(ms, on_timer, inn);
+}
+
+/* A tenth more or less, so that hosts that started together do not ask together for ever. */
+static guint
+jittered(guint ms)
+{
+	return (guint)g_random_int_range((gint)(ms - ms / 10), (gint)(ms + ms / 10) + 1);
+}
+
+static void
+schedule_next(Inn *inn)
+{
+	InnPollFacts facts = {0};
+
+	inn->funcs.facts(&facts, inn->user_data);
+	facts.failed = inn->failed;
+	schedule(inn, jittered(inn_poll_next(&inn->poll, &facts, g_get_monotonic_time())));
+}
+
+void
+inn_hurry(Inn *inn)
+{
+	inn_poll_event(&inn->poll, g_get_monotonic_time());
+	if (inn->asking)
+		inn->again = TRUE;
+	else
+		schedule(inn, 0);
+}
+
+/* ---- our own record ---- */
+
+static void
+note_observed(Inn *inn, const InnPeer *own, const GArray *published)
+{
+	g_array_set_size(inn->observed, 0);
+	if (wg_endpoint_is_set(&own->endpoint))
+		g_array_append_val(inn->observed, own->endpoint);
+	/* where an endpoint is set by hand, what is seen follows our list */
+	for (guint i = published->len; i < own->n_candidates; i++)
+		if (wg_endpoint_is_set(&own->candidates[i]) && !inn_beacon_is(&own->candidates[i]))
+			wg_endpoint_array_add(inn->observed, &own->candidates[i], wg_endpoint_same);
+}
+
+/* The entries of a list that inn_beacon_list() made. */
+static GArray *
+parse_list(const char *list)
+{
+	GArray *entries = g_array_new(FALSE, FALSE, sizeof(WgEndpoint));
+	g_auto(GStrv) parts = g_strsplit(list != NULL ? list : "", "\"", -1);
+
+	for (guint i = 1; parts[0] != NULL && parts[i] != NULL; i += 2) {
+		WgEndpoint ep;
+
+		if (wg_endpoint_parse(parts[i], &ep))
+			g_array_append_val(entries, ep);
+		if (parts[i + 1] == NULL)
+			break;
+	}
+	return entries;
+}
+
+static gboolean
+begins_with(const InnPeer *own, const GArray *published)
+{
+	if (own->n_candidates < published->len)
+		return FALSE;
+	for (guint i = 0; i < published->len; i++)
+		if (!wg_endpoint_equal(&own->candidates[i],
+				       &g_array_index(published, WgEndpoint, i)))
+			return FALSE;
+	return TRUE;
+}
+
+static void
+read_own(Inn *inn, const InnPeer *own)
+{
+	g_autoptr(GArray) published = parse_list(inn->put);
+
+	if (inn->put != NULL && !begins_with(own, published)) {
+		g_debug("%s: the candidates at the innernet server are not ours: put again",
+			inn->params.ifname);
+		g_clear_pointer(&inn->put, g_free);
+	}
+	note_observed(inn, own, published);
+}
+
+static void
+on_put(guint status, GBytes *body, const GError *error, gpointer user_data)
+{
+	Inn *inn = user_data;
+	g_autofree char *putting = g_steal_pointer(&inn->putting);
+
+	if (status == 204 || status == 200) {
+		g_free(inn->put);
+		inn->put = g_steal_pointer(&putting);
+	} else if (status == 404) {
+		inn->no_candidates = TRUE;
+		g_warning("%s: the innernet server is too old to keep candidates: peers are paired "
+			  "by nat-signald only",
+			  inn->params.ifname);
+	} else if (status != 0) {
+		g_warning("%s: the innernet server does not take our candidates: status %u",
+			  inn->params.ifname, status);
+	}
+	/* what changed meanwhile; what failed is tried again with the next reading */
+	if (inn->put != NULL)
+		inn_publish(inn);
+}
+
+static char *
+make_list(Inn *inn)
+{
+	g_autoptr(GArray) candidates = inn->funcs.candidates(inn->user_data);
+
+	return inn_beacon_list(inn->generation, inn->params.watch_id,
+			       inn->funcs.mapping(inn->user_data), candidates);
+}
+
+static gboolean
+on_put_timer(gpointer user_data)
+{
+	Inn *inn = user_data;
+
+	inn->put_timer = 0;
+	inn_publish(inn);
+	return G_SOURCE_REMOVE;
+}
+
+void
+inn_publish(Inn *inn)
+{
+	gint64 now = g_get_monotonic_time(), due = inn->put_us + PUT_SPACE_MS * 1000;
+	g_autofree char *list = NULL;
+
+	if (inn->no_candidates || inn->putting != NULL || inn->put_timer != 0)
+		return;
+	list = make_list(inn);
+	if (g_strcmp0(list, inn->put) == 0)
+		return;
+	if (inn->put_us != 0 && due > now) {
+		inn->put_timer = g_timeout_add((guint)((due - now) / 1000) + 1, on_put_timer, inn);
+		return;
+	}
+	inn->put_us = now;
+	inn->putting = g_steal_pointer(&list);
+	inn_http_call(inn->http, "PUT", "/v1/user/candidates", inn->putting, on_put, inn);
+}
+
+static guint64
+random_generation(void)
+{
+	guint64 generation;
+
+	do
+		randombytes_buf(&generation, sizeof generation);
+	while (generation == 0);
+	return generation;
+}
+
+void
+inn_renew(Inn *inn)
+{
+	inn->generation = random_generation();
+	inn_publish(inn);
+	inn_hurry(inn);
+}
+
+/* ---- the peers' records ---- */
+
+/* TRUE: it says something new. */
+static gboolean
+note_beacon(Inn *inn, const InnPeer *peer, gint64 now)
+{
+	Seen *seen = g_hash_table_lookup(inn->seen, &peer->public_key);
+	InnBeacon beacon;
+	gboolean renewed;
+
+	if (!inn_beacon_read(peer->candidates, peer->n_candidates, &beacon)) {
+		if (seen == NULL || ++seen->misses < BEACON_MISSES ||
+		    now - seen->seen_us < BEACON_GRACE_US)
+			return FALSE;
+		g_hash_table_remove(inn->seen, &peer->public_key);
+		return TRUE;
+	}
+	if (seen == NULL) {
+		seen = g_new0(Seen, 1);
+		seen->key = peer->public_key;
+		g_hash_table_insert(inn->seen, &seen->key, seen);
+	}
+	renewed = seen->beacon.generation != beacon.generation;
+	seen->beacon = beacon;
+	seen->seen_us = now;
+	seen->misses = 0;
+	return renewed;
+}
+
+static gboolean
+is_gone(gpointer key, gpointer value, gpointer user_data)
+{
+	return inn_state_find(user_data, key) == NULL;
+}
+
+static void
+read_beacons(Inn *inn, const InnState *state)
+{
+	gint64 now = g_get_monotonic_time();
+	gboolean news = FALSE;
+
+	g_hash_table_foreach_remove(inn->seen, is_gone, (gpointer)state);
+	for (guint i = 0; i < state->peers->len; i++) {
+		const InnPeer *peer = g_ptr_array_index(state->peers, i);
+
+		if (!wg_key_equal(&peer->public_key, &inn->params.public_key))
+			news |= note_beacon(inn, peer, now);
+	}
+	if (news)
+		inn_poll_event(&inn->poll, now);
+}
+
+gboolean
+inn_beacon_of(const Inn *inn, const WgKey *peer, InnBeacon *out)
+{
+	const Seen *seen = g_hash_table_lookup(inn->seen, peer);
+
+	if (seen != NULL)
+		*out = seen->beacon;
+	return seen != NULL;
+}
+
+/* ---- the state ---- */
+
+static void
+say_unpinned(Inn *inn, const InnPeer *peer)
+{
+	g_autofree char *name = nat_log_escape(peer->name, -1);
+	char address[WG_ENDPOINT_STRLEN], key[WG_KEY_STRLEN];
+	g_autofree char *text = g_strdup_printf(
+		"the server gives another key (%s) to %s (%s), whose address belongs to the key it "
+		"had first: refused; if the peer was made anew, remove its entry from %s",
+		wg_key_format(&peer->public_key, key), name,
+		wg_endpoint_format_address(&peer->address, address), inn->params.store_path);
+
+	if (g_strcmp0(inn->pin_problem, text) == 0)
+		return;
+	g_warning("%s: innernet: %s", inn->params.ifname, text);
+	g_free(inn->pin_problem);
+	inn->pin_problem = g_steal_pointer(&text);
+}
+
+/* Each record is either the pinned key's or left out. */
+static void
+update_store(Inn *inn, InnState *state)
+{
+	const InnPeer *unpinned;
+	gboolean all = TRUE;
+	g_autoptr(GError) error = NULL;
+
+	if (inn->store == NULL)
+		return;
+	while ((unpinned = inn_store_update(inn->store, state)) != NULL) {
+		const InnPeer *pinned = inn_state_find_address(inn->store, &unpinned->address);
+
+		say_unpinned(inn, unpinned);
+		all = FALSE;
+		inn_state_restore(state, unpinned, pinned);
+	}
+	if (all)
+		g_clear_pointer(&inn->pin_problem, g_free);
+	if (inn->params.owns && !inn_store_save(inn->store, inn->params.store_path, &error))
+		g_warning("%s: innernet's store: %s", inn->params.ifname, error->message);
+}
+
+static void
+adopt(Inn *inn, InnState *state)
+{
+	update_store(inn, state);
+	read_beacons(inn, state);
+	inn_state_free(inn->state);
+	inn->state = state;
+}
+
+static void
+take_state(Inn *inn, GBytes *body)
+{
+	g_autoptr(GError) error = NULL;
+	g_autofree char *problem = NULL, *plain = NULL;
+	gsize len;
+	const char *text = g_bytes_get_data(body, &len);
+	g_autoptr(InnState) state = inn_state_parse(text, len, &error);
+	const InnPeer *own;
+
+	if (state == NULL) {
+		plain = nat_log_escape(error->message, -1);
+		problem =
+			g_strdup_printf("its answer is no state of a network (%s): what was known "
+					"before goes on",
+					plain);
+		set_status(inn, INN_INVALID, problem);
+		return;
+	}
+	own = inn_state_find(state, &inn->params.public_key);
+	if (own == NULL) {
+		set_status(inn, INN_INVALID,
+			   "its state lacks this host's own key: what was known before goes on");
+		return;
+	}
+	inn->failed = FALSE;
+	set_status(inn, INN_REACHABLE, NULL);
+	read_own(inn, own);
+	adopt(inn, g_steal_pointer(&state));
+	inn->funcs.changed(inn->user_data);
+	inn_publish(inn);
+}
+
+static void
+on_state(guint status, GBytes *body, const GError *error, gpointer user_data)
+{
+	Inn *inn = user_data;
+	g_autofree char *problem = NULL;
+
+	inn->asking = FALSE;
+	inn->failed = TRUE;
+	if (status == 200) {
+		take_state(inn, body);
+	} else if (status == 401) {
+		set_status(inn, INN_REFUSED,
+			   "it refuses this host (401): the peer is disabled or removed there, or "
+			   "has another key or address");
+	} else if (status != 0) {
+		problem = g_strdup_printf(
+			"it answers with status %u: what was known before goes on", status);
+		set_status(inn, INN_INVALID, problem);
+	} else {
+		problem = g_strdup_printf("no answer: %s", error->message);
+		set_status(inn, INN_UNREACHABLE, problem);
+		inn->funcs.unreachable(inn->user_data);
+	}
+	if (inn->again) {
+		inn->again = FALSE;
+		schedule(inn, 0);
+	} else {
+		schedule_next(inn);
+	}
+}
+
+static void
+ask(Inn *inn)
+{
+	if (inn->asking)
+		return;
+	inn->asking = TRUE;
+	inn_http_call(inn->http, "GET", "/v1/user/state", NULL, on_state, inn);
+}
+
+/* ---- life ---- */
+
+static void
+load_store(Inn *inn)
+{
+	g_autoptr(GError) error = NULL;
+
+	inn->store = inn_store_load(inn->params.store_path, &error);
+	if (inn->store == NULL) {
+		g_warning(
+			"%s: innernet's store can't be read: %s: keys are not checked against it, "
+			"and it is left as it is",
+			inn->params.ifname, error->message);
+		return;
+	}
+	if (inn->store->peers->len == 0)
+		return;
+	inn->state = inn_state_copy(inn->store);
+	read_beacons(inn, inn->state);
+}
+
+Inn *
+inn_new(const InnParams *params, const InnFuncs *funcs, gpointer user_data)
+{
+	Inn *inn = g_new0(Inn, 1);
+
+	inn->params = *params;
+	inn->params.ifname = g_strdup(params->ifname);
+	inn->params.store_path = g_strdup(params->store_path);
+	inn->funcs = *funcs;
+	inn->user_data = user_data;
+	inn->generation = random_generation();
+	inn->seen = g_hash_table_new_full(wg_key_hash, wg_key_equal, NULL, g_free);
+	inn->observed = g_array_new(FALSE, FALSE, sizeof(WgEndpoint));
+	inn->http = inn_http_new(&params->conf->server_internal, &params->conf->server_key);
+	load_store(inn);
+	return inn;
+}
+
+void
+inn_start(Inn *inn)
+{
+	if (inn->state != NULL)
+		inn->funcs.changed(inn->user_data);
+	inn_hurry(inn);
+}
+
+void
+inn_free(Inn *inn)
+{
+	if (inn == NULL)
+		return;
+	inn_http_free(inn->http);
+	g_clear_handle_id(&inn->timer, g_source_remove);
+	g_clear_handle_id(&inn->put_timer, g_source_remove);
+	inn_state_free(inn->state);
+	inn_state_free(inn->store);
+	g_hash_table_unref(inn->seen);
+	g_array_unref(inn->observed);
+	g_free(inn->put);
+	g_free(inn->putting);
+	g_free(inn->problem);
+	g_free(inn->pin_problem);
+	g_free((char *)inn->params.ifname);
+	g_free((char *)inn->params.store_path);
+	g_free(inn);
+}
+
+guint64
+inn_generation(const Inn *inn)
+{
+	return inn->generation;
+}
+
+const InnState *
+inn_state(const Inn *inn)
+{
+	return inn->state;
+}
+
+const GArray *
+inn_observed(const Inn *inn)
+{
+	return inn->observed;
+}
+
+InnStatus
+inn_status(const Inn *inn)
+{
+	return inn->status;
+}
+
+const char *
+inn_status_to_string(InnStatus status)
+{
+	switch (status) {
+	case INN_STARTING:
+		return "starting";
+	case INN_REACHABLE:
+		return "reachable";
+	case INN_UNREACHABLE:
+		return "unreachable";
+	case INN_REFUSED:
+		return "refused";
+	case INN_INVALID:
+		return "invalid";
+	}
+	return NULL;
+}
+
+const char *
+inn_problem(const Inn *inn)
+{
+	return inn->problem != NULL ? inn->problem : inn->pin_problem;
+}

@@ -1,0 +1,460 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * An interface of an innernet network (innernet/inn): names, beacons and plain endpoints of its
+ * peers come from the network's server; where the interface is ours, its peers too.
+ */
+#include "agent/nat-interface-private.h"
+
+#include <gio/gio.h>
+#include <string.h>
+
+#include "agent/innernet/inn-link.h"
+#include "agent/innernet/inn-order.h"
+#include "agent/innernet/inn-sync.h"
+#include "agent/nat-log.h"
+
+#define SEC ((gint64)G_USEC_PER_SEC)
+/* nat-signald beside the innernet server, on its address inside the tunnel. */
+#define TIER1_PORT 51821
+/* The machine of the innernet server is asked for our mapping too: nat-signald may answer there. */
+#define STUN_PORT 3478
+/* So long the signaling server may say first who is there. */
+#define TIER1_CONNECT_US (3 * SEC)
+#define TIER1_PRESENCE_US (2 * SEC)
+
+/* ---- before anything is served ---- */
+
+static char *
+default_signal_url(const InnConf *conf)
+{
+	WgEndpoint server = conf->server_internal;
+	char text[WG_ENDPOINT_STRLEN];
+
+	wg_endpoint_set_port(&server, TIER1_PORT);
+	return g_strconcat("ws://", wg_endpoint_format(&server, text), NULL);
+}
+
+static GStrv
+default_stun(const InnConf *conf)
+{
+	const char *format = strchr(conf->server_host, ':') != NULL ? "[%s]:%u" : "%s:%u";
+	GStrv list = g_new0(char *, 2);
+
+	list[0] = g_strdup_printf(format, conf->server_host, STUN_PORT);
+	return list;
+}
+
+static gboolean
+bring_up(NatInterface *iface, GError **error)
+{
+	const InnConf *conf = iface->inn_conf;
+	InnLinkParams params = {
+		.address = conf->address,
+		.prefix = conf->prefix,
+		.mtu = INN_LINK_MTU,
+		.private_key = conf->private_key,
+		.listen_port = conf->listen_port,
+	};
+	gboolean made = FALSE, ok = inn_link_up(iface->config.name, &params, &made, error);
+
+	wg_key_clear(&params.private_key);
+	if (made)
+		g_message("%s: brought up by innernet's file", iface->config.name);
+	return ok;
+}
+
+gboolean
+nat_interface_open_innernet(NatInterface *iface, GError **error)
+{
+	if (iface->config.innernet == NAT_INNERNET_OFF)
+		return TRUE;
+	iface->inn_conf = inn_conf_load(iface->config.innernet_conf, error);
+	if (iface->inn_conf == NULL)
+		return FALSE;
+	if (iface->config.signal_url == NULL)
+		iface->config.signal_url = iface->inn_signal_url =
+			default_signal_url(iface->inn_conf);
+	if (iface->config.stun == NULL)
+		iface->config.stun = iface->inn_stun = default_stun(iface->inn_conf);
+	return iface->config.innernet != NAT_INNERNET_YES || bring_up(iface, error);
+}
+
+void
+nat_interface_close_innernet(NatInterface *iface)
+{
+	g_clear_pointer(&iface->inn_conf, inn_conf_free);
+	g_clear_pointer(&iface->inn_signal_url, g_free);
+	g_clear_pointer(&iface->inn_stun, g_strfreev);
+}
+
+/* Somebody removed it: the user has said that it is ours to keep up. */
+void
+nat_interface_restore_innernet(NatInterface *iface)
+{
+	g_autoptr(GError) error = NULL;
+
+	if (iface->config.innernet == NAT_INNERNET_YES && !bring_up(iface, &error))
+		g_debug("%s: %s", iface->config.name, error->message);
+}
+
+/* ---- what the server says ---- */
+
+static gboolean
+owns(const NatInterface *iface)
+{
+	return iface->config.innernet == NAT_INNERNET_YES;
+}
+
+static void
+sync_device(NatInterface *iface)
+{
+	const InnConf *conf = iface->inn_conf;
+	g_auto(InnSync) sync = {0};
+	g_autoptr(GError) error = NULL;
+	guint strangers;
+
+	inn_sync_init(&sync, iface->device, inn_state(iface->inn), &iface->public_key,
+		      &conf->server_key, &conf->address, conf->prefix, &strangers);
+	if (strangers != iface->inn_strangers)
+		g_warning("%s: innernet: %u peers with addresses outside of the network are not "
+			  "taken",
+			  iface->config.name, strangers);
+	iface->inn_strangers = strangers;
+	if (sync.changes->len == 0)
+		return;
+	if (!wg_ctl_apply(iface->ctl, (const WgPeerChange *)(gpointer)sync.changes->data,
+			  sync.changes->len, &error)) {
+		g_warning("%s: innernet: peers can't be set: %s", iface->config.name,
+			  error->message);
+		return;
+	}
+	g_message("%s: innernet: %u peers added, %u removed, %u changed", iface->config.name,
+		  sync.added, sync.removed, sync.changed);
+	nat_interface_poll_soon(iface);
+}
+
+static void
+order_plain(NatInterface *iface, NatPeer *peer, const InnPeer *record)
+{
+	g_autoptr(GArray) own = nat_stun_probe_public(iface->probe);
+	g_autoptr(GArray) order = g_array_new(FALSE, FALSE, sizeof(WgEndpoint));
+
+	g_array_append_vals(own, inn_observed(iface->inn)->data, inn_observed(iface->inn)->len);
+	inn_order(record, own, NULL, order);
+	nat_peer_set_plain(peer, (const WgEndpoint *)(gpointer)order->data, order->len,
+			   &record->endpoint);
+}
+
+/* Which endpoints a peer without an agent may have, in the order they are tried. */
+static void
+tell_plain(NatInterface *iface, NatPeer *peer, const InnPeer *record)
+{
+	InnBeacon beacon;
+
+	if (!owns(iface) || wg_key_equal(&record->public_key, &iface->inn_conf->server_key) ||
+	    inn_beacon_of(iface->inn, &record->public_key, &beacon)) {
+		nat_peer_set_plain(peer, NULL, 0, NULL);
+		return;
+	}
+	order_plain(iface, peer, record);
+}
+
+void
+nat_interface_tell_innernet(NatInterface *iface, NatPeer *peer)
+{
+	const InnState *state = iface->inn != NULL ? inn_state(iface->inn) : NULL;
+	const InnPeer *record = state != NULL ? inn_state_find(state, nat_peer_key(peer)) : NULL;
+	const char *name = nat_config_peer_name(iface->env.config, nat_peer_key(peer));
+	WgEndpoint none = {0};
+	InnBeacon beacon;
+
+	if (state == NULL)
+		return;
+	if (name == NULL && record != NULL)
+		name = record->name;
+	nat_peer_set_name(peer, name);
+	if (record == NULL) {
+		nat_peer_beacon(peer, NULL, &none);
+		nat_peer_set_plain(peer, NULL, 0, NULL);
+		return;
+	}
+	if (inn_beacon_of(iface->inn, nat_peer_key(peer), &beacon))
+		nat_peer_beacon(peer, &beacon, &record->endpoint);
+	else
+		nat_peer_beacon(peer, NULL, &record->endpoint);
+	tell_plain(iface, peer, record);
+}
+
+static gboolean
+same_observed(const NatInterface *iface)
+{
+	const GArray *now = inn_observed(iface->inn), *before = iface->inn_observed;
+
+	return now->len == before->len &&
+	       (now->len == 0 ||
+		memcmp(now->data, before->data, now->len * sizeof(WgEndpoint)) == 0);
+}
+
+static void
+on_changed(gpointer user_data)
+{
+	NatInterface *iface = user_data;
+	GHashTableIter iter;
+	gpointer peer;
+
+	if (owns(iface))
+		sync_device(iface);
+	g_hash_table_iter_init(&iter, iface->peers);
+	while (g_hash_table_iter_next(&iter, NULL, &peer))
+		nat_interface_tell_innernet(iface, peer);
+	if (same_observed(iface))
+		return;
+	g_array_set_size(iface->inn_observed, 0);
+	g_array_append_vals(iface->inn_observed, inn_observed(iface->inn)->data,
+			    inn_observed(iface->inn)->len);
+	nat_interface_for_each_peer(iface, nat_peer_candidates_changed);
+}
+
+static void
+on_unreachable(gpointer user_data)
+{
+	NatInterface *iface = user_data;
+
+	if (iface->inn_reach != NULL)
+		inn_reach_call_failed(iface->inn_reach, g_get_monotonic_time());
+}
+
+static void
+fill_facts(InnPollFacts *facts, gpointer user_data)
+{
+	NatInterface *iface = user_data;
+	gint64 now = g_get_monotonic_time();
+	GHashTableIter iter;
+	gpointer peer;
+
+	g_hash_table_iter_init(&iter, iface->peers);
+	while (g_hash_table_iter_next(&iter, NULL, &peer)) {
+		facts->unconnected |= nat_peer_state(peer) != NAT_PEER_CONNECTED;
+		facts->in_use |= nat_peer_by_beacon(peer) && nat_peer_is_active(peer, now);
+	}
+}
+
+static NatMapping
+own_mapping(gpointer user_data)
+{
+	NatInterface *iface = user_data;
+
+	return nat_stun_probe_mapping(iface->probe);
+}
+
+static const InnFuncs INN_FUNCS = {
+	.changed = on_changed,
+	.unreachable = on_unreachable,
+	.facts = fill_facts,
+	.candidates = nat_interface_candidates,
+	.mapping = own_mapping,
+};
+
+/* ---- what the peers ask ---- */
+
+static guint64
+generation(gpointer user_data)
+{
+	NatInterface *iface = user_data;
+
+	return inn_generation(iface->inn);
+}
+
+static gboolean
+beacons_may(gpointer user_data)
+{
+	NatInterface *iface = user_data;
+	gint64 age = g_get_monotonic_time() - iface->signal_us;
+
+	switch (nat_signal_client_state(iface->signal)) {
+	case NAT_SIGNAL_CONNECTING:
+		return age > TIER1_CONNECT_US;
+	case NAT_SIGNAL_CONNECTED:
+		return age > TIER1_PRESENCE_US;
+	case NAT_SIGNAL_WAITING:
+	case NAT_SIGNAL_DUPLICATE:
+		break;
+	}
+	return TRUE;
+}
+
+static void
+publish(gpointer user_data)
+{
+	NatInterface *iface = user_data;
+
+	inn_publish(iface->inn);
+}
+
+/* ---- the server as a peer ---- */
+
+static gboolean
+write_server(const WgPeerChange *change, gpointer user_data)
+{
+	NatInterface *iface = user_data;
+	g_autoptr(GError) error = NULL;
+
+	if (wg_ctl_apply(iface->ctl, change, 1, &error))
+		return TRUE;
+	g_debug("%s: innernet server: %s", iface->config.name, error->message);
+	return FALSE;
+}
+
+static void
+observe_server(NatInterface *iface)
+{
+	const WgPeer *wg = wg_device_find(iface->device, &iface->inn_conf->server_key);
+
+	inn_reach_observe(iface->inn_reach, wg, g_get_monotonic_time());
+}
+
+/* ---- serving ---- */
+
+void
+nat_interface_start_innernet(NatInterface *iface)
+{
+	InnParams params = {
+		.ifname = iface->config.name,
+		.conf = iface->inn_conf,
+		.store_path = iface->config.innernet_store,
+		.owns = owns(iface),
+		.public_key = iface->public_key,
+		.watch_id = iface->peer_env.watch_id,
+	};
+
+	if (iface->inn_conf == NULL)
+		return;
+	iface->inn = inn_new(&params, &INN_FUNCS, iface);
+	iface->inn_observed = g_array_new(FALSE, FALSE, sizeof(WgEndpoint));
+	iface->inn_hosts = g_array_new(FALSE, FALSE, sizeof(WgEndpoint));
+	iface->peer_env.generation = generation;
+	iface->peer_env.beacons_may = beacons_may;
+	iface->peer_env.publish = publish;
+	if (owns(iface))
+		iface->inn_reach = inn_reach_new(iface->config.name, iface->inn_conf,
+						 iface->env.config->state_dir, &iface->public_key,
+						 write_server, iface);
+	inn_start(iface->inn);
+}
+
+void
+nat_interface_stop_innernet(NatInterface *iface)
+{
+	g_clear_pointer(&iface->inn, inn_free);
+	g_clear_pointer(&iface->inn_reach, inn_reach_free);
+	g_clear_pointer(&iface->inn_observed, g_array_unref);
+	g_clear_pointer(&iface->inn_hosts, g_array_unref);
+}
+
+static GArray *
+host_addresses(NatInterface *iface)
+{
+	g_autoptr(GArray) candidates = nat_interface_candidates(iface);
+	GArray *hosts = g_array_new(FALSE, FALSE, sizeof(WgEndpoint));
+
+	for (guint i = 0; i < candidates->len; i++) {
+		const NatCandidate *cand = &g_array_index(candidates, NatCandidate, i);
+
+		if (cand->type == NAT_CAND_HOST)
+			g_array_append_val(hosts, cand->endpoint);
+	}
+	return hosts;
+}
+
+static gboolean
+same_hosts(const GArray *a, const GArray *b)
+{
+	if (a->len != b->len)
+		return FALSE;
+	for (guint i = 0; i < a->len; i++)
+		if (!wg_endpoint_equal(&g_array_index(a, WgEndpoint, i),
+				       &g_array_index(b, WgEndpoint, i)))
+			return FALSE;
+	return TRUE;
+}
+
+/* Links and routes come and go that change nothing for us: only other addresses are another
+ * network, for which all peers are asked to check anew. */
+void
+nat_interface_renew_innernet(NatInterface *iface)
+{
+	GArray *hosts;
+
+	if (iface->inn == NULL)
+		return;
+	hosts = host_addresses(iface);
+	if (iface->inn_reach != NULL)
+		inn_reach_network_changed(iface->inn_reach, g_get_monotonic_time());
+	if (!same_hosts(hosts, iface->inn_hosts))
+		inn_renew(iface->inn);
+	g_array_unref(iface->inn_hosts);
+	iface->inn_hosts = hosts;
+}
+
+/* Each second. */
+void
+nat_interface_update_innernet(NatInterface *iface)
+{
+	GHashTableIter iter;
+	gpointer peer;
+	guint silent = 0;
+
+	if (iface->inn == NULL)
+		return;
+	if (iface->inn_reach != NULL)
+		observe_server(iface);
+	if (iface->inn_hosts->len == 0) {
+		g_array_unref(iface->inn_hosts);
+		iface->inn_hosts = host_addresses(iface);
+	}
+	g_hash_table_iter_init(&iter, iface->peers);
+	while (g_hash_table_iter_next(&iter, NULL, &peer))
+		silent += nat_peer_is_silent(peer);
+	/* where it went, its record may say */
+	if (silent > iface->inn_silent)
+		inn_hurry(iface->inn);
+	iface->inn_silent = silent;
+}
+
+/* What the server sees of our WireGuard is our mapping, where no STUN server tells. */
+void
+nat_interface_add_observed(NatInterface *iface, GArray *candidates)
+{
+	for (guint i = 0; iface->inn_observed != NULL && i < iface->inn_observed->len; i++) {
+		NatCandidate cand = {
+			.type = NAT_CAND_SRFLX,
+			.endpoint = g_array_index(iface->inn_observed, WgEndpoint, i),
+		};
+		gboolean known = wg_endpoint_is_bogus(&cand.endpoint);
+
+		for (guint j = 0; j < candidates->len && !known; j++) {
+			const NatCandidate *other = &g_array_index(candidates, NatCandidate, j);
+
+			known = wg_endpoint_equal(&other->endpoint, &cand.endpoint) ||
+				(other->type == NAT_CAND_SRFLX &&
+				 wg_endpoint_family(&other->endpoint) ==
+					 wg_endpoint_family(&cand.endpoint));
+		}
+		if (!known)
+			g_array_append_val(candidates, cand);
+	}
+}
+
+void
+nat_interface_status_innernet(NatInterface *iface, NatStatusInterface *out)
+{
+	char text[WG_ENDPOINT_STRLEN];
+
+	if (iface->inn == NULL)
+		return;
+	out->innernet_mode = g_strdup(owns(iface) ? "yes" : "beside");
+	out->innernet_server = g_strconcat(
+		"http://", wg_endpoint_format(&iface->inn_conf->server_internal, text), NULL);
+	out->innernet_state = g_strdup(inn_status_to_string(inn_status(iface->inn)));
+	out->innernet_reason = g_strdup(inn_problem(iface->inn));
+}

@@ -11,6 +11,8 @@
 #include <fcntl.h>
 #include <glib/gstdio.h>
 #include <sodium.h>
+#include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -186,6 +188,16 @@ inn_conf_create(const InnConf *conf, const char *path, GError **error)
 
 	free_text(text, strlen(text));
 	return ok;
+}
+
+gboolean
+inn_conf_rename(const char *from, const char *to, GError **error)
+{
+	/* file systems that do not know the flag (EINVAL) can link */
+	if (renameat2(AT_FDCWD, from, AT_FDCWD, to, RENAME_NOREPLACE) < 0 &&
+	    (errno != EINVAL || link(from, to) < 0 || unlink(from) < 0))
+		return fail("make", to, errno, error);
+	return sync_dir(to, error);
 }
 
 /* In the place of a file that is there, with its mode and owner. */

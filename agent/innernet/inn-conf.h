@@ -37,6 +37,8 @@ InnConf *inn_conf_copy(const InnConf *conf);
 /* Writes a new file, mode 0600, as innernet writes it: whole, synced and by a name of its own that
  * then becomes `path`. Fails where `path` exists (G_FILE_ERROR_EXIST). */
 gboolean inn_conf_create(const InnConf *conf, const char *path, GError **error);
+/* `from` becomes `to`, synced; fails where `to` exists (G_FILE_ERROR_EXIST). */
+gboolean inn_conf_rename(const char *from, const char *to, GError **error);
 /* The text of such a file; to be cleared, and freed with g_free(). */
 char *inn_conf_format(const InnConf *conf);
 

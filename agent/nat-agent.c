@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* nat-agent: one command line, two commands. */
+/* nat-agent: one command line, a few commands. */
 #include <stdio.h>
 
 #include "agent/nat-cli.h"
@@ -19,6 +19,8 @@ main(int argc, char **argv)
 		return nat_cli_run(cli);
 	case NAT_CLI_STATUS:
 		return nat_cli_status(cli);
+	case NAT_CLI_INNERNET_INSTALL:
+		return nat_cli_innernet_install(cli);
 	case NAT_CLI_VERSION:
 		puts("nat-agent " NAT_VERSION);
 		return NAT_EXIT_OK;

@@ -3,13 +3,15 @@
 
 #include <string.h>
 
+#include "agent/innernet/inn-conf.h"
 #include "agent/nat-config.h"
 #include "agent/nat-log.h"
 
 /* Every flag is collected as a list, so that one given twice is noticed, and as bytes: what may
  * stand in it is for the checks to say. */
 typedef struct {
-	gboolean help, json, watch;
+	gboolean help, json, watch, delete_invite;
+	char **config_dir;
 	char **file, **interfaces, **signal_url, **stun, **turn, **control, **rest;
 } Flags;
 
@@ -17,6 +19,8 @@ static const char USAGE[] = "nat-agent: direct paths for WireGuard peers behind 
 			    "\n"
 			    "  nat-agent run       serve WireGuard interfaces, in the foreground\n"
 			    "  nat-agent status    show what a running agent knows\n"
+			    "  nat-agent innernet install INVITATION\n"
+			    "                      become a member of an innernet network\n"
 			    "  nat-agent --version\n"
 			    "  nat-agent COMMAND --help\n";
 
@@ -47,6 +51,8 @@ nat_cli_free(NatCli *cli)
 	g_strfreev(cli->turn);
 	g_free(cli->control);
 	g_free(cli->peer);
+	g_free(cli->invite);
+	g_free(cli->config_dir);
 	g_free(cli);
 }
 
@@ -59,6 +65,7 @@ flags_clear(Flags *flags)
 	g_strfreev(flags->stun);
 	g_strfreev(flags->turn);
 	g_strfreev(flags->control);
+	g_strfreev(flags->config_dir);
 	g_strfreev(flags->rest);
 }
 
@@ -234,16 +241,104 @@ parse_status(const char *const *argv, NatCli *cli, Flags *flags, GError **error)
 	return take_status(flags, cli, error);
 }
 
+static gboolean
+take_install(Flags *flags, NatCli *cli, GError **error)
+{
+	char **rest = flags->rest;
+
+	if (!take_many("--interface", &flags->interfaces, &cli->interfaces, error) ||
+	    !take_one("--config-dir", flags->config_dir, &cli->config_dir, error))
+		return FALSE;
+	if (cli->interfaces && cli->interfaces[0] && cli->interfaces[1])
+		return usage(error, "--interface is given twice: keep one");
+	if (cli->interfaces && !nat_config_check_interface(cli->interfaces[0], error)) {
+		g_prefix_error(error, "--interface: ");
+		return FALSE;
+	}
+	if (!rest || !rest[0] || !*rest[0])
+		return usage(error, "the invitation is missing: name the file that you were given");
+	if (rest[1]) {
+		g_autofree char *shown = nat_log_conceal(rest[1]);
+
+		return usage(error, "\"%s\" is one argument too many: one invitation at a time",
+			     shown);
+	}
+	cli->invite = g_strdup(rest[0]);
+	cli->delete_invite = flags->delete_invite;
+	if (!cli->config_dir)
+		cli->config_dir = g_strdup(INN_CONF_DIR);
+	return TRUE;
+}
+
+static gboolean
+parse_install(const char *const *argv, NatCli *cli, Flags *flags, GError **error)
+{
+	const GOptionEntry entries[] = {
+		{"interface", 0, 0, G_OPTION_ARG_FILENAME_ARRAY, &flags->interfaces,
+		 "Name of the new interface, default: the network's", "NAME"},
+		{"config-dir", 0, 0, G_OPTION_ARG_FILENAME_ARRAY, &flags->config_dir,
+		 "Where NAME.conf goes, default " INN_CONF_DIR, "DIR"},
+		{"delete-invite", 0, 0, G_OPTION_ARG_NONE, &flags->delete_invite,
+		 "Delete the invitation when it has been redeemed", NULL},
+		{"help", 'h', 0, G_OPTION_ARG_NONE, &flags->help, "Show this", NULL},
+		{G_OPTION_REMAINING, 0, G_OPTION_FLAG_HIDDEN, G_OPTION_ARG_FILENAME_ARRAY,
+		 &flags->rest, NULL, NULL},
+		{NULL},
+	};
+	g_autoptr(GOptionContext) context =
+		g_option_context_new("INVITATION - become a member of an innernet network");
+
+	g_option_context_set_description(
+		context,
+		"Makes a key, registers it with the network's server by the invitation, and leaves "
+		"the\ninterface up. Where it is interrupted, in any way, run it again with the "
+		"same invitation.\nExit status: 0 a member, 1 not yet (the line says why), 2 "
+		"usage.\n");
+	if (!parse_flags(context, entries, argv, "innernet install", error))
+		return FALSE;
+	if (flags->help) {
+		cli->command = NAT_CLI_HELP;
+		cli->help = g_option_context_get_help(context, TRUE, NULL);
+		return TRUE;
+	}
+	cli->command = NAT_CLI_INNERNET_INSTALL;
+	return take_install(flags, cli, error);
+}
+
 /* argv without the command: GOption calls itself by argv[0]. */
 static GStrv
-drop_command(const char *const *argv)
+drop_command(const char *before, const char *const *argv)
 {
 	g_autoptr(GStrvBuilder) builder = g_strv_builder_new();
-	g_autofree char *name = g_strdup_printf("nat-agent %s", argv[1]);
+	g_autofree char *name = g_strdup_printf("%s %s", before, argv[1]);
 
 	g_strv_builder_add(builder, name);
 	g_strv_builder_addv(builder, (const char **)argv + 2);
 	return g_strv_builder_end(builder);
+}
+
+/* argv begins behind the first word. */
+static gboolean
+parse_innernet(const char *const *argv, NatCli *cli, Flags *flags, GError **error)
+{
+	const char *command = argv[1];
+	g_autofree char *shown = command ? nat_log_conceal(command) : NULL;
+	g_auto(GStrv) rest = NULL;
+
+	if (!command)
+		return usage(error, "what of innernet? nat-agent innernet install INVITATION");
+	if (strcmp(command, "--help") == 0 || strcmp(command, "-h") == 0) {
+		cli->command = NAT_CLI_HELP;
+		cli->help = g_strdup(USAGE);
+		return TRUE;
+	}
+	if (strcmp(command, "install") != 0)
+		return usage(error,
+			     "unknown command \"innernet %s\": there is innernet install; for the "
+			     "rest, innernet's own client",
+			     shown);
+	rest = drop_command("nat-agent innernet", argv);
+	return parse_install((const char *const *)rest, cli, flags, error);
 }
 
 static gboolean
@@ -257,11 +352,13 @@ parse(const char *const *argv, NatCli *cli, GError **error)
 
 	if (!command)
 		return usage(error, "a command is missing: run or status, see nat-agent --help");
-	rest = drop_command(argv);
+	rest = drop_command("nat-agent", argv);
 	if (strcmp(command, "run") == 0) {
 		ok = parse_run((const char *const *)rest, cli, &flags, error);
 	} else if (strcmp(command, "status") == 0) {
 		ok = parse_status((const char *const *)rest, cli, &flags, error);
+	} else if (strcmp(command, "innernet") == 0) {
+		ok = parse_innernet((const char *const *)rest, cli, &flags, error);
 	} else if (*command == '-' && rest[1]) {
 		ok = usage(error, "\"%s\" is one argument too many", rest[1]);
 	} else if (strcmp(command, "--version") == 0) {

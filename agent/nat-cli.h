@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * NatCli: the command line, as values. Parsing is pure; the subcommands are in nat-cli-run.c and
- * nat-cli-status.c.
+ * NatCli: the command line, as values. Parsing is pure; the subcommands are in nat-cli-run.c,
+ * nat-cli-status.c and nat-cli-innernet.c.
  */
 #pragma once
 
@@ -15,6 +15,7 @@
 typedef enum {
 	NAT_CLI_RUN,
 	NAT_CLI_STATUS,
+	NAT_CLI_INNERNET_INSTALL,
 	NAT_CLI_VERSION,
 	NAT_CLI_HELP,
 } NatCliCommand;
@@ -23,12 +24,14 @@ typedef struct {
 	NatCliCommand command;
 	char *help;	  /* of HELP: the text */
 	char *file;	  /* -c */
-	GStrv interfaces; /* run: any number; status: at most one. NULL: none */
+	GStrv interfaces; /* run: any number; else at most one. NULL: none */
 	char *signal_url;
 	GStrv stun, turn;
 	char *control; /* NULL: not given */
 	char *peer;
 	gboolean json, watch;
+	char *invite, *config_dir; /* of innernet install */
+	gboolean delete_invite;
 } NatCli;
 
 /* argv as main() has it. Errors are one line that names the flag and the remedy. */
@@ -38,5 +41,6 @@ void nat_cli_free(NatCli *cli);
 /* Each returns the exit status; errors go to stderr, one line. */
 int nat_cli_run(const NatCli *cli);
 int nat_cli_status(const NatCli *cli);
+int nat_cli_innernet_install(const NatCli *cli);
 
 G_DEFINE_AUTOPTR_CLEANUP_FUNC(NatCli, nat_cli_free)

@@ -17,25 +17,32 @@ static const struct {
 	{CAP_SYS_ADMIN, "CAP_SYS_ADMIN", "a network namespace of its own"},
 };
 
-gboolean
-nat_privs_check_set(guint64 effective, GError **error)
+/* Of the first n that are needed. */
+static gboolean
+check(guint64 effective, gsize n, GError **error)
 {
 	g_autoptr(GString) missing = g_string_new(NULL);
 
-	for (gsize i = 0; i < G_N_ELEMENTS(NEEDED); i++)
+	for (gsize i = 0; i < n; i++)
 		if (!(effective & (G_GUINT64_CONSTANT(1) << NEEDED[i].cap)))
 			g_string_append_printf(missing, "%s%s (%s)", missing->len > 0 ? ", " : "",
 					       NEEDED[i].name, NEEDED[i].use);
 	if (missing->len == 0)
 		return TRUE;
 	g_set_error(error, G_IO_ERROR, G_IO_ERROR_PERMISSION_DENIED,
-		    "not allowed to run without %s: run it as root, or with these capabilities",
-		    missing->str);
+		    "not allowed to run without %s: run it as root, or with %s", missing->str,
+		    n > 1 ? "these capabilities" : "this capability");
 	return FALSE;
 }
 
 gboolean
-nat_privs_check(GError **error)
+nat_privs_check_set(guint64 effective, GError **error)
+{
+	return check(effective, G_N_ELEMENTS(NEEDED), error);
+}
+
+static gboolean
+read_effective(guint64 *effective, GError **error)
 {
 	struct __user_cap_header_struct header = {.version = _LINUX_CAPABILITY_VERSION_3};
 	struct __user_cap_data_struct data[_LINUX_CAPABILITY_U32S_3] = {0};
@@ -47,5 +54,23 @@ nat_privs_check(GError **error)
 			    "cannot read this process's capabilities: %s", g_strerror(saved));
 		return FALSE;
 	}
-	return nat_privs_check_set(data[0].effective | (guint64)data[1].effective << 32, error);
+	*effective = data[0].effective | (guint64)data[1].effective << 32;
+	return TRUE;
+}
+
+gboolean
+nat_privs_check(GError **error)
+{
+	guint64 effective;
+
+	return read_effective(&effective, error) && nat_privs_check_set(effective, error);
+}
+
+gboolean
+nat_privs_check_admin(GError **error)
+{
+	guint64 effective;
+
+	/* it is the first */
+	return read_effective(&effective, error) && check(effective, 1, error);
 }

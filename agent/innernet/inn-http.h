@@ -2,7 +2,9 @@
 /*
  * InnHttp: calls to the API of an innernet server (HTTP/1.1, inside the tunnel). Every answer is
  * hostile input: no redirect is followed, no more than INN_HTTP_MAX bytes of a body are read and
- * held, and what takes longer than INN_HTTP_TIMEOUT_S in all has failed.
+ * held, and what takes longer than INN_HTTP_TIMEOUT_S in all, from when its turn has come, has
+ * failed. Nothing is ever sent twice. No proxy is asked, and nothing is marked: the API is inside
+ * the tunnel.
  * Host thread only; callbacks come from the main loop.
  */
 #pragma once
@@ -18,9 +20,10 @@
 
 typedef struct InnHttp InnHttp;
 
-/* status: 100 to 599, with what came of a body (never NULL); or 0, and error is one line with the
- * cause (refused, timed out, too long, no HTTP). Called exactly once for each call, unless the
- * InnHttp is freed before; it may be freed inside. */
+/* status: 100 to 599, with the body (never NULL); or 0, and error (G_IO_ERROR) is one line with the
+ * cause (refused, timed out, too long, cut, no HTTP). A body in chunks may have been cut between
+ * two of them: libsoup does not tell. Called exactly once for each call, unless the InnHttp is
+ * freed before; it may be freed inside. */
 typedef void (*InnHttpFunc)(guint status, GBytes *body, const GError *error, gpointer user_data);
 
 /* server: address and port of the API. server_key: for X-Innernet-Server-Key. */

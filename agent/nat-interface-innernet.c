@@ -37,10 +37,11 @@ default_signal_url(const InnConf *conf)
 static GStrv
 default_stun(const InnConf *conf)
 {
-	const char *format = strchr(conf->server_host, ':') != NULL ? "[%s]:%u" : "%s:%u";
+	gboolean v6 = strchr(conf->server_host, ':') != NULL;
 	GStrv list = g_new0(char *, 2);
 
-	list[0] = g_strdup_printf(format, conf->server_host, STUN_PORT);
+	list[0] = g_strdup_printf("%s%s%s:%u", v6 ? "[" : "", conf->server_host, v6 ? "]" : "",
+				  STUN_PORT);
 	return list;
 }
 

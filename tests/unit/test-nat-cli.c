@@ -120,7 +120,7 @@ help(void)
 	g_assert_nonnull(strstr(of_run->help, "- serve WireGuard interfaces"));
 	g_assert_nonnull(strstr(of_run->help, "--signal=URL"));
 	g_assert_nonnull(strstr(of_status->help, "3 no agent"));
-	g_assert_nonnull(strstr(of_install->help, "nat-agent innernet install [OPTION"));
+	g_assert_nonnull(strstr(of_install->help, "INVITATION - become a member"));
 	g_assert_nonnull(strstr(of_install->help, "--config-dir=DIR"));
 	g_assert_nonnull(strstr(of_innernet->help, "nat-agent innernet install"));
 	g_assert_cmpint(version->command, ==, NAT_CLI_VERSION);

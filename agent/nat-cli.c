@@ -351,7 +351,8 @@ parse(const char *const *argv, NatCli *cli, GError **error)
 	gboolean ok;
 
 	if (!command)
-		return usage(error, "a command is missing: run or status, see nat-agent --help");
+		return usage(error,
+			     "a command is missing: run, status or innernet, see nat-agent --help");
 	rest = drop_command("nat-agent", argv);
 	if (strcmp(command, "run") == 0) {
 		ok = parse_run((const char *const *)rest, cli, &flags, error);

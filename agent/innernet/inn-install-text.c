@@ -31,7 +31,7 @@ inn_install_say(const InnInstall *install, const char *format, ...)
 	va_start(args, format);
 	text = g_strdup_vprintf(format, args);
 	va_end(args);
-	install->params->inn_install_say(text, install->params->user_data);
+	install->params->say(text, install->params->user_data);
 }
 
 /* What went wrong, in one line. */

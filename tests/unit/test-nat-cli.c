@@ -69,11 +69,49 @@ status(void)
 }
 
 static void
+innernet_install(void)
+{
+	g_autoptr(NatCli) cli = parsed(ARGS("innernet", "install", "--interface", "evil", "a.toml",
+					    "--config-dir", "/d", "--delete-invite"));
+	g_autoptr(NatCli) bare = parsed(ARGS("innernet", "install", "a.toml"));
+
+	g_assert_cmpint(cli->command, ==, NAT_CLI_INNERNET_INSTALL);
+	g_assert_cmpstr(cli->interfaces[0], ==, "evil");
+	g_assert_cmpstr(cli->invite, ==, "a.toml");
+	g_assert_cmpstr(cli->config_dir, ==, "/d");
+	g_assert_true(cli->delete_invite);
+	g_assert_null(bare->interfaces);
+	g_assert_cmpstr(bare->config_dir, ==, "/etc/innernet");
+	g_assert_false(bare->delete_invite);
+}
+
+static void
+wrong_innernet(void)
+{
+	refused(ARGS("innernet"), "what of innernet? nat-agent innernet install INVITATION");
+	refused(ARGS("innernet", "up"),
+		"unknown command \"innernet up\": there is innernet install; for the rest, "
+		"innernet's own client");
+	refused(ARGS("innernet", "install"),
+		"the invitation is missing: name the file that you were given");
+	refused(ARGS("innernet", "install", ""),
+		"the invitation is missing: name the file that you were given");
+	refused(ARGS("innernet", "install", "a", "b"),
+		"\"b\" is one argument too many: one invitation at a time");
+	refused(ARGS("innernet", "install", "a", "--interface", "a", "--interface", "b"),
+		"--interface is given twice: keep one");
+	refused(ARGS("innernet", "install", "a", "--signal", "b"),
+		"Unknown option --signal: see nat-agent innernet install --help");
+}
+
+static void
 help(void)
 {
 	g_autoptr(NatCli) all = parsed(ARGS("--help"));
 	g_autoptr(NatCli) of_run = parsed(ARGS("run", "--help"));
 	g_autoptr(NatCli) of_status = parsed(ARGS("status", "-h"));
+	g_autoptr(NatCli) of_install = parsed(ARGS("innernet", "install", "--help"));
+	g_autoptr(NatCli) of_innernet = parsed(ARGS("innernet", "--help"));
 	g_autoptr(NatCli) version = parsed(ARGS("--version"));
 
 	g_assert_cmpint(all->command, ==, NAT_CLI_HELP);
@@ -82,6 +120,9 @@ help(void)
 	g_assert_nonnull(strstr(of_run->help, "- serve WireGuard interfaces"));
 	g_assert_nonnull(strstr(of_run->help, "--signal=URL"));
 	g_assert_nonnull(strstr(of_status->help, "3 no agent"));
+	g_assert_nonnull(strstr(of_install->help, "INVITATION - become a member"));
+	g_assert_nonnull(strstr(of_install->help, "--config-dir=DIR"));
+	g_assert_nonnull(strstr(of_innernet->help, "nat-agent innernet install"));
 	g_assert_cmpint(version->command, ==, NAT_CLI_VERSION);
 }
 
@@ -137,8 +178,9 @@ wrong_command(void)
 {
 	static const char *const NONE[] = {"nat-agent", NULL}, *const NOT_EVEN_A_NAME[] = {NULL};
 
-	refused(NONE, "a command is missing: run or status, see nat-agent --help");
-	refused(NOT_EVEN_A_NAME, "a command is missing: run or status, see nat-agent --help");
+	refused(NONE, "a command is missing: run, status or innernet, see nat-agent --help");
+	refused(NOT_EVEN_A_NAME,
+		"a command is missing: run, status or innernet, see nat-agent --help");
 	refused(ARGS("frobnicate"), "unknown command \"frobnicate\": see nat-agent --help");
 	refused(ARGS("--frobnicate"), "unknown flag \"--frobnicate\": see nat-agent --help");
 	refused(ARGS("netcheck"), "unknown command \"netcheck\": see nat-agent --help");
@@ -171,10 +213,12 @@ main(int argc, char **argv)
 	g_test_init(&argc, &argv, NULL);
 	g_test_add_func("/cli/run", run);
 	g_test_add_func("/cli/status", status);
+	g_test_add_func("/cli/innernet-install", innernet_install);
 	g_test_add_func("/cli/help", help);
 	g_test_add_func("/cli/wrong-run", wrong_run);
 	g_test_add_func("/cli/secrets", secrets);
 	g_test_add_func("/cli/wrong-status", wrong_status);
+	g_test_add_func("/cli/wrong-innernet", wrong_innernet);
 	g_test_add_func("/cli/wrong-command", wrong_command);
 	g_test_add_func("/cli/privileges", privileges);
 	return g_test_run();

@@ -42,8 +42,8 @@ parse(const char *text)
 static InnState *
 state_of(const char *first, const char *second)
 {
-	g_autofree char *text =
-		g_strconcat("{\"peers\":[", first, second ? "," : "", second, "]" CIDRS, NULL);
+	g_autofree char *text = g_strconcat("{\"peers\":[", first, second ? "," : "",
+					    second ? second : "", "]" CIDRS, NULL);
 
 	return parse(text);
 }

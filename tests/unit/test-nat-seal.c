@@ -171,6 +171,33 @@ test_probe(void)
 	g_assert_cmpint(memcmp(one, two, sizeof one), !=, 0);
 }
 
+/* The vector was computed by another implementation of DESIGN's formula (Python's hmac, RFC 7748's
+ * ladder): private keys 0x01…01 and 0x02…02, generations 1 and 2. */
+static void
+test_ice(void)
+{
+	g_autoptr(NatSeal) a = seal_between(1, 2);
+	g_autoptr(NatSeal) b = seal_between(2, 1);
+	WgKey private_a = filled_private(1), private_b = filled_private(2);
+	WgKey key_a = public_of(&private_a), key_b = public_of(&private_b);
+	char ufrag[2][NAT_SEAL_ICE_UFRAG_LEN + 1], pwd[2][NAT_SEAL_ICE_PWD_LEN + 1];
+
+	nat_seal_derive_ice(a, &key_a, 1, 2, ufrag[0], pwd[0]);
+	nat_seal_derive_ice(b, &key_a, 1, 2, ufrag[1], pwd[1]);
+	g_assert_cmpstr(ufrag[0], ==, "xL+/tlTj");
+	g_assert_cmpstr(pwd[0], ==, "sAff1/p6I7pDDlp4u4CsTHJ1dhC3Rdlh");
+	g_assert_cmpstr(ufrag[0], ==, ufrag[1]);
+	g_assert_cmpstr(pwd[0], ==, pwd[1]);
+	nat_seal_derive_ice(a, &key_b, 2, 1, ufrag[1], pwd[1]);
+	g_assert_cmpstr(ufrag[1], ==, "R7mgrMzO");
+	g_assert_cmpstr(pwd[1], ==, "aylyfNkMpsn35SQTKPejispYq15RG1VJ");
+	/* another generation at either end is another password */
+	nat_seal_derive_ice(a, &key_a, 1, 3, ufrag[1], pwd[1]);
+	g_assert_cmpstr(pwd[0], !=, pwd[1]);
+	nat_seal_derive_ice(a, &key_a, 3, 2, ufrag[1], pwd[1]);
+	g_assert_cmpstr(pwd[0], !=, pwd[1]);
+}
+
 int
 main(int argc, char **argv)
 {
@@ -182,5 +209,6 @@ main(int argc, char **argv)
 	g_test_add_func("/seal/nonces", test_nonces);
 	g_test_add_func("/seal/bad-keys", test_bad_keys);
 	g_test_add_func("/seal/probe", test_probe);
+	g_test_add_func("/seal/ice", test_ice);
 	return g_test_run();
 }

@@ -340,6 +340,9 @@ nat_interface_start_innernet(NatInterface *iface)
 		iface->inn_reach = inn_reach_new(iface->config.name, iface->inn_conf,
 						 iface->env.config->state_dir, &iface->public_key,
 						 write_server, iface);
+	else
+		iface->inn_hold = inn_hold_new(iface->config.name, iface->config.innernet_conf,
+					       iface->env.config->state_dir, &iface->public_key);
 	inn_start(iface->inn);
 }
 
@@ -348,6 +351,7 @@ nat_interface_stop_innernet(NatInterface *iface)
 {
 	g_clear_pointer(&iface->inn, inn_free);
 	g_clear_pointer(&iface->inn_reach, inn_reach_free);
+	g_clear_pointer(&iface->inn_hold, inn_hold_free);
 	g_clear_pointer(&iface->inn_observed, g_array_unref);
 	g_clear_pointer(&iface->inn_hosts, g_array_unref);
 }
@@ -397,6 +401,27 @@ nat_interface_renew_innernet(NatInterface *iface)
 	iface->inn_hosts = hosts;
 }
 
+static void
+hold_endpoints(NatInterface *iface)
+{
+	g_autoptr(GArray) entries = g_array_new(FALSE, TRUE, sizeof(InnOverride));
+	const InnState *state = inn_state(iface->inn);
+
+	for (guint i = 0; state != NULL && i < state->peers->len; i++) {
+		const InnPeer *record = g_ptr_array_index(state->peers, i);
+		NatPeer *peer = g_hash_table_lookup(iface->peers, &record->public_key);
+		const WgEndpoint *held = peer != NULL ? nat_peer_held(peer) : NULL;
+		InnOverride entry = {.address = record->address};
+
+		if (held == NULL || wg_endpoint_is_link_local(held))
+			continue;
+		entry.endpoint = *held;
+		g_array_append_val(entries, entry);
+	}
+	inn_hold_set(iface->inn_hold, (const InnOverride *)(gpointer)entries->data, entries->len,
+		     g_get_monotonic_time());
+}
+
 /* Each second. */
 void
 nat_interface_update_innernet(NatInterface *iface)
@@ -409,6 +434,8 @@ nat_interface_update_innernet(NatInterface *iface)
 		return;
 	if (iface->inn_reach != NULL)
 		observe_server(iface);
+	if (iface->inn_hold != NULL)
+		hold_endpoints(iface);
 	if (iface->inn_hosts->len == 0) {
 		g_array_unref(iface->inn_hosts);
 		iface->inn_hosts = host_addresses(iface);

@@ -2,6 +2,7 @@
 /* What nat-interface*.c share: one served WireGuard device. */
 #pragma once
 
+#include "agent/innernet/inn-hold.h"
 #include "agent/innernet/inn-reach.h"
 #include "agent/innernet/inn.h"
 #include "agent/nat-interface.h"
@@ -40,6 +41,7 @@ struct NatInterface {
 	GStrv inn_stun;
 	Inn *inn;	     /* while the device is served, and so the rest */
 	InnReach *inn_reach; /* NULL: the interface is innernet's own */
+	InnHold *inn_hold;   /* NULL: it is ours */
 	GArray *inn_observed,
 		*inn_hosts; /* of WgEndpoint: our mappings, and addresses, as last known */
 	guint inn_strangers, inn_silent;

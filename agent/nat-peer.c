@@ -390,6 +390,17 @@ nat_peer_state(const NatPeer *peer)
 	return peer->state;
 }
 
+const WgEndpoint *
+nat_peer_held(const NatPeer *peer)
+{
+	const WgEndpoint *endpoint = nat_path_endpoint(peer->path);
+
+	return peer->managed && peer->online && wg_endpoint_is_set(endpoint) &&
+			       !wg_endpoint_is_bogus(endpoint)
+		       ? endpoint
+		       : NULL;
+}
+
 gboolean
 nat_peer_by_beacon(const NatPeer *peer)
 {

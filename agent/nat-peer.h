@@ -92,6 +92,9 @@ void nat_peer_set_plain(NatPeer *peer, const WgEndpoint *endpoints, gsize n,
 gboolean nat_peer_is_plain(const NatPeer *peer); /* it has such a list, and no agent */
 /* How often all of them were tried in vain since it was last connected. */
 guint nat_peer_plain_rounds(const NatPeer *peer);
+/* The endpoint that its agent and ours agreed on, or are trying; NULL: none that others could use.
+ * (transfer none) */
+const WgEndpoint *nat_peer_held(const NatPeer *peer);
 gboolean nat_peer_by_beacon(const NatPeer *peer); /* its agent is known by its beacon alone */
 gboolean nat_peer_is_silent(const NatPeer *peer); /* its path went silent, and no other is found */
 void nat_peer_set_name(NatPeer *peer, const char *name); /* NULL: none */

@@ -3,9 +3,11 @@
 #include "plain.h"
 #include "strict.h"
 
+#include <errno.h>
+#include <fcntl.h>
 #include <gio/gio.h>
 #include <string.h>
-#include <sys/stat.h>
+#include <unistd.h>
 
 PlainState *
 plain_state_new(void)
@@ -109,6 +111,22 @@ plain_store_load(const char *path, GError **error)
 	return g_steal_pointer(&state);
 }
 
+/* As the original does it: a reader may see half of it. */
+static gboolean
+write_in_place(const char *path, const char *text, GError **error)
+{
+	gsize len = strlen(text);
+	int fd = open(path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
+	gboolean ok = fd >= 0 && write(fd, text, len) == (gssize)len;
+
+	if (!ok)
+		g_set_error(error, G_IO_ERROR, g_io_error_from_errno(errno), "%s: %s", path,
+			    g_strerror(errno));
+	if (fd >= 0)
+		close(fd);
+	return ok;
+}
+
 gboolean
 plain_store_save(const char *path, const PlainState *state, GError **error)
 {
@@ -132,8 +150,7 @@ plain_store_save(const char *path, const PlainState *state, GError **error)
 	json_builder_end_object(builder);
 	root = json_builder_get_root(builder);
 	json = json_to_string(root, TRUE);
-	/* In place, as the original does it. */
-	return g_file_set_contents_full(path, json, -1, G_FILE_SET_CONTENTS_NONE, 0600, error);
+	return write_in_place(path, json, error);
 }
 
 static DbPeer *

@@ -33,6 +33,8 @@ NAT_SIGNALD=${NAT_SIGNALD:-$NAT_BUILD/signaling/nat-signald}
 . "$LAB_SRC/turn.sh"
 # shellcheck source=wg.sh
 . "$LAB_SRC/wg.sh"
+# shellcheck source=innernet.sh
+. "$LAB_SRC/innernet.sh"
 # shellcheck source=expect.sh
 . "$LAB_SRC/expect.sh"
 # shellcheck source=measure.sh

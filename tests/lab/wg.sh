@@ -68,7 +68,15 @@ pub()
 }
 
 wg_number() { printf '%s' "$(<"$LAB_DIR/conf/$1.number")"; }
-wg_ip() { printf '10.77.0.%s' "$(wg_number "$1")"; }
+# Of a member of an innernet network, what that gave it (innernet.sh).
+wg_ip()
+{
+	if [ -f "$LAB_DIR/conf/$1.ip" ]; then
+		printf '%s' "$(<"$LAB_DIR/conf/$1.ip")"
+	else
+		printf '10.77.0.%s' "$(wg_number "$1")"
+	fi
+}
 wg_ip6() { printf 'fd77::%s' "$(wg_number "$1")"; }
 
 # wg_up NODE NUMBER [PORT [FWMARK]]: wg0 with key, port and addresses, no peers yet

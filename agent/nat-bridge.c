@@ -12,6 +12,7 @@ struct NatBridge {
 	WgEndpoint endpoint;
 	guint16 wg_port;
 	guint32 fwmark;
+	guint users;
 };
 
 NatLane *
@@ -31,22 +32,29 @@ nat_lane_unref(NatLane *lane)
 	g_free(lane);
 }
 
+static gboolean
+connect_loopback(int fd, guint16 wg_port)
+{
+	struct sockaddr_in wg = {.sin_family = AF_INET,
+				 .sin_port = htons(wg_port),
+				 .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
+
+	return connect(fd, (struct sockaddr *)&wg, sizeof wg) == 0;
+}
+
 /* Loopback alone is spoken to, so the mark matters only to rules that look at nothing else. */
 static int
 open_loopback(guint16 wg_port, guint32 fwmark, WgEndpoint *own)
 {
 	struct sockaddr_in sa = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
-	struct sockaddr_in wg = sa;
 	socklen_t len = sizeof sa;
 	int fd = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
 	gboolean ok = fd >= 0;
 
-	wg.sin_port = htons(wg_port);
 	ok = ok &&
 	     (fwmark == 0 || setsockopt(fd, SOL_SOCKET, SO_MARK, &fwmark, sizeof fwmark) == 0);
 	ok = ok && bind(fd, (struct sockaddr *)&sa, sizeof sa) == 0 &&
-	     connect(fd, (struct sockaddr *)&wg, sizeof wg) == 0 &&
-	     getsockname(fd, (struct sockaddr *)&sa, &len) == 0;
+	     connect_loopback(fd, wg_port) && getsockname(fd, (struct sockaddr *)&sa, &len) == 0;
 	ok = ok && wg_endpoint_from_sockaddr(own, &sa, len);
 	if (!ok && fd >= 0) {
 		int err = errno;
@@ -83,14 +91,22 @@ nat_bridge_new(NatPump *pump, guint16 channel, guint16 wg_port, guint32 fwmark, 
 	bridge->endpoint = own;
 	bridge->wg_port = wg_port;
 	bridge->fwmark = fwmark;
+	bridge->users = 1;
 	nat_pump_order(pump, NAT_ORDER_ADD, lane, NULL);
+	return bridge;
+}
+
+NatBridge *
+nat_bridge_share(NatBridge *bridge)
+{
+	bridge->users++;
 	return bridge;
 }
 
 void
 nat_bridge_free(NatBridge *bridge)
 {
-	if (!bridge)
+	if (!bridge || --bridge->users > 0)
 		return;
 	nat_pump_order(bridge->pump, NAT_ORDER_REMOVE, bridge->lane, NULL);
 	nat_lane_unref(bridge->lane);
@@ -115,6 +131,36 @@ nat_bridge_set_source(NatBridge *bridge, const WgEndpoint *source)
 		g_debug("late packets will come from the bridge: %s", error->message);
 	nat_pump_order(bridge->pump, NAT_ORDER_INJECT, bridge->lane, inject);
 	return !source || inject;
+}
+
+/* The socket keeps its own port, and with it what WireGuard knows as the endpoint. */
+gboolean
+nat_bridge_set_port(NatBridge *bridge, guint16 wg_port)
+{
+	if (bridge->wg_port == wg_port)
+		return TRUE;
+	if (!connect_loopback(bridge->lane->sock.fd, wg_port))
+		return FALSE;
+	bridge->wg_port = wg_port;
+	nat_bridge_set_source(bridge, NULL);
+	return TRUE;
+}
+
+gboolean
+nat_bridge_deliver(NatBridge *bridge, const guint8 *data, gsize len)
+{
+	NatLane *lane = bridge->lane;
+
+	/* that WireGuard's port was shut at the last one is told in place of sending this one */
+	for (int i = 0; i < 2; i++) {
+		if (send(lane->sock.fd, data, len, MSG_DONTWAIT | MSG_NOSIGNAL) == (gssize)len) {
+			nat_count(&lane->to_wg_packets, 1);
+			nat_count(&lane->to_wg_bytes, len);
+			return TRUE;
+		}
+	}
+	nat_count(&lane->dropped, 1);
+	return FALSE;
 }
 
 void

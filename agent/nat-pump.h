@@ -48,7 +48,15 @@ guint64 nat_pump_dropped(const NatPump *pump);
  * What the server sends from now on finds the bridge. One bridge per channel. */
 NatBridge *nat_bridge_new(NatPump *pump, guint16 channel, guint16 wg_port, guint32 fwmark,
 			  GError **error);
-void nat_bridge_free(NatBridge *bridge);
+/* One more user of it (transfer full): the same channel, the same endpoint. */
+NatBridge *nat_bridge_share(NatBridge *bridge);
+void nat_bridge_free(NatBridge *bridge); /* goes with its last user */
+/* WireGuard listens at another port now. The endpoint stays, what set_source did is undone. FALSE:
+ * the kernel refused it, with errno. */
+gboolean nat_bridge_set_port(NatBridge *bridge, guint16 wg_port);
+/* Hands WireGuard one message that came another way than by the channel. FALSE: the kernel refused
+ * it. */
+gboolean nat_bridge_deliver(NatBridge *bridge, const guint8 *data, gsize len);
 /* What WireGuard's endpoint must be for its packets to go this way. (transfer none) */
 const WgEndpoint *nat_bridge_endpoint(const NatBridge *bridge);
 /* After the tunnel has moved to `source` (a direct endpoint), late packets of the relay are handed

@@ -1,4 +1,10 @@
 /* SPDX-License-Identifier: MIT */
+/*
+ * Theory of operation. A channel leads to one remote address, and into one bridge. Several users
+ * may want the same one: an agent's pair and a plain peer's WireGuard (nat-relay-plain.c) can have
+ * the same remote address. They share the bridge, and so the endpoint; it goes with the last of
+ * them. Late packets in another's name (set_source) end with the user who asked for it.
+ */
 #define G_LOG_DOMAIN "relay"
 #include "agent/nat-relay-private.h"
 
@@ -10,6 +16,7 @@ struct NatRelayBridge {
 	NatRelayBridgeFunc ready;
 	gpointer user_data;
 	NatBridge *bridge; /* NULL: not yet bound */
+	gboolean aimed;	   /* has set its source */
 	guint idle;	   /* its loss will be told */
 };
 
@@ -28,6 +35,8 @@ detach(NatRelayBridge *bridge)
 {
 	NatRelayLeg *leg = g_steal_pointer(&bridge->leg);
 
+	if (bridge->aimed)
+		nat_relay_bridge_set_source(bridge, NULL);
 	g_clear_pointer(&bridge->bridge, nat_bridge_free);
 	if (!leg)
 		return;
@@ -43,6 +52,23 @@ nat_relay_bridge_lost(NatRelayBridge *bridge)
 		bridge->idle = g_idle_add_full(G_PRIORITY_DEFAULT, on_lost, bridge, NULL);
 }
 
+/* What leads to the same peer already; NULL: nothing. (transfer full) */
+static NatBridge *
+share(const NatRelayBridge *bridge)
+{
+	const GPtrArray *all = bridge->leg->bridges;
+
+	for (guint i = 0; i < all->len; i++) {
+		const NatRelayBridge *other = g_ptr_array_index(all, i);
+
+		/* one that cannot follow to the new port is replaced */
+		if (other->bridge && wg_endpoint_equal(&other->peer, &bridge->peer) &&
+		    nat_bridge_set_port(other->bridge, bridge->wg_port))
+			return nat_bridge_share(other->bridge);
+	}
+	return NULL;
+}
+
 static void
 on_bound(guint16 channel, gpointer user_data)
 {
@@ -51,6 +77,8 @@ on_bound(guint16 channel, gpointer user_data)
 	g_autoptr(GError) error = NULL;
 
 	if (channel != 0)
+		bridge->bridge = share(bridge);
+	if (channel != 0 && !bridge->bridge)
 		bridge->bridge = nat_bridge_new(nat_turn_pump(leg->turn), channel, bridge->wg_port,
 						leg->relay->fwmark, &error);
 	if (error)
@@ -109,7 +137,21 @@ nat_relay_bridge_endpoint(const NatRelayBridge *bridge)
 gboolean
 nat_relay_bridge_set_source(NatRelayBridge *bridge, const WgEndpoint *source)
 {
+	bridge->aimed = source != NULL;
 	return bridge->bridge && nat_bridge_set_source(bridge->bridge, source);
+}
+
+gboolean
+nat_relay_bridge_set_port(NatRelayBridge *bridge, guint16 wg_port)
+{
+	bridge->wg_port = wg_port;
+	return !bridge->bridge || nat_bridge_set_port(bridge->bridge, wg_port);
+}
+
+gboolean
+nat_relay_bridge_deliver(NatRelayBridge *bridge, const guint8 *data, gsize len)
+{
+	return bridge->bridge && nat_bridge_deliver(bridge->bridge, data, len);
 }
 
 gboolean

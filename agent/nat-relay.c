@@ -16,8 +16,6 @@
 #define G_LOG_DOMAIN "relay"
 #include "agent/nat-relay-private.h"
 
-#define PERMITS_PER_OWNER 8
-
 /* ---- telling ---- */
 
 static gboolean
@@ -372,7 +370,7 @@ nat_relay_permit(NatRelay *relay, gconstpointer owner, const WgEndpoint *peers, 
 	if (n > 0) {
 		GArray *array = g_array_new(FALSE, FALSE, sizeof(WgEndpoint));
 
-		g_array_append_vals(array, peers, (guint)MIN(n, PERMITS_PER_OWNER));
+		g_array_append_vals(array, peers, (guint)MIN(n, NAT_RELAY_PERMITS_MAX));
 		g_hash_table_insert(relay->permits, (gpointer)owner, array);
 	} else if (!g_hash_table_remove(relay->permits, owner)) {
 		return;

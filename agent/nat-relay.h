@@ -83,7 +83,8 @@ const char *nat_relay_spare_server(const NatRelay *relay); /* the same of the sp
 guint64 nat_relay_dropped(const NatRelay *relay);
 
 /* Who may send to us, per owner (any pointer); the complete list each time, n = 0: nobody. Kept
- * over re-allocations. At most 8 addresses of an owner count. */
+ * over re-allocations. At most NAT_RELAY_PERMITS_MAX addresses of an owner count. */
+#define NAT_RELAY_PERMITS_MAX 64
 void nat_relay_permit(NatRelay *relay, gconstpointer owner, const WgEndpoint *peers, gsize n);
 /* From `relayed` (ours) to a permitted peer. */
 gboolean nat_relay_send(NatRelay *relay, const WgEndpoint *relayed, const WgEndpoint *peer,
@@ -96,7 +97,8 @@ void nat_relay_check(NatRelay *relay, const WgEndpoint *relayed);
 
 /* WireGuard's data from and to one peer through `relayed`. ready: once, from the main loop;
  * endpoint is what WireGuard's endpoint must be, NULL: refused or lost. `lost` is ready(NULL) as
- * well, any time later: the allocation is gone. */
+ * well, any time later: the allocation is gone. Several to the same peer through the same relayed
+ * address are one bridge with one endpoint. */
 typedef struct NatRelayBridge NatRelayBridge;
 typedef void (*NatRelayBridgeFunc)(NatRelayBridge *bridge, const WgEndpoint *endpoint,
 				   gpointer user_data);
@@ -108,5 +110,9 @@ void nat_relay_bridge_free(NatRelayBridge *bridge);
 const WgEndpoint *nat_relay_bridge_endpoint(const NatRelayBridge *bridge);
 /* As nat_bridge_set_source(). */
 gboolean nat_relay_bridge_set_source(NatRelayBridge *bridge, const WgEndpoint *source);
+/* As nat_bridge_set_port(); also for all who share it. */
+gboolean nat_relay_bridge_set_port(NatRelayBridge *bridge, guint16 wg_port);
+/* As nat_bridge_deliver(). FALSE also while not ready. */
+gboolean nat_relay_bridge_deliver(NatRelayBridge *bridge, const guint8 *data, gsize len);
 /* FALSE while not ready. */
 gboolean nat_relay_bridge_stats(const NatRelayBridge *bridge, NatBridgeStats *out);

@@ -224,17 +224,23 @@ fake_turn_on_readable(gint fd, GIOCondition condition, gpointer user_data)
 	return G_SOURCE_CONTINUE;
 }
 
-/* A Data indication, or ChannelData. */
+/* A Data indication. */
 static inline void
-fake_turn_send_data(FakeTurn *turn, const WgEndpoint *from, const char *text)
+fake_turn_send_bytes(FakeTurn *turn, const WgEndpoint *from, const void *data, gsize len)
 {
 	StunMessage msg;
 	guint8 buf[512];
 
 	stun_agent_init_indication(&turn->agent, &msg, buf, sizeof buf, STUN_IND_DATA);
 	fake_turn_append_address(&msg, STUN_ATTRIBUTE_XOR_PEER_ADDRESS, from);
-	stun_message_append_bytes(&msg, STUN_ATTRIBUTE_DATA, text, strlen(text));
+	stun_message_append_bytes(&msg, STUN_ATTRIBUTE_DATA, data, len);
 	fake_turn_send(turn, buf, stun_agent_finish_message(&turn->agent, &msg, NULL, 0));
+}
+
+static inline void
+fake_turn_send_data(FakeTurn *turn, const WgEndpoint *from, const char *text)
+{
+	fake_turn_send_bytes(turn, from, text, strlen(text));
 }
 
 /* address: "127.0.0.1:0". */

@@ -19,7 +19,7 @@
 #define SEC ((gint64)G_USEC_PER_SEC)
 #define PATIENCE_US (2500 * SEC / 1000)
 #define ROUND_MIN_US (3 * SEC)
-#define ROUND_MAX_US (60 * SEC)
+#define ROUND_MAX_US (20 * SEC) /* our NAT must not close towards it meanwhile */
 /* WireGuard itself begins a new handshake when it has sent for 15 s and heard nothing. */
 #define DEAF_US (8 * SEC)
 

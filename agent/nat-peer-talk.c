@@ -235,6 +235,9 @@ void
 nat_peer_gone(NatPeer *peer)
 {
 	peer->online = FALSE;
+	/* Its endpoints are tried all the same. */
+	if (nat_peer_is_plain(peer))
+		return;
 	/* Checks under way need no signaling: they may still succeed. */
 	if (peer->state == NAT_PEER_CHECKING && peer->search != NULL &&
 	    nat_search_started(peer->search))

@@ -516,6 +516,9 @@ nat_peer_status(NatPeer *peer, const WgPeer *wg, NatStatusPeer *out)
 		.remote_candidates = peer->offered->len,
 		.port = nat_mux_port(peer->env->mux),
 		.failure = peer->failure,
+		.innernet = peer->env->generation != NULL,
+		.beacon = peer->tier0,
+		.plain = nat_peer_is_plain(peer) ? peer->plain->len : 0,
 		.relay = nat_peer_on_relay(peer),
 		.wireguard_blocked =
 			peer->direct_blocked || (peer->remote.flags & NAT_MSG_BLOCKED) != 0,

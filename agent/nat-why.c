@@ -83,6 +83,9 @@ connected(const NatWhy *why)
 
 	if (why->relay)
 		return relayed(why);
+	if (!why->managed && why->plain > 0)
+		return g_strdup("direct: an endpoint that the innernet server knows answers; the "
+				"peer has no agent");
 	if (!why->managed)
 		return g_strdup(why->remote == NAT_CAND_CONFIGURED
 					? "direct: the configured endpoint answers; no agent has "
@@ -114,6 +117,12 @@ checks_failed(const NatWhy *why)
 {
 	g_autofree char *both = both_mappings(why);
 
+	if (why->beacon && why->remote_candidates > 0)
+		return g_strdup_printf("no check was answered (%s): a firewall may drop UDP %u; or "
+				       "the peer is off: the innernet server shows the last word "
+				       "of its agent, not whether it runs",
+				       both, why->port);
+
 	if (why->remote_candidates == 0)
 		return g_strdup("the peer offers no address that this host could reach: no address "
 				"family in common, or only routes through tunnels");
@@ -129,6 +138,12 @@ checks_failed(const NatWhy *why)
 static char *
 no_path(const NatWhy *why)
 {
+	if (why->plain > 0)
+		return g_strdup_printf("no handshake at any of the %u endpoints that the innernet "
+				       "server knows, and the peer has no agent to check paths "
+				       "with: it is off, or behind a NAT that only an agent "
+				       "there can open",
+				       why->plain);
 	switch (why->failure) {
 	case NAT_FAILURE_PROOF:
 		return g_strdup("checks pass, but WireGuard's handshake does not: a firewall drops "
@@ -164,6 +179,10 @@ nat_why_sentence(const NatWhy *why)
 	case NAT_PEER_FAILED:
 		return failed(why);
 	case NAT_PEER_CHECKING:
+		if (why->plain > 0)
+			return g_strdup_printf("trying the %u endpoints that the innernet server "
+					       "knows by handshake: the peer has no agent",
+					       why->plain);
 		if (why->failure == NAT_FAILURE_SILENCE)
 			return g_strdup("the path went silent: looking for another");
 		return g_strdup_printf("checking %u candidates of the peer from %u of ours",
@@ -171,6 +190,9 @@ nat_why_sentence(const NatWhy *why)
 	case NAT_PEER_WAITING:
 		break;
 	}
+	if (why->innernet)
+		return g_strdup("waiting: no agent of the peer is known: neither at the signaling "
+				"server nor by its record at the innernet server");
 	if (why->signal_problem != NULL)
 		return g_strdup_printf("waiting: %s", why->signal_problem);
 	return g_strdup(why->online ? "waiting: the peer's agent has not answered yet"

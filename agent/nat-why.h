@@ -26,7 +26,10 @@ typedef struct {
 	guint local_candidates, remote_candidates;
 	guint16 port;
 	NatFailure failure;
-	gboolean relay;		    /* the path in use is relayed */
+	gboolean innernet; /* its network has an innernet server, which names it */
+	gboolean beacon;   /* its agent is known by its beacon there alone */
+	guint plain;	   /* endpoints of its record that are tried by handshake; 0: none are */
+	gboolean relay;	   /* the path in use is relayed */
 	gboolean wireguard_blocked; /* checks pass on a direct path, WireGuard's packets do not */
 	gboolean direct_alive;	/* checks pass on a direct path; nothing is found about it yet */
 	gboolean direct_failed; /* … and WireGuard's packets did not, the last time */

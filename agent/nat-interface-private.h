@@ -11,6 +11,7 @@
 #include "agent/nat-mux.h"
 #include "agent/nat-originals.h"
 #include "agent/nat-peer.h"
+#include "agent/nat-relay-plain.h"
 #include "agent/nat-relay.h"
 #include "agent/nat-signal-client.h"
 #include "agent/nat-stun-names.h"
@@ -58,7 +59,9 @@ struct NatInterface {
 	NatOriginals *originals;
 	NatTurnList *turns;
 	NatRelay *relay;
-	guint offer; /* timer: nat-signald's last offer of servers waits for its turn */
+	NatRelayPlain
+		*relay_plain; /* for peers without an agent; NULL: the interface is not ours */
+	guint offer;	      /* timer: nat-signald's last offer of servers waits for its turn */
 	gint64 offer_us;
 	NatKeepalive *keepalive;
 	NatLinkMtu *link_mtu; /* NULL: paths are not measured */
@@ -85,6 +88,10 @@ void nat_interface_start_relay(NatInterface *iface);
 void nat_interface_stop_relay(NatInterface *iface);
 /* What the peers want of it, once a second and when one of them changed. */
 void nat_interface_update_relay(NatInterface *iface, gint64 now_us);
+void nat_interface_relay_network_changed(NatInterface *iface);
+/* Whether an endpoint is a bridge to a peer without an agent, and what it leads to. */
+gboolean nat_interface_find_plain(const WgEndpoint *endpoint, WgEndpoint *relayed,
+				  WgEndpoint *remote, gpointer iface);
 const char *nat_interface_relay_problem(gboolean *known, gpointer iface);
 void nat_interface_on_turn(const char *const *uris, const char *username, const char *password,
 			   guint ttl_s, gpointer iface);

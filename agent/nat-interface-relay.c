@@ -37,7 +37,9 @@ on_received(const NatUdp *pkt, gpointer user_data)
 {
 	NatInterface *iface = user_data;
 
-	nat_mux_receive_relayed(iface->mux, pkt);
+	if (iface->relay_plain == NULL ||
+	    !nat_relay_plain_receive(iface->relay_plain, pkt, g_get_monotonic_time()))
+		nat_mux_receive_relayed(iface->mux, pkt);
 }
 
 static void
@@ -131,6 +133,15 @@ nat_interface_on_turn(const char *const *uris, const char *username, const char 
 		iface->offer = g_timeout_add((guint)wait_ms, on_offer, iface);
 }
 
+/* A bridge is there whose endpoint WireGuard will have any moment. */
+static void
+on_plain_changed(gpointer user_data)
+{
+	NatInterface *iface = user_data;
+
+	nat_interface_poll_soon(iface);
+}
+
 void
 nat_interface_start_relay(NatInterface *iface)
 {
@@ -139,6 +150,9 @@ nat_interface_start_relay(NatInterface *iface)
 				     &iface->public_key, iface->fwmark, &RELAY_FUNCS, iface);
 	nat_relay_set_servers(iface->relay, nat_turn_list_uris(iface->turns));
 	nat_mux_set_relay(iface->mux, &MUX_RELAY, iface->relay);
+	if (iface->config.innernet == NAT_INNERNET_YES)
+		iface->relay_plain = nat_relay_plain_new(iface->relay, iface->env.fib, iface->port,
+							 on_plain_changed, iface);
 }
 
 void
@@ -146,6 +160,7 @@ nat_interface_stop_relay(NatInterface *iface)
 {
 	g_clear_handle_id(&iface->offer, g_source_remove);
 	nat_mux_set_relay(iface->mux, NULL, NULL);
+	g_clear_pointer(&iface->relay_plain, nat_relay_plain_free);
 	g_clear_pointer(&iface->relay, nat_relay_free);
 	g_clear_pointer(&iface->turns, nat_turn_list_free);
 }
@@ -211,12 +226,52 @@ prefer_used(NatInterface *iface)
 		nat_relay_prefer(iface->relay, used);
 }
 
+/* Whoever has no agent and was not reached directly may come through our relayed address, which its
+ * record's readers find among our candidates. */
+static gboolean
+update_plain(NatInterface *iface, gint64 now_us)
+{
+	g_autoptr(GArray) addresses = NULL;
+	GHashTableIter iter;
+	gpointer peer;
+
+	if (iface->relay_plain == NULL)
+		return FALSE;
+	addresses = g_array_new(FALSE, FALSE, sizeof(WgEndpoint));
+	g_hash_table_iter_init(&iter, iface->peers);
+	while (g_hash_table_iter_next(&iter, NULL, &peer))
+		nat_peer_add_plain_permits(peer, addresses);
+	nat_relay_plain_set_port(iface->relay_plain, iface->port);
+	nat_relay_plain_set_addresses(
+		iface->relay_plain, (const WgEndpoint *)(gpointer)addresses->data, addresses->len);
+	nat_relay_plain_tick(iface->relay_plain, iface->device, now_us);
+	return nat_relay_plain_wants(iface->relay_plain);
+}
+
+void
+nat_interface_relay_network_changed(NatInterface *iface)
+{
+	nat_relay_network_changed(iface->relay);
+	if (iface->relay_plain != NULL)
+		nat_relay_plain_network_changed(iface->relay_plain);
+}
+
+gboolean
+nat_interface_find_plain(const WgEndpoint *endpoint, WgEndpoint *relayed, WgEndpoint *remote,
+			 gpointer user_data)
+{
+	NatInterface *iface = user_data;
+
+	return iface->relay_plain != NULL &&
+	       nat_relay_plain_find(iface->relay_plain, endpoint, relayed, remote);
+}
+
 void
 nat_interface_update_relay(NatInterface *iface, gint64 now_us)
 {
 	GHashTableIter iter;
 	gpointer peer;
-	gboolean wanted = FALSE, spare = FALSE;
+	gboolean wanted = update_plain(iface, now_us), spare = FALSE;
 
 	deal_standbys(iface, now_us);
 	g_hash_table_iter_init(&iter, iface->peers);

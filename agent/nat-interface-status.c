@@ -12,6 +12,9 @@ status_counters(NatInterface *iface, NatStatusInterface *out)
 
 	nat_status_set_counter(out, "drop_signal_frame", nat_signal_client_dropped(iface->signal));
 	nat_status_set_counter(out, "drop_turn_message", nat_relay_dropped(iface->relay));
+	for (guint i = 0; iface->relay_plain != NULL && i < NAT_RELAY_PLAIN_N_COUNTERS; i++)
+		nat_status_set_counter(out, nat_relay_plain_counter_name(i),
+				       nat_relay_plain_counter(iface->relay_plain, i));
 	for (guint i = 0; i < NAT_MUX_N_COUNTERS; i++)
 		nat_status_set_counter(out, nat_mux_counter_name(i),
 				       nat_mux_counter(iface->mux, i));

@@ -454,6 +454,7 @@ start_serving(NatInterface *iface, GError **error)
 		.relay_wanted = relay_wanted,
 		.relay_problem = nat_interface_relay_problem,
 		.relay = iface->relay,
+		.find_plain = nat_interface_find_plain,
 		.dropped = count_drop,
 		.user_data = iface,
 	};
@@ -706,7 +707,7 @@ nat_interface_network_changed(NatInterface *iface)
 	if (!iface->serving)
 		return;
 	nat_stun_probe_run(iface->probe, TRUE);
-	nat_relay_network_changed(iface->relay);
+	nat_interface_relay_network_changed(iface);
 	nat_signal_client_kick(iface->signal, server_sources_lost(iface));
 	nat_interface_renew_innernet(iface);
 	nat_interface_for_each_peer(iface, nat_peer_network_changed);

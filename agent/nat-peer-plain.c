@@ -35,6 +35,35 @@ nat_peer_plain_rounds(const NatPeer *peer)
 	return nat_peer_is_plain(peer) ? peer->plain_rounds : 0;
 }
 
+gboolean
+nat_peer_plain_bridge(const NatPeer *peer, WgEndpoint *relayed, WgEndpoint *remote)
+{
+	const WgEndpoint *endpoint = nat_path_endpoint(peer->path);
+
+	return peer->env->find_plain != NULL && wg_endpoint_is_set(endpoint) &&
+	       wg_endpoint_is_bogus(endpoint) &&
+	       peer->env->find_plain(endpoint, relayed, remote, peer->env->user_data);
+}
+
+void
+nat_peer_add_plain_permits(const NatPeer *peer, GArray *addresses)
+{
+	WgEndpoint remote;
+
+	if (!nat_peer_is_plain(peer))
+		return;
+	if (nat_peer_plain_bridge(peer, NULL, &remote))
+		wg_endpoint_array_add(addresses, &remote, wg_endpoint_same_address);
+	else if (peer->plain_rounds == 0)
+		return;
+	for (guint i = 0; i < peer->plain->len; i++) {
+		const WgEndpoint *ep = &g_array_index(peer->plain, WgEndpoint, i);
+
+		if (!wg_endpoint_is_private(ep))
+			wg_endpoint_array_add(addresses, ep, wg_endpoint_same_address);
+	}
+}
+
 static void
 stop(NatPeer *peer)
 {

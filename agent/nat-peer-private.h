@@ -183,6 +183,8 @@ void nat_peer_stop_mtu(NatPeer *peer); /* before the watch goes */
 void nat_peer_tick_plain(NatPeer *peer, gint64 now_us);
 gboolean nat_peer_plain_disproved(NatPeer *peer); /* FALSE: it was no try of its */
 void nat_peer_plain_proven(NatPeer *peer);
+/* Its tunnel goes through a bridge of nat-relay-plain; the two may be NULL. */
+gboolean nat_peer_plain_bridge(const NatPeer *peer, WgEndpoint *relayed, WgEndpoint *remote);
 void nat_peer_end_plain(NatPeer *peer); /* its agent speaks */
 gboolean nat_peer_plain_has(const NatPeer *peer, const WgEndpoint *ep);
 

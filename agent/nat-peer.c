@@ -219,7 +219,7 @@ is_dead_bridge(NatPeer *peer)
 	const WgEndpoint *endpoint = nat_path_endpoint(peer->path);
 
 	return wg_endpoint_is_set(endpoint) && wg_endpoint_is_bogus(endpoint) &&
-	       nat_peer_pair_of(peer, endpoint) == NULL;
+	       nat_peer_pair_of(peer, endpoint) == NULL && !nat_peer_plain_bridge(peer, NULL, NULL);
 }
 
 /* The keepalive may be a short one that an earlier run of ours set. */
@@ -470,6 +470,10 @@ status_path(NatPeer *peer, NatStatusPeer *out)
 		out->local.type = NAT_CAND_HOST;
 		out->local.endpoint = source;
 	}
+	if (nat_peer_plain_bridge(peer, &out->local.endpoint, &out->remote.endpoint)) {
+		out->relay = TRUE;
+		out->local.type = NAT_CAND_RELAY;
+	}
 	if (peer->chosen == NULL)
 		return;
 	out->relay = nat_watch_is_relay(peer->chosen);
@@ -519,7 +523,7 @@ nat_peer_status(NatPeer *peer, const WgPeer *wg, NatStatusPeer *out)
 		.innernet = peer->env->generation != NULL,
 		.beacon = peer->tier0,
 		.plain = nat_peer_is_plain(peer) ? peer->plain->len : 0,
-		.relay = nat_peer_on_relay(peer),
+		.relay = nat_peer_on_relay(peer) || nat_peer_plain_bridge(peer, NULL, NULL),
 		.wireguard_blocked =
 			peer->direct_blocked || (peer->remote.flags & NAT_MSG_BLOCKED) != 0,
 	};

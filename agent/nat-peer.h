@@ -61,6 +61,10 @@ typedef struct {
 	/* Why there is no relayed address; NULL: there is one, or none is known of. *known: a TURN
 	 * server is. */
 	const char *(*relay_problem)(gboolean *known, gpointer user_data);
+	/* Whether an endpoint of WireGuard's is a bridge of a peer without an agent, and what it
+	 * leads to. NULL: there are none. */
+	gboolean (*find_plain)(const WgEndpoint *endpoint, WgEndpoint *relayed, WgEndpoint *remote,
+			       gpointer user_data);
 	/* Our watch id: of this process, random, never 0. */
 	guint32 watch_id;
 	/* Of our beacon (tier 0, nat-peer-beacon.c): its generation; whether beacons may be acted
@@ -90,6 +94,9 @@ void nat_peer_beacon(NatPeer *peer, const InnBeacon *beacon, const WgEndpoint *o
 void nat_peer_set_plain(NatPeer *peer, const WgEndpoint *endpoints, gsize n,
 			const WgEndpoint *observed);
 gboolean nat_peer_is_plain(const NatPeer *peer); /* it has such a list, and no agent */
+/* The addresses that it may send from to a relayed address of ours (WgEndpoint, appended): while
+ * none of its endpoints answers, or while it comes through a relay. */
+void nat_peer_add_plain_permits(const NatPeer *peer, GArray *addresses);
 /* How often all of them were tried in vain since it was last connected. */
 guint nat_peer_plain_rounds(const NatPeer *peer);
 /* The endpoint that its agent and ours agreed on, or are trying; NULL: none that others could use.

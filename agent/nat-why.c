@@ -46,6 +46,13 @@ relayed(const NatWhy *why)
 {
 	g_autofree char *both = both_mappings(why);
 
+	if (why->plain > 0)
+		return g_strdup_printf(
+			"relayed: the peer has no agent, and none of the %u "
+			"endpoints that the innernet server knows answered directly; "
+			"an agent there, or UDP %u forwarded on either router, lets "
+			"it go direct",
+			why->plain, why->port);
 	if (why->wireguard_blocked)
 		return g_strdup("relayed: checks pass directly, but WireGuard's packets do not: a "
 				"firewall drops WireGuard");

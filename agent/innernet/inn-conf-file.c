@@ -125,8 +125,8 @@ inn_conf_load(const char *path, GError **error)
 
 /* So that the name is on disk as well. A file system that can't sync a directory has no more to
  * offer. */
-static gboolean
-sync_dir(const char *path, GError **error)
+gboolean
+inn_conf_sync_name(const char *path, GError **error)
 {
 	g_autofree char *dir = g_path_get_dirname(path);
 	int fd = open(dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
@@ -177,7 +177,7 @@ create_file(const char *text, const char *path, GError **error)
 		close(fd);
 	if (name && fd >= 0)
 		g_unlink(name);
-	return ok ? sync_dir(path, error) : fail("create", path, saved, error);
+	return ok ? inn_conf_sync_name(path, error) : fail("create", path, saved, error);
 }
 
 gboolean
@@ -197,7 +197,7 @@ inn_conf_rename(const char *from, const char *to, GError **error)
 	if (renameat2(AT_FDCWD, from, AT_FDCWD, to, RENAME_NOREPLACE) < 0 &&
 	    (errno != EINVAL || link(from, to) < 0 || unlink(from) < 0))
 		return fail("make", to, errno, error);
-	return sync_dir(to, error);
+	return inn_conf_sync_name(to, error);
 }
 
 /* In the place of a file that is there, with its mode and owner. */
@@ -215,7 +215,7 @@ replace_file(const char *text, const char *path, const struct stat *st, GError *
 		close(fd);
 	if (!ok && fd >= 0)
 		g_unlink(name);
-	return ok ? sync_dir(path, error) : fail("write", path, saved, error);
+	return ok ? inn_conf_sync_name(path, error) : fail("write", path, saved, error);
 }
 
 gboolean

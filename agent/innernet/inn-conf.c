@@ -180,6 +180,14 @@ read_key(const Reader *reader, const char *name, WgKey *key, GError **error)
 	return TRUE;
 }
 
+/* RFC 7748 §5. Devices say a private key back like this, whatever was written. */
+static void
+clamp(WgKey *key)
+{
+	key->b[0] &= 248;
+	key->b[31] = (key->b[31] & 127) | 64;
+}
+
 static gboolean
 read_port(const Reader *reader, InnConf *conf, GError **error)
 {
@@ -215,8 +223,10 @@ read_interface(Reader *reader, InnConf *conf, GError **error)
 				    "not a host's address and its network's prefix, as "
 				    "\"10.66.1.1/16\"",
 				    error);
-	return read_key(reader, "private-key", &conf->private_key, error) &&
-	       read_port(reader, conf, error);
+	if (!read_key(reader, "private-key", &conf->private_key, error))
+		return FALSE;
+	clamp(&conf->private_key);
+	return read_port(reader, conf, error);
 }
 
 static gboolean

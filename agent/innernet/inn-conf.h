@@ -16,10 +16,10 @@
 #define INN_CONF_MAX (64 * 1024) /* bytes of a file */
 
 typedef struct {
-	char *network_name; /* that of the interface */
-	WgEndpoint address; /* ours, port 0 */
-	guint8 prefix;	    /* of the whole network, as in "10.66.1.1/16" */
-	WgKey private_key;
+	char *network_name;  /* that of the interface */
+	WgEndpoint address;  /* ours, port 0 */
+	guint8 prefix;	     /* of the whole network, as in "10.66.1.1/16" */
+	WgKey private_key;   /* clamped, as a device says it back */
 	guint16 listen_port; /* 0: any */
 	WgKey server_key;
 	char *server_host; /* the external endpoint's: a name or an address without brackets */

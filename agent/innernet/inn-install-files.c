@@ -5,6 +5,7 @@
 #include <glib/gstdio.h>
 #include <string.h>
 
+#include "agent/innernet/inn-conf-private.h"
 #include "agent/nat-log.h"
 
 /* Whether `conf` is what this invitation becomes. */
@@ -99,7 +100,8 @@ make_pending(InnInstallFiles *files, const InnConf *invite, const char *dir, GEr
 	files->own = inn_conf_copy(invite);
 	wg_key_generate_private(&files->own->private_key);
 	files->start = INN_REDEEM_FRESH;
-	return inn_conf_create(files->own, files->pending, error);
+	/* the directory's own name too: it may be new */
+	return inn_conf_create(files->own, files->pending, error) && inn_conf_sync_name(dir, error);
 }
 
 InnInstallFiles *

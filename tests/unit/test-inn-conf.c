@@ -175,6 +175,17 @@ bad_values(void)
 	refused("", "f: [interface] is missing: not a file of innernet, or a damaged one");
 }
 
+/* What a device says back is what is compared: another private key of the same public one. */
+static void
+clamped(void)
+{
+	g_autofree char *text = with(FILE_TEXT, "\"2BJ", "\"3xJ");
+	g_autoptr(InnConf) conf = parsed(text);
+	char buf[WG_KEY_STRLEN];
+
+	g_assert_cmpstr(wg_key_format(&conf->private_key, buf), ==, PRIVATE);
+}
+
 static void
 split(void)
 {
@@ -506,6 +517,7 @@ main(int argc, char **argv)
 	g_test_add_func("/conf/file", file);
 	g_test_add_func("/conf/v6", v6);
 	g_test_add_func("/conf/bad-values", bad_values);
+	g_test_add_func("/conf/clamped", clamped);
 	g_test_add_func("/conf/split", split);
 	g_test_add("/conf/create", Dir, NULL, set_up, create, tear_down);
 	g_test_add("/conf/create-strange", Dir, NULL, set_up, create_strange, tear_down);

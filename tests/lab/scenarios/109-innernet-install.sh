@@ -71,7 +71,21 @@ unreachable()
 	said a 192.0.2.99:51820
 	said a 192.0.2.10:51820
 	nothing_left a
+	interrupted
 	inn_reachable
+}
+
+# By Ctrl-C, in the middle of a wait
+interrupted()
+{
+	local log
+	log=$(log_of a installer)
+	daemon a installer "$NAT_AGENT" innernet install --interface wg0 --config-dir "$(inn_dir a)" \
+		"$(inn_dir a)/invite.toml"
+	wait_until 10 grep -q 'asking 192.0.2' "$log" || fail "it does not ask: $(cat "$log")"
+	event 'Ctrl-C' daemon_stop a installer INT
+	expect 'it says that nothing is lost' grep -q '^nat-agent: interrupted: nothing is lost' "$log"
+	nothing_left a
 }
 
 expired()

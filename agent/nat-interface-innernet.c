@@ -383,6 +383,26 @@ same_hosts(const GArray *a, const GArray *b)
 	return TRUE;
 }
 
+/* WireGuard sends from the source address that it last heard answers at, and may go on so for 15 s
+ * when that is gone (wireguard-go does where the link went with it). Writing the endpoint, be it the
+ * same, makes it ask for a route anew: the server is what all else is learnt from. */
+static void
+refresh_server(NatInterface *iface)
+{
+	g_autoptr(WgDevice) device = wg_ctl_read(iface->ctl, NULL);
+	const WgPeer *wg =
+		device != NULL ? wg_device_find(device, &iface->inn_conf->server_key) : NULL;
+	WgPeerChange change = {
+		.public_key = iface->inn_conf->server_key,
+		.flags = WG_CHANGE_ENDPOINT,
+	};
+
+	if (wg == NULL || !wg_endpoint_is_set(&wg->endpoint))
+		return;
+	change.endpoint = wg->endpoint;
+	write_server(&change, iface);
+}
+
 /* Links and routes come and go that change nothing for us: only other addresses are another
  * network, for which all peers are asked to check anew. */
 void
@@ -393,6 +413,7 @@ nat_interface_renew_innernet(NatInterface *iface)
 	if (iface->inn == NULL)
 		return;
 	hosts = host_addresses(iface);
+	refresh_server(iface);
 	if (iface->inn_reach != NULL)
 		inn_reach_network_changed(iface->inn_reach, g_get_monotonic_time());
 	if (!same_hosts(hosts, iface->inn_hosts))

@@ -708,8 +708,9 @@ nat_interface_network_changed(NatInterface *iface)
 		return;
 	nat_stun_probe_run(iface->probe, TRUE);
 	nat_interface_relay_network_changed(iface);
-	nat_signal_client_kick(iface->signal, server_sources_lost(iface));
+	/* first: the signaling server may be behind the innernet server's tunnel */
 	nat_interface_renew_innernet(iface);
+	nat_signal_client_kick(iface->signal, server_sources_lost(iface));
 	nat_interface_for_each_peer(iface, nat_peer_network_changed);
 }
 

@@ -1,5 +1,4 @@
 /* SPDX-License-Identifier: MIT */
-#define G_LOG_DOMAIN "innernet"
 #include "agent/innernet/inn-reach.h"
 
 #include <string.h>

@@ -306,12 +306,35 @@ write_server(const WgPeerChange *change, gpointer user_data)
 	return FALSE;
 }
 
-static void
-observe_server(NatInterface *iface)
+static gboolean
+has_way(const WgEndpoint *addr, gpointer user_data)
 {
-	const WgPeer *wg = wg_device_find(iface->device, &iface->inn_conf->server_key);
+	NatInterface *iface = user_data;
+	NatRoute route;
 
+	return nat_fib_lookup(iface->env.fib, addr, iface->fwmark, &route);
+}
+
+static const InnReachFuncs REACH_FUNCS = {
+	.write = write_server,
+	.routed = has_way,
+};
+
+void
+nat_interface_observe_innernet(NatInterface *iface)
+{
+	const WgPeer *wg;
+
+	if (iface->inn_reach == NULL)
+		return;
+	wg = wg_device_find(iface->device, &iface->inn_conf->server_key);
 	inn_reach_observe(iface->inn_reach, wg, g_get_monotonic_time());
+}
+
+gboolean
+nat_interface_innernet_urgent(const NatInterface *iface)
+{
+	return iface->inn_reach != NULL && inn_reach_urgent(iface->inn_reach);
 }
 
 /* ---- serving ---- */
@@ -339,7 +362,7 @@ nat_interface_start_innernet(NatInterface *iface)
 	if (owns(iface))
 		iface->inn_reach = inn_reach_new(iface->config.name, iface->inn_conf,
 						 iface->env.config->state_dir, &iface->public_key,
-						 write_server, iface);
+						 &REACH_FUNCS, iface);
 	else
 		iface->inn_hold = inn_hold_new(iface->config.name, iface->config.innernet_conf,
 					       iface->env.config->state_dir, &iface->public_key);
@@ -453,8 +476,6 @@ nat_interface_update_innernet(NatInterface *iface)
 
 	if (iface->inn == NULL)
 		return;
-	if (iface->inn_reach != NULL)
-		observe_server(iface);
 	if (iface->inn_hold != NULL)
 		hold_endpoints(iface);
 	if (iface->inn_hosts->len == 0) {
@@ -505,5 +526,9 @@ nat_interface_status_innernet(NatInterface *iface, NatStatusInterface *out)
 	out->innernet_server = g_strconcat(
 		"http://", wg_endpoint_format(&iface->inn_conf->server_internal, text), NULL);
 	out->innernet_state = g_strdup(inn_status_to_string(inn_status(iface->inn)));
-	out->innernet_reason = g_strdup(inn_problem(iface->inn));
+	/* why it does not answer is known better below */
+	if (iface->inn_reach != NULL)
+		out->innernet_reason = inn_reach_problem(iface->inn_reach);
+	if (out->innernet_reason == NULL)
+		out->innernet_reason = g_strdup(inn_problem(iface->inn));
 }

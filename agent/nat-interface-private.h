@@ -113,6 +113,9 @@ void nat_interface_start_innernet(NatInterface *iface);
 void nat_interface_stop_innernet(NatInterface *iface);
 void nat_interface_renew_innernet(NatInterface *iface);	 /* the network changed */
 void nat_interface_update_innernet(NatInterface *iface); /* each second */
+/* With each snapshot of the device: the way to the server. Whether the next one is awaited. */
+void nat_interface_observe_innernet(NatInterface *iface);
+gboolean nat_interface_innernet_urgent(const NatInterface *iface);
 /* What the network's state says of a peer. */
 void nat_interface_tell_innernet(NatInterface *iface, NatPeer *peer);
 void nat_interface_add_observed(NatInterface *iface, GArray *candidates);

@@ -253,7 +253,7 @@ any_urgent(NatInterface *iface, gint64 now_us)
 	while (g_hash_table_iter_next(&iter, NULL, &peer))
 		if (nat_peer_urgent(peer, now_us))
 			return TRUE;
-	return FALSE;
+	return nat_interface_innernet_urgent(iface);
 }
 
 /* ---- signaling ---- */
@@ -622,6 +622,7 @@ serve_snapshot(NatInterface *iface)
 		return;
 	}
 	observe_peers(iface);
+	nat_interface_observe_innernet(iface);
 	tick(iface);
 }
 

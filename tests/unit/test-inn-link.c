@@ -5,7 +5,9 @@
  * WireGuard (tests/vm), the same on that.
  */
 #include "agent/innernet/inn-link.h"
+#include "agent/innernet/inn-reach.h"
 #include "agent/innernet/inn-routes.h"
+#include "tests/unit/fake-resolver.h"
 #include "tests/unit/net-util.h"
 #include "wgctl/wg-ctl.h"
 #include "wgctl/wg-link.h"
@@ -588,6 +590,106 @@ test_stale_socket(void)
 	down();
 }
 
+/* ---- the way to the server, over what was brought up ---- */
+
+#define SERVER "server0"
+
+typedef struct {
+	WgCtl *ctl;
+	WgKey server;
+	guint writes;
+} Way;
+
+static gboolean
+write_way(const WgPeerChange *change, gpointer user_data)
+{
+	Way *way = user_data;
+	g_autoptr(GError) error = NULL;
+
+	way->writes++;
+	wg_ctl_apply(way->ctl, change, 1, &error);
+	g_assert_no_error(error);
+	return TRUE;
+}
+
+static void
+server_up(WgKey *server, const WgKey *client)
+{
+	InnLinkParams params = params_of("10.77.0.1", 16, 41020);
+	WgPeerChange change = {.public_key = *client, .flags = WG_CHANGE_CREATE};
+	g_autoptr(WgCtl) ctl = wg_ctl_new(SERVER);
+	g_autoptr(GError) error = NULL;
+
+	params.private_key.b[9] = 9;
+	wg_key_public_from_private(&params.private_key, server);
+	inn_link_up(SERVER, &params, NULL, &error);
+	g_assert_no_error(error);
+	g_assert_true(wg_ctl_apply(ctl, &change, 1, &error));
+}
+
+/* Until there is a session, or the deadline. */
+static void
+reach_server(InnReach *reach, Way *way)
+{
+	gint64 now, end = g_get_monotonic_time() + PATIENCE_MS * G_TIME_SPAN_MILLISECOND;
+
+	while ((now = g_get_monotonic_time()) < end) {
+		g_autoptr(WgDevice) dev = read_device();
+		const WgPeer *peer = wg_device_find(dev, &way->server);
+
+		inn_reach_observe(reach, peer, now);
+		if (peer && peer->last_handshake_s != 0 && !inn_reach_urgent(reach))
+			return;
+		while (g_main_context_iteration(NULL, FALSE))
+			;
+		g_usleep(20000);
+	}
+	g_error("the server was not reached");
+}
+
+/* The first address leads nowhere: WireGuard has used its initiation on that when the second one
+ * has its turn. Then nothing is written any more. */
+static void
+test_reach(void)
+{
+	InnLinkParams params = params_of("10.66.1.1", 16, 41021);
+	InnConf conf = {.server_host = (char *)"vpn.example", .server_port = 41020};
+	g_autoptr(InnReach) reach = NULL;
+	InnReachFuncs funcs = {.write = write_way};
+	g_autoptr(WgDevice) dev = NULL;
+	FakeResolver *fake;
+	gint64 began;
+	Way way = {0};
+
+	if (is_skipped())
+		return;
+	fake = fake_resolver_install();
+	fake_resolver_set(fake, "127.0.0.99 127.0.0.1");
+	up(&params);
+	dev = read_device();
+	net_run("ip route add blackhole 127.0.0.99/32 table local");
+	server_up(&way.server, &dev->public_key);
+	way.ctl = wg_ctl_new(IF);
+	conf.server_key = way.server;
+	conf.server_internal = net_ep("10.66.0.1:80");
+	reach = inn_reach_new(IF, &conf, NULL, &dev->public_key, &funcs, &way);
+	began = g_get_monotonic_time();
+	reach_server(reach, &way);
+	g_test_message("reached after %d ms",
+		       (int)((g_get_monotonic_time() - began) / G_TIME_SPAN_MILLISECOND));
+	g_assert_cmpuint(way.writes, ==, 3); /* the peer, and two addresses */
+	inn_reach_call_failed(reach, g_get_monotonic_time());
+	inn_reach_network_changed(reach, g_get_monotonic_time());
+	reach_server(reach, &way);
+	g_assert_cmpuint(way.writes, ==, 3);
+	check_shows("ip -o addr show dev " IF, "10.66.1.1/16");
+	g_clear_pointer(&reach, inn_reach_free);
+	wg_ctl_free(way.ctl);
+	fake_resolver_free(fake);
+	g_assert_true(inn_link_down(SERVER, NULL));
+	down();
+}
+
 /* ---- namespaces ---- */
 
 static gboolean
@@ -684,5 +786,6 @@ main(int argc, char **argv)
 	g_test_add_func("/inn-link/foreground", test_foreground);
 	g_test_add_func("/inn-link/outlives", test_outlives);
 	g_test_add_func("/inn-link/stale-socket", test_stale_socket);
+	g_test_add_func("/inn-link/reach", test_reach);
 	return g_test_run();
 }

@@ -88,7 +88,6 @@ is_refused(const NatRelayPlain *plain, const WgEndpoint *address)
 	NatRoute route;
 
 	return wg_endpoint_is_bogus(address) || wg_endpoint_is_link_local(address) ||
-	       nat_fib_is_own(plain->fib, address) ||
 	       (nat_fib_lookup(plain->fib, address, plain->relay->fwmark, &route) &&
 		(route.local || route.tunnel));
 }

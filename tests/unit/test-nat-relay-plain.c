@@ -620,6 +620,7 @@ test_refused_addresses(Fixture *f, gconstpointer data)
 		net_ep("127.0.0.1:40000"),   net_ep("0.0.0.0:40000"),	  net_ep("224.0.0.1:40000"),
 		net_ep("169.254.1.2:40000"), net_ep("198.51.100.9:1000"), /* our own */
 		net_ep("10.66.0.9:40000"),				  /* in a tunnel */
+		net_ep("192.0.2.99:1"), /* our own, of a link that went down */
 		net_ep("255.255.255.255:1"), {.sa.sa_family = AF_UNSPEC},
 	};
 	WgEndpoint good = net_ep("203.0.113.77:0");
@@ -629,6 +630,9 @@ test_refused_addresses(Fixture *f, gconstpointer data)
 	net_run("ip link add d0 type veth peer name d1");
 	net_run("ip addr add 198.51.100.9/24 dev d0");
 	net_run("ip link set d0 up");
+	net_run("ip addr add 192.0.2.99/24 dev d1");
+	net_run("ip link set d1 up");
+	net_run("ip link set d1 down"); /* which takes its routes away */
 	net_run("ip tuntap add dev tun9 mode tun");
 	net_run("ip link set tun9 up");
 	net_run("ip route add 10.66.0.0/16 dev tun9");
@@ -639,7 +643,7 @@ test_refused_addresses(Fixture *f, gconstpointer data)
 	/* of bogus ones a relay's word is not even heard */
 	for (guint i = 0; i < G_N_ELEMENTS(addresses) - 1; i++)
 		calls(&f->first, &addresses[i], 1);
-	g_assert_true(wait_for(has_passed_on, f, 3));
+	g_assert_true(wait_for(has_passed_on, f, 4));
 	g_assert_cmpuint(nat_relay_plain_count(f->plain), ==, 0);
 	/* A relay goes where we have no route. */
 	nat_relay_plain_set_addresses(f->plain, &good, 1);
@@ -856,6 +860,21 @@ test_replaced(Fixture *f, gconstpointer data)
 	g_assert_true(nat_relay_plain_find(f->plain, &bridge, NULL, NULL));
 }
 
+/* Whom it permitted nobody permits any more. */
+static void
+test_freed(Fixture *f, gconstpointer data)
+{
+	if (!f->up)
+		return;
+	begin(f);
+	g_assert_cmpuint(permissions(f), ==, 1);
+	g_clear_pointer(&f->plain, nat_relay_plain_free);
+	use(f, &f->second);
+	g_assert_true(wait_for(is_second_up, f, 0));
+	run_for(200);
+	g_assert_cmpuint(f->second.requests[STUN_CREATEPERMISSION], ==, 0);
+}
+
 /* Freed while a channel is being bound, and messages are on their way. */
 static void
 test_freed_any_time(Fixture *f, gconstpointer data)
@@ -901,6 +920,7 @@ main(int argc, char **argv)
 	ADD("reach", test_reach);
 	ADD("lost", test_lost);
 	ADD("replaced", test_replaced);
+	ADD("freed", test_freed);
 	ADD("freed-any-time", test_freed_any_time);
 	return g_test_run();
 }

@@ -123,6 +123,7 @@ sync_device(NatInterface *iface)
 	iface->inn_strangers = strangers;
 	if (sync.changes->len == 0)
 		return;
+	inn_expect(iface->inn);
 	if (!wg_ctl_apply(iface->ctl, (const WgPeerChange *)(gpointer)sync.changes->data,
 			  sync.changes->len, &error)) {
 		g_warning("%s: innernet: peers can't be set: %s", iface->config.name,
@@ -225,6 +226,22 @@ on_unreachable(gpointer user_data)
 		inn_reach_call_failed(iface->inn_reach, g_get_monotonic_time());
 }
 
+/* A peer that the device is just being given. */
+static gboolean
+any_new(NatInterface *iface)
+{
+	const InnState *state = inn_state(iface->inn);
+
+	for (guint i = 0; state != NULL && i < state->peers->len; i++) {
+		const InnPeer *record = g_ptr_array_index(state->peers, i);
+
+		if (!record->disabled && !wg_key_equal(&record->public_key, &iface->public_key) &&
+		    g_hash_table_lookup(iface->peers, &record->public_key) == NULL)
+			return TRUE;
+	}
+	return FALSE;
+}
+
 static void
 fill_facts(InnPollFacts *facts, gpointer user_data)
 {
@@ -233,6 +250,7 @@ fill_facts(InnPollFacts *facts, gpointer user_data)
 	GHashTableIter iter;
 	gpointer peer;
 
+	facts->unconnected = any_new(iface);
 	g_hash_table_iter_init(&iter, iface->peers);
 	while (g_hash_table_iter_next(&iter, NULL, &peer)) {
 		facts->unconnected |= nat_peer_state(peer) != NAT_PEER_CONNECTED;

@@ -95,9 +95,15 @@ schedule_next(Inn *inn)
 }
 
 void
-inn_hurry(Inn *inn)
+inn_expect(Inn *inn)
 {
 	inn_poll_event(&inn->poll, g_get_monotonic_time());
+}
+
+void
+inn_hurry(Inn *inn)
+{
+	inn_expect(inn);
 	if (inn->asking)
 		inn->again = TRUE;
 	else

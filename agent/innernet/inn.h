@@ -47,6 +47,8 @@ void inn_start(Inn *inn);
 void inn_renew(Inn *inn);
 /* Something happened after which a peer's record may say something new. */
 void inn_hurry(Inn *inn);
+/* The same, and the next reading will be soon enough. */
+void inn_expect(Inn *inn);
 /* Our candidates may have changed. */
 void inn_publish(Inn *inn);
 

@@ -114,11 +114,11 @@ sync_device(NatInterface *iface)
 	g_autoptr(GError) error = NULL;
 	guint strangers;
 
-	inn_sync_init(&sync, iface->device, inn_state(iface->inn), &iface->public_key,
-		      &conf->server_key, &conf->address, conf->prefix, &strangers);
-	if (strangers != iface->inn_strangers)
-		g_warning("%s: innernet: %u peers with addresses outside of the network are not "
-			  "taken",
+	inn_sync_init(&sync, iface->device, inn_state(iface->inn), &iface->public_key, conf,
+		      &strangers);
+	if (strangers > iface->inn_strangers)
+		g_warning("%s: innernet: %u peers with addresses outside of the network, or with "
+			  "ours or the server's, are not taken",
 			  iface->config.name, strangers);
 	iface->inn_strangers = strangers;
 	if (sync.changes->len == 0)
@@ -425,8 +425,8 @@ same_hosts(const GArray *a, const GArray *b)
 }
 
 /* WireGuard sends from the source address that it last heard answers at, and may go on so for 15 s
- * when that is gone (wireguard-go does where the link went with it). Writing the endpoint, be it the
- * same, makes it ask for a route anew: the server is what all else is learnt from. */
+ * when that is gone (wireguard-go does where the link went with it). Writing the endpoint, be it
+ * the same, makes it ask for a route anew: the server is what all else is learnt from. */
 static void
 refresh_server(NatInterface *iface)
 {

@@ -11,7 +11,8 @@
 #include "agent/nat-json.h"
 
 #define NAME_MAX_BYTES 255
-#define STORE_MAX (16 * 1024 * 1024)
+#define STORE_MAX (32 * 1024 * 1024)
+#define STORE_PEERS (8 * INN_STATE_PEERS) /* it never forgets one */
 #define STORE_VERSION "1"
 
 static void
@@ -95,10 +96,16 @@ inn_state_copy(const InnState *state)
 void
 inn_state_restore(InnState *state, const InnPeer *peer, const InnPeer *instead)
 {
+	const InnPeer *elsewhere = inn_state_find(state, &instead->public_key);
 	guint i;
 
 	if (!g_ptr_array_find(state->peers, peer, &i))
 		return;
+	/* one key, one address: what the server says of the key counts */
+	if (elsewhere != NULL && elsewhere != peer) {
+		g_ptr_array_remove_index(state->peers, i);
+		return;
+	}
 	state->peers->pdata[i] = copy_peer(instead);
 	peer_free((gpointer)peer);
 }
@@ -201,8 +208,9 @@ read_peer(JsonObject *obj, InnPeer *peer, GError **error)
 	if (keepalive < 0 || keepalive > G_MAXUINT16)
 		return bad(error, "persistent_keepalive_interval: not from 0 to 65535");
 	peer->keepalive = (guint16)keepalive;
-	if (endpoint && !parse_endpoint(endpoint, &peer->endpoint) && !parse_named(endpoint, peer))
-		return bad(error, "endpoint: neither ADDRESS:PORT nor NAME:PORT");
+	/* Each peer sets its own: what none can use must not spoil the others' network. */
+	if (endpoint && !parse_endpoint(endpoint, &peer->endpoint))
+		parse_named(endpoint, peer);
 	peer->record = json_object_ref(obj);
 	return TRUE;
 }
@@ -229,10 +237,10 @@ check_unique(const InnState *state, gboolean is_store, GError **error)
 static gboolean
 read_peers(InnState *state, JsonArray *array, gboolean is_store, GError **error)
 {
-	guint n = json_array_get_length(array);
+	guint n = json_array_get_length(array), max = is_store ? STORE_PEERS : INN_STATE_PEERS;
 
-	if (n > INN_STATE_PEERS)
-		return bad(error, "peers: more than 4096");
+	if (n > max)
+		return bad(error, "peers: too many");
 	for (guint i = 0; i < n; i++) {
 		JsonNode *node = json_array_get_element(array, i);
 		InnPeer *peer = g_new0(InnPeer, 1);
@@ -382,7 +390,8 @@ inn_store_update(InnState *store, const InnState *state)
 	for (guint i = 0; i < state->peers->len; i++) {
 		const InnPeer *peer = g_ptr_array_index(state->peers, i);
 
-		if (!inn_state_find_address(store, &peer->address))
+		if (store->peers->len < STORE_PEERS &&
+		    !inn_state_find_address(store, &peer->address))
 			g_ptr_array_add(store->peers, copy_peer(peer));
 	}
 	json_array_unref(store->cidrs);
@@ -413,6 +422,13 @@ gboolean
 inn_store_save(const InnState *store, const char *path, GError **error)
 {
 	g_autofree char *text = print_store(store), *dir = g_path_get_dirname(path);
+	g_autofree char *before = NULL;
+	gsize len = 0;
+
+	/* asked for after each reading: flash wears out by less */
+	before = read_store(path, &len, NULL);
+	if (before != NULL && len == strlen(text) && memcmp(before, text, len) == 0)
+		return TRUE;
 
 	if (g_mkdir_with_parents(dir, 0700) != 0) {
 		int saved = errno;

@@ -12,7 +12,7 @@
 #include "wgctl/wg-endpoint.h"
 #include "wgctl/wg-key.h"
 
-#define INN_STATE_PEERS 4096	/* more than that is refused */
+#define INN_STATE_PEERS 4096	/* of a network; more than that is refused */
 #define INN_STATE_CANDIDATES 16 /* of one peer; a server has at most eleven */
 
 typedef struct {
@@ -44,7 +44,8 @@ void inn_state_free(InnState *state);
 const InnPeer *inn_state_find(const InnState *state, const WgKey *key);
 const InnPeer *inn_state_find_address(const InnState *state, const WgEndpoint *address);
 InnState *inn_state_copy(const InnState *state); /* (transfer full) */
-/* Puts a copy of `instead` (another state's) in the place of `peer`, which is one of this state. */
+/* Puts a copy of `instead` (another state's) in the place of `peer`, which is one of this state; or
+ * nothing, where its key has another record here. */
 void inn_state_restore(InnState *state, const InnPeer *peer, const InnPeer *instead);
 
 /* The client's store: every peer ever seen, by its address in the tunnel. An address belongs to the
@@ -52,11 +53,11 @@ void inn_state_restore(InnState *state, const InnPeer *peer, const InnPeer *inst
 
 /* An empty store where there is none; NULL where what is there can't be read (it is left alone). */
 InnState *inn_store_load(const char *path, GError **error);
-/* Takes the server's state over: known peers are renewed, new ones added, absent ones disabled.
- * NULL: done. Else the first peer of `state` whose key is not the one pinned to its address; then
- * nothing was changed. (transfer none) */
+/* Takes the server's state over: known peers are renewed, new ones added (up to a bound), absent
+ * ones disabled. NULL: done. Else the first peer of `state` whose key is not the one pinned to its
+ * address; then nothing was changed. (transfer none) */
 const InnPeer *inn_store_update(InnState *store, const InnState *state);
-/* Whole, by rename, 0600, as innernet's client reads it. */
+/* Whole, by rename, 0600, as innernet's client reads it; where it differs from what is there. */
 gboolean inn_store_save(const InnState *store, const char *path, GError **error);
 
 G_DEFINE_AUTOPTR_CLEANUP_FUNC(InnState, inn_state_free)

@@ -99,23 +99,32 @@ join_ips(InnSync *sync)
 	}
 }
 
+static gboolean
+is_takeable(const InnPeer *peer, const InnConf *conf)
+{
+	gboolean server = wg_key_equal(&peer->public_key, &conf->server_key);
+
+	return inn_sync_within(&peer->address, &conf->address, conf->prefix) &&
+	       !wg_endpoint_same_address(&peer->address, &conf->address) &&
+	       server == wg_endpoint_same_address(&peer->address, &conf->server_internal);
+}
+
 void
 inn_sync_init(InnSync *sync, const WgDevice *device, const InnState *state, const WgKey *own,
-	      const WgKey *server_key, const WgEndpoint *network, guint8 prefix, guint *strangers)
+	      const InnConf *conf, guint *strangers)
 {
 	memset(sync, 0, sizeof *sync);
 	sync->changes = g_array_new(FALSE, TRUE, sizeof(WgPeerChange));
 	sync->ips = g_array_new(FALSE, TRUE, sizeof(WgAllowedIp));
 	*strangers = 0;
 	/* who goes makes room: an address may pass from one key to another */
-	remove_absent(sync, device, state, server_key);
+	remove_absent(sync, device, state, &conf->server_key);
 	for (guint i = 0; i < state->peers->len; i++) {
 		const InnPeer *peer = g_ptr_array_index(state->peers, i);
 
 		if (peer->disabled || !peer->redeemed || wg_key_equal(&peer->public_key, own))
 			continue;
-		if (!inn_sync_within(&peer->address, network, prefix) ||
-		    wg_endpoint_same_address(&peer->address, network)) {
+		if (!is_takeable(peer, conf)) {
 			++*strangers;
 			continue;
 		}

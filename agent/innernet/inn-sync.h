@@ -6,6 +6,7 @@
  */
 #pragma once
 
+#include "agent/innernet/inn-conf.h"
 #include "agent/innernet/inn-state.h"
 #include "wgctl/wg-ctl.h"
 
@@ -15,11 +16,11 @@ typedef struct {
 	guint added, removed, changed;
 } InnSync;
 
-/* own: our key, which is no peer of ours; server_key: stays whatever the state says. network: our
- * own address and its prefix: peers outside of it are not taken (*strangers of them). */
+/* own: our key, which is no peer of ours. The server's key and its address in the tunnel belong
+ * together whatever the state says: without them nothing could be set right again. conf->address
+ * and prefix are the network: peers outside of it are not taken (*strangers of them). */
 void inn_sync_init(InnSync *sync, const WgDevice *device, const InnState *state, const WgKey *own,
-		   const WgKey *server_key, const WgEndpoint *network, guint8 prefix,
-		   guint *strangers);
+		   const InnConf *conf, guint *strangers);
 void inn_sync_clear(InnSync *sync);
 /* Whether an address lies in the network. */
 gboolean inn_sync_within(const WgEndpoint *address, const WgEndpoint *network, guint8 prefix);

@@ -32,6 +32,7 @@ struct Inn {
 	gboolean failed;
 
 	guint64 generation;
+	gboolean put_failed;	 /* said once */
 	char *put, *putting;	 /* the list that the server took last; that is on its way */
 	gint64 put_us;		 /* the last try */
 	gboolean no_candidates;	 /* the server knows no such call */
@@ -176,18 +177,22 @@ on_put(guint status, GBytes *body, const GError *error, gpointer user_data)
 	if (status == 204 || status == 200) {
 		g_free(inn->put);
 		inn->put = g_steal_pointer(&putting);
-	} else if (status == 404) {
+		inn->put_failed = FALSE;
+		/* what changed meanwhile */
+		inn_publish(inn);
+		return;
+	}
+	/* tried again with the next reading */
+	if (status == 404) {
 		inn->no_candidates = TRUE;
 		g_warning("%s: the innernet server is too old to keep candidates: peers are paired "
 			  "by nat-signald only",
 			  inn->params.ifname);
-	} else if (status != 0) {
+	} else if (status != 0 && !inn->put_failed) {
+		inn->put_failed = TRUE;
 		g_warning("%s: the innernet server does not take our candidates: status %u",
 			  inn->params.ifname, status);
 	}
-	/* what changed meanwhile; what failed is tried again with the next reading */
-	if (inn->put != NULL)
-		inn_publish(inn);
 }
 
 static char *

@@ -107,9 +107,6 @@ test_refused(void)
 		 "public_key"},
 		{"{\"peers\":[{\"id\":\"1\",\"name\":\"x\",\"ip\":\"10.66.0.1\"}]" CIDRS, "id"},
 		{"{\"peers\":[{\"id\":1,\"name\":\"x\",\"ip\":\"10.66.0.1\",\"public_key\":\"" KEY_A
-		 "\",\"endpoint\":\"no port\"}]" CIDRS,
-		 "endpoint"},
-		{"{\"peers\":[{\"id\":1,\"name\":\"x\",\"ip\":\"10.66.0.1\",\"public_key\":\"" KEY_A
 		 "\",\"candidates\":[7]}]" CIDRS,
 		 "candidates"},
 		{"{\"peers\":[{\"id\":1,\"name\":\"x\",\"ip\":\"10.66.0.1\",\"public_key\":\"" KEY_A
@@ -129,6 +126,26 @@ test_refused(void)
 			g_error("case %u: \"%s\" does not say \"%s\"", i, error->message,
 				CASES[i].word);
 		g_assert_null(strchr(error->message, '\n'));
+	}
+}
+
+/* Each peer may set its own endpoint: an odd one is none, and spoils nobody else's network. */
+static void
+test_odd_endpoint(void)
+{
+	static const char *const ODD[] = {"1.2.3.4:0", "host:0", "a~b:5", "no port",
+					  "",	       ":7",	 "[::1",  "x:99999"};
+
+	for (guint i = 0; i < G_N_ELEMENTS(ODD); i++) {
+		g_autofree char *more = g_strdup_printf(
+			"\"endpoint\":\"%s\",\"candidates\":[\"%s\"]", ODD[i], ODD[i]);
+		g_autofree char *a = record(2, "pa", "10.66.1.1", KEY_A, more);
+		g_autoptr(InnState) state = state_of(a, NULL);
+		const InnPeer *peer = g_ptr_array_index(state->peers, 0);
+
+		g_assert_false(wg_endpoint_is_set(&peer->endpoint));
+		g_assert_null(peer->endpoint_host);
+		g_assert_false(wg_endpoint_is_set(&peer->candidates[0]));
 	}
 }
 
@@ -242,17 +259,21 @@ test_sync(void)
 	g_autofree char *a = record(2, "pa", "10.66.1.1", KEY_A, NOTHING);
 	g_autofree char *b = record(3, "pb", "10.66.1.2", KEY_B, NOTHING);
 	g_autofree char *far = record(4, "pc", "8.8.8.8", KEY_C, NOTHING);
+	g_autofree char *usurper = record(5, "pd", "10.66.0.1", KEY_B, NOTHING);
+	g_autofree char *moved = record(1, "server", "10.66.0.9", KEY_C, NOTHING);
 	g_autoptr(InnState) state = state_of(a, b), strange = state_of(a, far);
+	g_autoptr(InnState) usurped = state_of(usurper, moved);
 	g_autoptr(WgDevice) device = wg_device_new("wg0");
 	g_auto(InnSync) sync = {0};
-	WgKey own, server;
-	WgEndpoint network;
+	InnConf conf = {.prefix = 16};
+	WgKey own;
 	guint strangers;
 
-	g_assert_true(wg_key_parse(KEY_A, &own) && wg_key_parse(KEY_C, &server));
-	g_assert_true(wg_endpoint_parse_address("10.66.1.1", 0, &network));
+	g_assert_true(wg_key_parse(KEY_A, &own) && wg_key_parse(KEY_C, &conf.server_key));
+	g_assert_true(wg_endpoint_parse_address("10.66.1.1", 0, &conf.address));
+	g_assert_true(wg_endpoint_parse("10.66.0.1:51820", &conf.server_internal));
 	add_wg(device, KEY_C, "10.66.0.1/32");
-	inn_sync_init(&sync, device, state, &own, &server, &network, 16, &strangers);
+	inn_sync_init(&sync, device, state, &own, &conf, &strangers);
 	/* neither we nor the server: one that comes */
 	g_assert_cmpuint(sync.changes->len, ==, 1);
 	g_assert_cmpuint(sync.added, ==, 1);
@@ -262,16 +283,22 @@ test_sync(void)
 	inn_sync_clear(&sync);
 
 	add_wg(device, KEY_B, "10.66.0.0/16");
-	inn_sync_init(&sync, device, state, &own, &server, &network, 16, &strangers);
+	inn_sync_init(&sync, device, state, &own, &conf, &strangers);
 	g_assert_cmpuint(sync.changed, ==, 1);
 	g_assert_cmpuint(sync.changes->len, ==, 1);
 	inn_sync_clear(&sync);
 
 	/* gone from the state; and a stranger whose address is not the network's */
-	inn_sync_init(&sync, device, strange, &own, &server, &network, 16, &strangers);
+	inn_sync_init(&sync, device, strange, &own, &conf, &strangers);
 	g_assert_cmpuint(sync.removed, ==, 1);
 	g_assert_cmpuint(sync.changes->len, ==, 1);
 	g_assert_cmpuint(strangers, ==, 1);
+	inn_sync_clear(&sync);
+
+	/* nobody gets the server's address, nor the server another one */
+	inn_sync_init(&sync, device, usurped, &own, &conf, &strangers);
+	g_assert_cmpuint(sync.added + sync.changed, ==, 0);
+	g_assert_cmpuint(strangers, ==, 2);
 }
 
 static void
@@ -377,6 +404,7 @@ main(int argc, char **argv)
 	g_test_init(&argc, &argv, NULL);
 	g_test_add_func("/inn-state/state", test_state);
 	g_test_add_func("/inn-state/refused", test_refused);
+	g_test_add_func("/inn-state/odd-endpoint", test_odd_endpoint);
 	g_test_add_func("/inn-state/twice", test_twice);
 	g_test_add_func("/inn-state/store", test_store);
 	g_test_add_func("/inn-state/damaged-store", test_damaged_store);

@@ -18,7 +18,7 @@ check()
 	within 10 'a is at nat-signald' signaling_is a connected
 	equal 'the name' "$(peer a b .name)" bob
 	equal "the server's name" "$(peer a sig .name)" innernet-server
-	equal 'MTU' "$(nx a cat /sys/class/net/wg0/mtu)" 1280
+	equal 'MTU' "$(nx a ip -o link show dev wg0 | sed 's/.* mtu \([0-9]*\) .*/\1/')" 1280
 	equal 'addresses of bob' "$(wg_get a b allowed-ips)" 10.66.1.2/32
 	expect 'innernet reads the store' inn_show a
 	equal 'keys stay' "$(nx a wg show wg0 public-key)" "$(pub a)"

@@ -29,8 +29,15 @@ check()
 	took 70 'a says so' inn_reason a 10.66.1.2
 	equal "bob's key stays" "$(wg_get a b allowed-ips)" 10.66.1.2/32
 	inn_admin rekey robert "$(pub b)"
-	event 'alice is disabled' inn_admin disable alice
+	# by an admin's client: the tunnel to the server goes on
+	event 'alice is disabled' inn_admin disable alice remotely
 	took 100 'a says so' inn_reason a disabled
+	pings a b
+	event 'alice is enabled' inn_admin enable alice
+	took 100 'a is well again' inn_is a reachable
+	# by the server's own command: its WireGuard knows her no more
+	event 'alice is cut off' inn_admin disable alice
+	took 200 'a misses the server' inn_is a unreachable
 }
 
 lacks() { [ -z "$(wg_get "$1" "$2" allowed-ips)" ]; }

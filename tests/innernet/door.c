@@ -133,7 +133,9 @@ do_disable(Command *command, GError **error)
 	if (peer == NULL)
 		return FALSE;
 	peer->is_disabled = TRUE;
-	return device_remove(command->server->device, peer->public_key, error);
+	/* An admin's client changes the database alone, the server's own command the device too. */
+	return has_word(command, "remotely") ||
+	       device_remove(command->server->device, peer->public_key, error);
 }
 
 static gboolean

@@ -21,7 +21,7 @@ usage(void)
 		"  add NAME ADDRESS [key=KEY] [cidr=NAME] [admin] [expires=SECONDS]\n"
 		"                          prints the invitation; redeemed already where KEY is "
 		"given\n"
-		"  disable NAME · enable NAME · rename NAME NEW · admin NAME on|off\n"
+		"  disable NAME [remotely] · enable NAME · rename NAME NEW · admin NAME on|off\n"
 		"  rekey NAME [KEY]        another key at once, in the device as well; printed\n"
 		"  expire NAME SECONDS     from now on\n"
 		"  cidr NAME NET · associate CIDR CIDR [no]\n"

@@ -200,3 +200,21 @@ inn_relay()
 	server turn 192.0.2.20
 	turn_server turn user:secret
 }
+
+# inn_is NODE STATE [REASON-WORD]: what the agent says of its innernet server
+inn_is()
+{
+	[ "$(status "$1" '.interfaces[0].innernet.state')" = "$2" ] || return 1
+	[ -z "${3:-}" ] || status "$1" '.interfaces[0].innernet.reason // empty' | grep -q -e "$3"
+}
+
+# inn_says NODE WORD: its log has it
+inn_says() { grep -q -e "$2" "$(log_of "$1" nat-agent)"; }
+
+# inn_met AGENT PLAIN: packets pass between an agent and a plain member, and the agent says so
+inn_met()
+{
+	pings "$1" "$2"
+	within 10 "$1: $2 connected" peer_is "$1" "$2" connected
+	equal "$1's name of $2" "$(peer "$1" "$2" .name)" "$(inn_name "$2")"
+}

@@ -1,0 +1,16 @@
+# SPDX-License-Identifier: MIT
+# Tier 0, one NAT symmetric, the other open: direct, though nobody could have told the address.
+
+setup()
+{
+	inn_hosts symmetric fullcone
+}
+
+check()
+{
+	inn_agent a yes
+	event 'both agents run' inn_agent b yes
+	took 30 'pings pass' passes a b
+	direct a b 20
+	equal 'the name' "$(peer a b .name)" bob
+}

@@ -218,6 +218,15 @@ on_changed(gpointer user_data)
 }
 
 static void
+on_resumed(guint32 watch_id, guint32 base, gpointer user_data)
+{
+	NatInterface *iface = user_data;
+
+	iface->peer_env.watch_id = watch_id;
+	iface->peer_env.epoch_base = base;
+}
+
+static void
 on_unreachable(gpointer user_data)
 {
 	NatInterface *iface = user_data;
@@ -268,6 +277,7 @@ own_mapping(gpointer user_data)
 
 static const InnFuncs INN_FUNCS = {
 	.changed = on_changed,
+	.resumed = on_resumed,
 	.unreachable = on_unreachable,
 	.facts = fill_facts,
 	.candidates = nat_interface_candidates,
@@ -290,6 +300,8 @@ beacons_may(gpointer user_data)
 	NatInterface *iface = user_data;
 	gint64 age = g_get_monotonic_time() - iface->signal_us;
 
+	if (!inn_is_settled(iface->inn))
+		return FALSE;
 	switch (nat_signal_client_state(iface->signal)) {
 	case NAT_SIGNAL_CONNECTING:
 		return age > TIER1_CONNECT_US;
@@ -364,6 +376,7 @@ nat_interface_start_innernet(NatInterface *iface)
 		.ifname = iface->config.name,
 		.conf = iface->inn_conf,
 		.store_path = iface->config.innernet_store,
+		.state_dir = iface->env.config->state_dir,
 		.owns = owns(iface),
 		.public_key = iface->public_key,
 		.watch_id = iface->peer_env.watch_id,

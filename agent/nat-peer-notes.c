@@ -194,7 +194,8 @@ nat_peer_make_watch(NatPeer *peer)
 		return;
 	nat_peer_stop_mtu(peer);
 	g_clear_pointer(&peer->watch, nat_watch_free);
-	peer->epoch = peer->dead_epoch = peer->distrusted_epoch = 0;
+	peer->epoch = peer->controlling ? peer->env->epoch_base : 0;
+	peer->dead_epoch = peer->distrusted_epoch = 0;
 	peer->watch_remote = peer->remote.watch;
 	peer->watch = nat_watch_new(peer->env->mux, peer->seal, &peer->env->public_key, &peer->key,
 				    peer->env->watch_id, peer->watch_remote, &WATCH_FUNCS, peer);

@@ -42,5 +42,7 @@ gboolean nat_pair_is_blocked(NatWatchPair *pair, gint64 now);
 gboolean nat_pair_block(NatWatchPair *pair);
 /* The tunnel is live there, by WireGuard's own word. */
 gboolean nat_peer_uses(NatPeer *peer, const WgEndpoint *endpoint);
+/* The chosen pair leaves from another address of ours than when it was taken. */
+gboolean nat_peer_leaves_elsewhere(NatPeer *peer);
 /* The tunnel goes over the pair now. */
 void nat_peer_take(NatPeer *peer, NatWatchPair *pair, const char *reason);

@@ -161,6 +161,18 @@ note_local(NatPeer *peer)
 		memset(&peer->local, 0, sizeof peer->local);
 }
 
+gboolean
+nat_peer_leaves_elsewhere(NatPeer *peer)
+{
+	WgEndpoint source;
+
+	return peer->chosen != NULL && nat_watch_relayed(peer->chosen) == NULL &&
+	       wg_endpoint_is_set(&peer->local) &&
+	       nat_mux_source_for(peer->env->mux, &nat_watch_remote(peer->chosen)->endpoint,
+				  &source) &&
+	       !wg_endpoint_equal(&source, &peer->local);
+}
+
 static void
 set_chosen(NatPeer *peer, NatWatchPair *pair)
 {

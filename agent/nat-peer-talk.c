@@ -124,6 +124,9 @@ nat_peer_act_on_snapshot(NatPeer *peer)
 	/* the peer's new session ended our search for a way around silence */
 	gboolean we_want = peer->state == NAT_PEER_CHECKING && peer->failure == NAT_FAILURE_SILENCE;
 
+	/* It would not look if it were content: is our path still one? */
+	if (wants_checks && peer->chosen != NULL && nat_peer_tunnel_live(peer))
+		nat_watch_probe(peer->chosen);
 	if (peer->search != NULL && nat_search_started(peer->search)) {
 		nat_peer_add_late_candidates(peer);
 	} else if (wants_checks ? !nat_peer_path_is_good(peer) || nat_peer_on_relay(peer) ||

@@ -310,8 +310,14 @@ nat_peer_observe(NatPeer *peer, const WgPeer *wg, gint64 now_us, gint64 real_s)
 void
 nat_peer_path_answers(NatPeer *peer)
 {
-	if (peer->failure == NAT_FAILURE_SILENCE &&
-	    nat_path_phase(peer->path) != NAT_PATH_PROVING && nat_peer_tunnel_live(peer))
+	if (peer->failure != NAT_FAILURE_SILENCE ||
+	    nat_path_phase(peer->path) == NAT_PATH_PROVING || !nat_peer_tunnel_live(peer))
+		return;
+	/* WireGuard goes on sending from where it last heard answers until its endpoint is written
+	 * (DESIGN §2). */
+	if (nat_peer_leaves_elsewhere(peer))
+		nat_peer_take(peer, peer->chosen, "it answers from another address of ours");
+	else
 		nat_peer_keep_present(peer, "the path answers again");
 }
 

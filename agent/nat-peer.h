@@ -67,6 +67,8 @@ typedef struct {
 			       gpointer user_data);
 	/* Our watch id: of this process, random, never 0. */
 	guint32 watch_id;
+	/* The first epoch of a choice of ours is above this. */
+	guint32 epoch_base;
 	/* Of our beacon (tier 0, nat-peer-beacon.c): its generation; whether beacons may be acted
 	 * on (the signaling server had time to say who is there); our candidates may have changed.
 	 * All NULL where there is no innernet server. */

@@ -6,6 +6,7 @@
 
 #include "agent/innernet/inn-http.h"
 #include "agent/nat-log.h"
+#include "agent/nat-state-file.h"
 
 #define SEC ((gint64)G_USEC_PER_SEC)
 #define PUT_SPACE_MS 1000
@@ -31,6 +32,9 @@ struct Inn {
 	gboolean asking, again; /* a call is under way; another one shall follow it */
 	gboolean failed;
 
+	NatStateFile *file;	     /* of what was published */
+	gboolean settled, published; /* published: by this run */
+	guint32 watch_id;
 	guint64 generation;
 	gboolean put_failed;	 /* said once */
 	char *put, *putting;	 /* the list that the server took last; that is on its way */
@@ -168,6 +172,44 @@ read_own(Inn *inn, const InnPeer *own)
 	note_observed(inn, own, published);
 }
 
+/* ---- what was published, over restarts ---- */
+
+#define GROUP "beacon"
+
+/* A run that cannot reach the server goes on as the one that published last: the others derive
+ * what they await from that. Its epochs begin above that run's. */
+static void
+resume(Inn *inn)
+{
+	GKeyFile *keys = nat_state_file_keys(inn->file);
+	guint64 generation = g_key_file_get_uint64(keys, GROUP, "generation", NULL);
+	guint64 watch = g_key_file_get_uint64(keys, GROUP, "watch", NULL);
+	guint64 runs = g_key_file_get_uint64(keys, GROUP, "runs", NULL) + 1;
+
+	if (generation == 0 || watch == 0 || watch > G_MAXUINT32)
+		return;
+	g_key_file_set_uint64(keys, GROUP, "runs", runs);
+	nat_state_file_save(inn->file);
+	inn->generation = generation;
+	inn->watch_id = (guint32)watch;
+	inn->funcs.resumed(inn->watch_id, (guint32)(runs & 0xffff) << 16, inn->user_data);
+}
+
+static void
+remember(Inn *inn)
+{
+	GKeyFile *keys = nat_state_file_keys(inn->file);
+
+	if (g_key_file_get_uint64(keys, GROUP, "generation", NULL) == inn->generation)
+		return;
+	g_key_file_set_uint64(keys, GROUP, "generation", inn->generation);
+	g_key_file_set_uint64(keys, GROUP, "watch", inn->watch_id);
+	if (!inn->published)
+		g_key_file_set_uint64(keys, GROUP, "runs", 0);
+	inn->published = TRUE;
+	nat_state_file_save(inn->file);
+}
+
 static void
 on_put(guint status, GBytes *body, const GError *error, gpointer user_data)
 {
@@ -178,6 +220,7 @@ on_put(guint status, GBytes *body, const GError *error, gpointer user_data)
 		g_free(inn->put);
 		inn->put = g_steal_pointer(&putting);
 		inn->put_failed = FALSE;
+		remember(inn);
 		/* what changed meanwhile */
 		inn_publish(inn);
 		return;
@@ -200,8 +243,8 @@ make_list(Inn *inn)
 {
 	g_autoptr(GArray) candidates = inn->funcs.candidates(inn->user_data);
 
-	return inn_beacon_list(inn->generation, inn->params.watch_id,
-			       inn->funcs.mapping(inn->user_data), candidates);
+	return inn_beacon_list(inn->generation, inn->watch_id, inn->funcs.mapping(inn->user_data),
+			       candidates);
 }
 
 static gboolean
@@ -408,6 +451,9 @@ on_state(guint status, GBytes *body, const GError *error, gpointer user_data)
 
 	inn->asking = FALSE;
 	inn->failed = TRUE;
+	if (status == 0 && !inn->settled)
+		resume(inn);
+	inn->settled = TRUE;
 	if (status == 200) {
 		take_state(inn, body);
 	} else if (status == 401) {
@@ -422,6 +468,9 @@ on_state(guint status, GBytes *body, const GError *error, gpointer user_data)
 		problem = g_strdup_printf("no answer: %s", error->message);
 		set_status(inn, INN_UNREACHABLE, problem);
 		inn->funcs.unreachable(inn->user_data);
+		/* the store's beacons, with the time that they were given to be renewed over */
+		if (inn->state != NULL)
+			inn->funcs.changed(inn->user_data);
 	}
 	if (inn->again) {
 		inn->again = FALSE;
@@ -472,6 +521,10 @@ inn_new(const InnParams *params, const InnFuncs *funcs, gpointer user_data)
 	inn->funcs = *funcs;
 	inn->user_data = user_data;
 	inn->generation = random_generation();
+	inn->watch_id = params->watch_id;
+	inn->file = nat_state_file_new_for_key(
+		params->state_dir, "beacon", &params->public_key,
+		"after a restart without the innernet server, peers are not found again");
 	inn->seen = g_hash_table_new_full(wg_key_hash, wg_key_equal, NULL, g_free);
 	inn->observed = g_array_new(FALSE, FALSE, sizeof(WgEndpoint));
 	inn->http = inn_http_new(&params->conf->server_internal, &params->conf->server_key);
@@ -499,6 +552,7 @@ inn_free(Inn *inn)
 	inn_state_free(inn->store);
 	g_hash_table_unref(inn->seen);
 	g_array_unref(inn->observed);
+	nat_state_file_free(inn->file);
 	g_free(inn->put);
 	g_free(inn->putting);
 	g_free(inn->problem);
@@ -506,6 +560,12 @@ inn_free(Inn *inn)
 	g_free((char *)inn->params.ifname);
 	g_free((char *)inn->params.store_path);
 	g_free(inn);
+}
+
+gboolean
+inn_is_settled(const Inn *inn)
+{
+	return inn->settled;
 }
 
 guint64

@@ -21,15 +21,20 @@ typedef struct {
 	const char *ifname;
 	const InnConf *conf;	/* borrowed, outlives the Inn */
 	const char *store_path; /* of innernet's client */
+	const char *state_dir;	/* what we published last is kept there; may be NULL */
 	gboolean owns;		/* the interface, and with it the store */
 	WgKey public_key;	/* ours */
-	guint32 watch_id;
+	guint32 watch_id;	/* of this run */
 } InnParams;
 
 typedef struct {
 	/* The network's state was read, or is what the store remembers (from inside inn_start()).
 	 */
 	void (*changed)(gpointer user_data);
+	/* The server can't be asked, so what an earlier run published is what the peers go by:
+	 * we are that run to them, from now on. base: greater than any epoch it can have come to.
+	 * At most once, before anything was said to any peer (inn_is_settled()). */
+	void (*resumed)(guint32 watch_id, guint32 base, gpointer user_data);
 	/* The server was asked and did not answer (no status at all). */
 	void (*unreachable)(gpointer user_data);
 	/* For inn_poll_next(), but for `failed`. */
@@ -52,6 +57,8 @@ void inn_expect(Inn *inn);
 /* Our candidates may have changed. */
 void inn_publish(Inn *inn);
 
+/* The server was asked, with whatever result: our generation is what the peers will see. */
+gboolean inn_is_settled(const Inn *inn);
 guint64 inn_generation(const Inn *inn); /* never 0 */
 /* What is known of the network; NULL: nothing yet. (transfer none, until the next main loop turn)
  */

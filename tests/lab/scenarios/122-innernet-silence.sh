@@ -1,6 +1,5 @@
 # SPDX-License-Identifier: MIT
-# The same with a server that ends connections, answers nothing, or not by HTTP, sends us elsewhere, is down, and is
-# started again.
+# The same with a server that ends connections, speaks no HTTP, sends us elsewhere, is down, and is started again.
 
 setup()
 {
@@ -13,7 +12,7 @@ check()
 	inn_agent a yes
 	inn_agent b yes
 	direct a b 40
-	for kind in drop hang no-http redirect; do
+	for kind in drop no-http redirect; do
 		inn_wrong a b "$kind" "inn_fault $kind peer=alice" 'inn_fault off'
 	done
 	inn_wrong a b 'the server is down' inn_server_stop inn_server_again

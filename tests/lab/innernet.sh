@@ -218,3 +218,29 @@ inn_met()
 	within 10 "$1: $2 connected" peer_is "$1" "$2" connected
 	equal "$1's name of $2" "$(peer "$1" "$2" .name)" "$(inn_name "$2")"
 }
+
+# inn_wrong NODE PEER WHAT BEGIN END: the agent on NODE says that something is wrong with its server, loses no peer by
+# it, and is well again when it ends. BEGIN and END are commands.
+inn_wrong()
+{
+	event "$3" $4
+	inn_wake "$1"
+	took 70 "$1 says so" inn_trouble "$1"
+	say "$(status "$1" '.interfaces[0].innernet | [.state, .reason] | join(": ")')"
+	peer_is "$1" "$2" connected || fail "$2 is lost by $3"
+	pings "$1" "$2"
+	event 'it ends' $5
+	took 70 "$1 is well again" inn_is "$1" reachable
+	equal 'reason' "$(status "$1" .interfaces[0].innernet.reason)" null
+}
+
+inn_trouble() { [ "$(status "$1" .interfaces[0].innernet.reason)" != null ]; }
+
+# Something happens at the host, so that the server is asked now and not within a minute.
+inn_wake()
+{
+	node_ip "$1" <<-END
+		addr add 192.168.1.99/32 dev eth0
+		addr del 192.168.1.99/32 dev eth0
+	END
+}

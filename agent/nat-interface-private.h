@@ -46,7 +46,8 @@ struct NatInterface {
 	GArray *inn_observed,
 		*inn_hosts; /* of WgEndpoint: our mappings, and addresses, as last known */
 	guint inn_strangers, inn_silent;
-	gint64 signal_us; /* since when the signaling client is in its state */
+	char *signal_said; /* why there is no signaling, as the log has it last */
+	gint64 signal_us;  /* since when the signaling client is in its state */
 
 	/* all of this exists while the device is served */
 	gboolean serving;

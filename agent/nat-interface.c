@@ -308,6 +308,7 @@ on_signal_state(NatSignalState state, const char *reason, gpointer user_data)
 
 	iface->signal_us = g_get_monotonic_time();
 	if (state == NAT_SIGNAL_CONNECTED) {
+		g_clear_pointer(&iface->signal_said, g_free);
 		server_sources_lost(iface);
 		g_message("%s: at the signaling server %s", iface->config.name,
 			  nat_signal_client_url(iface->signal));
@@ -315,8 +316,12 @@ on_signal_state(NatSignalState state, const char *reason, gpointer user_data)
 			nat_interface_for_each_peer(iface, nat_peer_signal_connected);
 		return;
 	}
-	if (reason != NULL)
+	/* the same again and again, while the server is away, is news once */
+	if (reason != NULL && g_strcmp0(reason, iface->signal_said) != 0) {
 		g_message("%s: signaling: %s", iface->config.name, reason);
+		g_free(iface->signal_said);
+		iface->signal_said = g_strdup(reason);
+	}
 	if (state == NAT_SIGNAL_WAITING || state == NAT_SIGNAL_DUPLICATE)
 		nat_interface_for_each_peer(iface, set_offline);
 }
@@ -784,5 +789,6 @@ nat_interface_free(NatInterface *iface)
 	nat_traffic_free(iface->traffic);
 	nat_wake_free(iface->wake);
 	g_free(iface->problem);
+	g_free(iface->signal_said);
 	g_free(iface);
 }

@@ -224,7 +224,6 @@ interface_out(const NatStatusInterface *iface)
 	nat_json_set_int(obj, "listen_port", iface->listen_port ? iface->listen_port : -1);
 	nat_json_set_string(obj, "backend", iface->backend);
 	set_signaling(obj, iface);
-	set_innernet(obj, iface);
 	json_object_set_object_member(obj, "nat", nat_out(iface));
 	json_object_set_array_member(obj, "candidates", candidates);
 	json_object_set_array_member(obj, "peers", peers);
@@ -236,6 +235,7 @@ interface_out(const NatStatusInterface *iface)
 	json_object_set_array_member(obj, "relays", relays_out(iface));
 	nat_json_set_int(obj, "mtu_advice_bytes",
 			 iface->mtu_advice ? (gint64)iface->mtu_advice : -1);
+	set_innernet(obj, iface);
 	return obj;
 }
 

@@ -167,10 +167,11 @@ structure(void)
 		"t.conf:1: \"signal\" stands before any group: begin with [agent]");
 	refused("[agent]\n\nsingal=ws://x\n",
 		"t.conf:3: unknown key \"singal\" in [agent]: its keys "
-		"are control, state_dir, signal, stun, turn, mtu, standby");
+		"are control, state_dir, signal, stun, turn, mtu, standby, innernet_config_dir, "
+		"innernet_data_dir");
 	refused("[interface wg0]\ncontrol=/x\n", "t.conf:2: unknown key \"control\" in [interface "
 						 "wg0]: its keys are signal, stun, turn, "
-						 "mtu");
+						 "mtu, innernet");
 	refused("[agnet]\n",
 		"t.conf:1: unknown group [agnet]: the groups are [agent], [interface IF] "
 		"and [peer NAME]");
@@ -223,7 +224,7 @@ choices(void)
 	refused("[agent]\nstandby=-1\n", "t.conf:2: standby: \"-1\" is not a number from 0 to 256");
 	refused("[interface wg0]\nstandby=1\n",
 		"t.conf:2: unknown key \"standby\" in [interface wg0]: its keys are signal, stun, "
-		"turn, mtu");
+		"turn, mtu, innernet");
 }
 
 /* Wherever a relay's URI ends up by mistake, its secret is not in the message. */
@@ -448,6 +449,56 @@ read_file(void)
 	g_rmdir(dir);
 }
 
+/* What innernet has a file of is dealt with beside it, unless the file says otherwise. */
+static void
+innernet(void)
+{
+	g_autofree char *dir = g_dir_make_tmp("nat-config.XXXXXX", NULL);
+	g_autofree char *conf = g_build_filename(dir, "wg0.conf", NULL);
+	g_autofree char *agent = g_strdup_printf(
+		"[agent]\ninnernet_config_dir=%s\ninnernet_data_dir=/x\n[interface wg0]\n", dir);
+	g_autofree char *off = g_strconcat(agent, "innernet=off\nsignal=ws://x\n", NULL);
+	g_autofree char *yes = g_strconcat(agent, "innernet=yes\n", NULL);
+	g_autofree char *named = g_strconcat(agent, "signal=ws://x\n", NULL);
+	g_autoptr(GError) error = NULL;
+	g_autoptr(NatConfig) config = parse(yes, NULL, NULL, &error);
+
+	/* only when written: there is no file of it yet */
+	g_assert_no_error(error);
+	g_assert_cmpint(nth(config, 0)->innernet, ==, NAT_INNERNET_YES);
+	g_assert_cmpstr(nth(config, 0)->innernet_conf, ==, conf);
+	g_assert_cmpstr(nth(config, 0)->innernet_store, ==, "/x/wg0.json");
+	g_assert_null(nth(config, 0)->signal_url);
+	g_clear_pointer(&config, nat_config_free);
+	g_assert_null(parse(agent, NULL, NULL, &error));
+	g_assert_nonnull(strstr(error->message, "has no signaling server"));
+	g_clear_error(&error);
+
+	g_assert_true(g_file_set_contents(conf, "", -1, NULL));
+	config = parse(agent, NULL, NULL, &error);
+	g_assert_no_error(error);
+	g_assert_cmpint(nth(config, 0)->innernet, ==, NAT_INNERNET_BESIDE);
+	g_clear_pointer(&config, nat_config_free);
+	config = parse(named, NULL, NULL, &error);
+	g_assert_no_error(error);
+	g_assert_cmpint(nth(config, 0)->innernet, ==, NAT_INNERNET_BESIDE);
+	g_assert_cmpstr(nth(config, 0)->signal_url, ==, "ws://x");
+	g_clear_pointer(&config, nat_config_free);
+	config = parse(off, NULL, NULL, &error);
+	g_assert_no_error(error);
+	g_assert_cmpint(nth(config, 0)->innernet, ==, NAT_INNERNET_OFF);
+	g_assert_null(nth(config, 0)->innernet_conf);
+	g_unlink(conf);
+	g_rmdir(dir);
+	refused("[interface wg0]\ninnernet=maybe\n",
+		"t.conf:2: innernet: \"maybe\" is none of beside, yes and off");
+	refused("[agent]\ninnernet=yes\n",
+		"t.conf:2: unknown key \"innernet\" in [agent]: its keys are control, state_dir, "
+		"signal, stun, turn, mtu, standby, innernet_config_dir, innernet_data_dir");
+	refused("[agent]\ninnernet_data_dir=x\n[interface wg0]\n",
+		"t.conf:2: innernet_data_dir: not an absolute path: begin with '/'");
+}
+
 int
 main(int argc, char **argv)
 {
@@ -464,6 +515,7 @@ main(int argc, char **argv)
 	g_test_add_func("/config/secrets", secrets);
 	g_test_add_func("/config/turn", turn_values);
 	g_test_add_func("/config/unused-group", unused_group);
+	g_test_add_func("/config/innernet", innernet);
 	g_test_add_func("/config/urls", urls);
 	g_test_add_func("/config/stun", stun);
 	g_test_add_func("/config/interface-names", interface_names);

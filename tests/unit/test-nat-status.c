@@ -165,7 +165,7 @@ contract(void)
 		"\"last_handshake_s\":null,\"rx_bytes\":0,\"tx_bytes\":0,\"why\":\"not there\","
 		"\"standby\":null,\"failovers\":0}],"
 		"\"problem\":null,\"counters\":{\"drop_stranger\":0,\"mux_to_peer\":42},"
-		"\"relays\":[],\"mtu_advice_bytes\":null}]}");
+		"\"relays\":[],\"mtu_advice_bytes\":null,\"innernet\":null}]}");
 }
 
 static NatStatusRelay *
@@ -239,6 +239,34 @@ relay_members(void)
 		g_test_message("part %zu", i);
 		g_assert_nonnull(strstr(text, PARTS[i]));
 	}
+	again = status_of(text, &error);
+	g_assert_no_error(error);
+	second = json_of(again);
+	g_assert_cmpstr(text, ==, second);
+}
+
+static void
+innernet_members(void)
+{
+	g_autoptr(NatStatus) status = nat_status_new(), again = NULL;
+	NatStatusInterface *iface = add_wg0(status);
+	g_autofree char *text = NULL, *second = NULL, *well = NULL, *ill = NULL;
+	g_autoptr(GError) error = NULL;
+
+	iface->innernet_mode = g_strdup("yes");
+	iface->innernet_server = g_strdup("http://10.66.0.1:51820");
+	iface->innernet_state = g_strdup("reachable");
+	well = nat_status_to_text(status, NULL, NULL, FALSE, 80);
+	g_assert_nonnull(strstr(well, "innernet (yes) reachable: http://10.66.0.1:51820\n"));
+	g_free(iface->innernet_state);
+	iface->innernet_state = g_strdup("refused");
+	iface->innernet_reason = g_strdup("it refuses this host");
+	ill = nat_status_to_text(status, NULL, NULL, FALSE, 80);
+	g_assert_nonnull(strstr(ill, "innernet (yes) refused: it refuses this host\n"));
+	text = json_of(status);
+	g_assert_nonnull(
+		strstr(text, "\"innernet\":{\"mode\":\"yes\",\"server\":\"http://10.66.0.1:51820\","
+			     "\"state\":\"refused\",\"reason\":\"it refuses this host\"}"));
 	again = status_of(text, &error);
 	g_assert_no_error(error);
 	second = json_of(again);
@@ -698,6 +726,9 @@ escapes(void)
 	add(iface, 1, "e\033[2Jvil\n\xff\xe2\x80\xae", NAT_PEER_FAILED, "a\nb\033[0m\xc2\x9b");
 	g_free(iface->signal_reason);
 	iface->signal_reason = g_strdup("line\r\nline");
+	iface->innernet_mode = g_strdup("yes");
+	iface->innernet_state = g_strdup("invalid");
+	iface->innernet_reason = g_strdup("e\033[2Jvil\r");
 	text = nat_status_to_text(status, NULL, NULL, FALSE, 80);
 	one = nat_status_to_text(status, NULL, "AQE", FALSE, 80);
 	g_assert_null(strchr(text, '\033'));
@@ -764,6 +795,7 @@ main(int argc, char **argv)
 	g_test_init(&argc, &argv, NULL);
 	g_test_add_func("/status/json/contract", contract);
 	g_test_add_func("/status/json/relay", relay_members);
+	g_test_add_func("/status/json/innernet", innernet_members);
 	g_test_add_func("/status/json/loss", loss);
 	g_test_add_func("/status/json/path-only-when-connected", path_only_when_connected);
 	g_test_add_func("/status/json/round-trip", round_trip);

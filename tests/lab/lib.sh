@@ -249,7 +249,12 @@ poll_until()
 	shift
 	until "$@" >/dev/null 2>&1; do
 		[ "${EPOCHREALTIME/./}" -lt "$end" ] || return 1
-		[ "$((++turns))" -gt 5 ] && nap 0.1 || nap 0.02
+		case $((++turns)) in
+		[1-5]) nap 0.02 ;;
+		[0-9] | [1-3][0-9]) nap 0.1 ;;
+		[4-7][0-9]) nap 0.25 ;;
+		*) nap 0.5 ;;
+		esac
 	done
 }
 

@@ -11,6 +11,8 @@
 #define RETRY_MIN_MS 5000
 #define RETRY_MAX_MS 60000
 #define RETRY_MAX_BEACON_MS 300000 /* a beacon stays though its agent is gone */
+/* Between tries that are so far apart the search is not kept: a network has many such peers. */
+#define KEEP_SEARCH_MS 60000
 #define POKE_MS 500
 /* Issue of a path: so long a direct one is waited for before a relayed one may carry the tunnel. */
 #define RELAY_FIRST_MS 500
@@ -131,6 +133,8 @@ nat_peer_fail(NatPeer *peer, NatFailure failure)
 			   : failure == NAT_FAILURE_SILENCE ? "the path stays silent"
 							    : "no check was answered");
 	nat_peer_plan_retry(peer);
+	if (peer->tier0 && peer->retry_ms > KEEP_SEARCH_MS)
+		nat_peer_end_search(peer);
 }
 
 static gboolean

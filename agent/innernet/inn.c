@@ -186,13 +186,13 @@ resume(Inn *inn)
 	guint64 watch = g_key_file_get_uint64(keys, GROUP, "watch", NULL);
 	guint64 runs = g_key_file_get_uint64(keys, GROUP, "runs", NULL) + 1;
 
-	if (generation == 0 || watch == 0 || watch > G_MAXUINT32)
+	if (generation == 0 || watch == 0 || watch > G_MAXUINT32 ||
+	    !inn->funcs.resumed((guint32)watch, (guint32)(runs & 0xffff) << 16, inn->user_data))
 		return;
 	g_key_file_set_uint64(keys, GROUP, "runs", runs);
 	nat_state_file_save(inn->file);
 	inn->generation = generation;
 	inn->watch_id = (guint32)watch;
-	inn->funcs.resumed(inn->watch_id, (guint32)(runs & 0xffff) << 16, inn->user_data);
 }
 
 static void

@@ -33,8 +33,9 @@ typedef struct {
 	void (*changed)(gpointer user_data);
 	/* The server can't be asked, so what an earlier run published is what the peers go by:
 	 * we are that run to them, from now on. base: greater than any epoch it can have come to.
-	 * At most once, before anything was said to any peer (inn_is_settled()). */
-	void (*resumed)(guint32 watch_id, guint32 base, gpointer user_data);
+	 * At most once, before a beacon was acted on (inn_is_settled()). FALSE: not possible, some
+	 * peers know this run already. */
+	gboolean (*resumed)(guint32 watch_id, guint32 base, gpointer user_data);
 	/* The server was asked and did not answer (no status at all). */
 	void (*unreachable)(gpointer user_data);
 	/* For inn_poll_next(), but for `failed`. */

@@ -292,7 +292,7 @@ connect_all(Load *load)
 /* ---- figures ---- */
 
 typedef struct {
-	gint64 at, cpu, own;
+	gint64 at, cpu, user, own;
 	guint64 received;
 } Mark;
 
@@ -308,10 +308,12 @@ own_cpu_ns(void)
 static Mark
 mark(const Load *load)
 {
-	return (Mark){now_ns(), proc_cpu_ns(load->pid), own_cpu_ns(), load->received};
+	return (Mark){now_ns(), proc_cpu_ns(load->pid), proc_user_ns(load->pid), own_cpu_ns(),
+		      load->received};
 }
 
-static void
+/* Returns the server's share in user space, in µs a message. */
+static double
 print_rate(const Load *load, const Mark *from)
 {
 	Mark to = mark(load);
@@ -324,6 +326,7 @@ print_rate(const Load *load, const Mark *from)
 	       (double)(to.cpu - from->cpu) / messages / 1000,
 	       (double)(to.cpu - from->cpu) / seconds / 1e7,
 	       (double)(to.own - from->own) / seconds / 1e7);
+	return (double)(to.user - from->user) / messages / 1000;
 }
 
 static void
@@ -342,10 +345,11 @@ run_until(Load *load, gint64 end)
 		serve(load, end);
 }
 
-static void
+static double
 closed_loop(Load *load)
 {
 	Mark from;
+	double user;
 
 	load->phase = CLOSED;
 	for (guint i = 0; i < WINDOW; i++)
@@ -353,9 +357,10 @@ closed_loop(Load *load)
 	run_until(load, now_ns() + 1000000000); /* it has found its pace */
 	from = mark(load);
 	run_until(load, from.at + load->seconds * INT64_C(1000000000));
-	print_rate(load, &from);
+	user = print_rate(load, &from);
 	load->phase = CONNECT; /* no more are sent */
 	run_until(load, now_ns() + 500000000);
+	return user;
 }
 
 static int
@@ -399,6 +404,7 @@ static void
 traffic(Load *load)
 {
 	Mark from = mark(load), to;
+	double user;
 	unsigned long rss = proc_kb(load->pid, "status", "RssAnon:");
 	unsigned long pss = proc_kb(load->pid, "smaps_rollup", "Pss:");
 
@@ -408,10 +414,10 @@ traffic(Load *load)
 	       (double)(to.cpu - from.cpu) / load->n / 1000, rss, pss);
 	run_until(load, now_ns() + 1000000000); /* what connecting left behind is done */
 	print_memory(load);
-	closed_loop(load);
+	user = closed_loop(load);
 	open_loop(load);
 	print_memory(load);
-	printf("\n");
+	printf(" %.2f\n", user);
 }
 
 /* ---- storm ---- */

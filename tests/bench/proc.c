@@ -6,6 +6,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 int64_t
 proc_cpu_ns(int pid)
@@ -35,6 +36,27 @@ proc_cpu_ns(int pid)
 	}
 	closedir(dir);
 	return sum;
+}
+
+int64_t
+proc_user_ns(int pid)
+{
+	char path[64], line[1024];
+	unsigned long ticks = 0;
+	const char *rest = NULL;
+	FILE *stream;
+
+	snprintf(path, sizeof path, "/proc/%d/stat", pid);
+	stream = fopen(path, "re");
+	if (stream && fgets(line, sizeof line, stream))
+		rest = strrchr(line, ')'); /* the name may hold anything */
+	if (!rest ||
+	    sscanf(rest, ") %*c %*d %*d %*d %*d %*d %*u %*u %*u %*u %*u %lu", &ticks) != 1) {
+		perror(path);
+		exit(1);
+	}
+	fclose(stream);
+	return (int64_t)ticks * (1000000000 / sysconf(_SC_CLK_TCK));
 }
 
 unsigned long

@@ -19,6 +19,8 @@ main(int argc, char **argv)
 		return nat_cli_run(cli);
 	case NAT_CLI_STATUS:
 		return nat_cli_status(cli);
+	case NAT_CLI_NETCHECK:
+		return nat_cli_netcheck(cli);
 	case NAT_CLI_INNERNET_INSTALL:
 		return nat_cli_innernet_install(cli);
 	case NAT_CLI_VERSION:

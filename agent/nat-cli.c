@@ -19,6 +19,7 @@ static const char USAGE[] = "nat-agent: direct paths for WireGuard peers behind 
 			    "\n"
 			    "  nat-agent run       serve WireGuard interfaces, in the foreground\n"
 			    "  nat-agent status    show what a running agent knows\n"
+			    "  nat-agent netcheck  show what this network lets WireGuard do\n"
 			    "  nat-agent innernet install INVITATION\n"
 			    "                      become a member of an innernet network\n"
 			    "  nat-agent --version\n"
@@ -242,6 +243,71 @@ parse_status(const char *const *argv, NatCli *cli, Flags *flags, GError **error)
 }
 
 static gboolean
+take_netcheck(Flags *flags, NatCli *cli, GError **error)
+{
+	g_autofree char *shown =
+		flags->rest && flags->rest[0] ? nat_log_conceal(flags->rest[0]) : NULL;
+
+	cli->json = flags->json;
+	if (!take_one("--signal", flags->signal_url, &cli->signal_url, error) ||
+	    !take_many("--stun", &flags->stun, &cli->stun, error) ||
+	    !take_many("--turn", &flags->turn, &cli->turn, error))
+		return FALSE;
+	if (cli->signal_url && !nat_config_check_url(cli->signal_url, error)) {
+		g_prefix_error(error, "--signal: ");
+		return FALSE;
+	}
+	for (guint i = 0; cli->stun && cli->stun[i]; i++)
+		if (!nat_config_split_stun(cli->stun[i], NULL, NULL, error)) {
+			g_prefix_error(error, "--stun: ");
+			return FALSE;
+		}
+	for (guint i = 0; cli->turn && cli->turn[i]; i++)
+		if (!nat_config_check_turn(cli->turn[i], error)) {
+			g_prefix_error(error, "--turn: ");
+			return FALSE;
+		}
+	if (shown)
+		return usage(error, "\"%s\" is not a flag: servers are named with --stun HOST",
+			     shown);
+	return TRUE;
+}
+
+static gboolean
+parse_netcheck(const char *const *argv, NatCli *cli, Flags *flags, GError **error)
+{
+	const GOptionEntry entries[] = {
+		{"json", 0, 0, G_OPTION_ARG_NONE, &flags->json, "Print JSON", NULL},
+		{"signal", 0, 0, G_OPTION_ARG_FILENAME_ARRAY, &flags->signal_url,
+		 "Signaling server, wss://HOST[:PORT]; STUN is tried there too", "URL"},
+		{"stun", 0, 0, G_OPTION_ARG_FILENAME_ARRAY, &flags->stun,
+		 "STUN server; may be repeated", "HOST[:PORT]"},
+		{"turn", 0, 0, G_OPTION_ARG_FILENAME_ARRAY, &flags->turn,
+		 "TURN server, turn:HOST; may be repeated", "URI"},
+		{"help", 'h', 0, G_OPTION_ARG_NONE, &flags->help, "Show this", NULL},
+		{G_OPTION_REMAINING, 0, G_OPTION_FLAG_HIDDEN, G_OPTION_ARG_FILENAME_ARRAY,
+		 &flags->rest, NULL, NULL},
+		{NULL},
+	};
+	g_autoptr(GOptionContext) context =
+		g_option_context_new("- show what this network lets WireGuard do");
+
+	g_option_context_set_description(
+		context, "Needs no agent, no WireGuard and no privileges. What kind of NAT there "
+			 "is takes two STUN servers, or one\nwith two addresses (RFC 5780).\n"
+			 "Exit status: 0 UDP gets out, 1 it does not, 2 usage.\n");
+	if (!parse_flags(context, entries, argv, "netcheck", error))
+		return FALSE;
+	if (flags->help) {
+		cli->command = NAT_CLI_HELP;
+		cli->help = g_option_context_get_help(context, TRUE, NULL);
+		return TRUE;
+	}
+	cli->command = NAT_CLI_NETCHECK;
+	return take_netcheck(flags, cli, error);
+}
+
+static gboolean
 take_install(Flags *flags, NatCli *cli, GError **error)
 {
 	char **rest = flags->rest;
@@ -351,13 +417,15 @@ parse(const char *const *argv, NatCli *cli, GError **error)
 	gboolean ok;
 
 	if (!command)
-		return usage(error,
-			     "a command is missing: run, status or innernet, see nat-agent --help");
+		return usage(error, "a command is missing: run, status, netcheck or innernet, see "
+				    "nat-agent --help");
 	rest = drop_command("nat-agent", argv);
 	if (strcmp(command, "run") == 0) {
 		ok = parse_run((const char *const *)rest, cli, &flags, error);
 	} else if (strcmp(command, "status") == 0) {
 		ok = parse_status((const char *const *)rest, cli, &flags, error);
+	} else if (strcmp(command, "netcheck") == 0) {
+		ok = parse_netcheck((const char *const *)rest, cli, &flags, error);
 	} else if (strcmp(command, "innernet") == 0) {
 		ok = parse_innernet((const char *const *)rest, cli, &flags, error);
 	} else if (*command == '-' && rest[1]) {

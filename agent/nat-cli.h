@@ -15,6 +15,7 @@
 typedef enum {
 	NAT_CLI_RUN,
 	NAT_CLI_STATUS,
+	NAT_CLI_NETCHECK,
 	NAT_CLI_INNERNET_INSTALL,
 	NAT_CLI_VERSION,
 	NAT_CLI_HELP,
@@ -41,6 +42,7 @@ void nat_cli_free(NatCli *cli);
 /* Each returns the exit status; errors go to stderr, one line. */
 int nat_cli_run(const NatCli *cli);
 int nat_cli_status(const NatCli *cli);
+int nat_cli_netcheck(const NatCli *cli);
 int nat_cli_innernet_install(const NatCli *cli);
 
 G_DEFINE_AUTOPTR_CLEANUP_FUNC(NatCli, nat_cli_free)

@@ -12,18 +12,22 @@
 #define HEADER 20u
 #define ATTR_HEADER 4u
 #define SHA1_LEN 20u
+#define SOFTWARE_LEN 100u
 #define FINGERPRINT_LEN 4u
 #define FINGERPRINT_XOR 0x5354554eu /* RFC 8489 §14.7 */
 
 typedef enum {
 	ATTR_MAPPED_ADDRESS = 0x0001,
+	ATTR_CHANGE_REQUEST = 0x0003,
 	ATTR_USERNAME = 0x0006,
 	ATTR_MESSAGE_INTEGRITY = 0x0008,
 	ATTR_XOR_MAPPED_ADDRESS = 0x0020,
 	ATTR_USE_CANDIDATE = 0x0025,
 	ATTR_PADDING = 0x0026,
 	ATTR_RESPONSE_PORT = 0x0027,
+	ATTR_SOFTWARE = 0x8022,
 	ATTR_FINGERPRINT = 0x8028,
+	ATTR_OTHER_ADDRESS = 0x802C,
 	ATTR_NOTE = 0xC0A7, /* not registered; PROTOCOL.md */
 } Attr;
 
@@ -149,6 +153,9 @@ read_attr(const guint8 *msg, guint16 type, const guint8 *value, gsize len, NatSt
 	} else if (type == ATTR_MAPPED_ADDRESS && !wg_endpoint_is_set(&out->mapped)) {
 		if (read_address(msg, value, len, FALSE, &mapped))
 			out->mapped = mapped;
+	} else if (type == ATTR_OTHER_ADDRESS) {
+		if (read_address(msg, value, len, FALSE, &mapped))
+			out->other = mapped;
 	} else if (type == ATTR_USE_CANDIDATE) {
 		out->use_candidate = TRUE;
 	} else if (type == ATTR_NOTE && len == NAT_STUN_NOTE_LEN) {
@@ -358,6 +365,22 @@ nat_stun_build_request_to_port(guint8 *buf, gsize size, const guint8 id[NAT_STUN
 
 	if (value)
 		put16(value, port);
+	return w.len;
+}
+
+gsize
+nat_stun_build_request_discover(guint8 *buf, gsize size, const guint8 id[NAT_STUN_ID_LEN],
+				guint change)
+{
+	static const char NAME[] = "nat-agent ";
+	Writer w = begin_request(buf, size, id, NULL);
+	guint8 *value = change != 0 ? append(&w, ATTR_CHANGE_REQUEST, 4) : NULL;
+
+	if (value)
+		put32(value, change);
+	value = append(&w, ATTR_SOFTWARE, SOFTWARE_LEN);
+	for (gsize i = 0; value && i < SOFTWARE_LEN; i++)
+		value[i] = (guint8)NAME[i % (sizeof NAME - 1)];
 	return w.len;
 }
 

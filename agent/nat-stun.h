@@ -31,6 +31,7 @@ typedef struct {
 	const char *username; /* not NUL-terminated, NULL when absent */
 	gsize username_len;
 	WgEndpoint mapped; /* XOR-MAPPED-ADDRESS (or MAPPED-ADDRESS); unset when absent */
+	WgEndpoint other;  /* OTHER-ADDRESS (RFC 5780 §7.4); unset when absent */
 	gboolean has_integrity;
 	gboolean has_fingerprint; /* and it is right: a wrong one is no STUN message */
 	gboolean use_candidate;
@@ -61,6 +62,14 @@ gsize nat_stun_build_request_padded(guint8 *buf, gsize size, const guint8 id[NAT
  * port of the address that the request came from. */
 gsize nat_stun_build_request_to_port(guint8 *buf, gsize size, const guint8 id[NAT_STUN_ID_LEN],
 				     guint16 port);
+/* For a server of RFC 5780: change is 0, or what it shall answer from (CHANGE-REQUEST, §7.2): its
+ * other address, its other port. Without integrity. SOFTWARE makes it large enough for an answer
+ * with all that such servers tell, of which nat-signald gives no more than it was given. */
+#define NAT_STUN_CHANGE_PORT 0x02u
+#define NAT_STUN_CHANGE_IP 0x04u
+#define NAT_STUN_DISCOVER_MAX 160
+gsize nat_stun_build_request_discover(guint8 *buf, gsize size, const guint8 id[NAT_STUN_ID_LEN],
+				      guint change);
 /* Binding success response with XOR-MAPPED-ADDRESS; password NULL: no integrity. */
 gsize nat_stun_build_response(guint8 *buf, gsize size, const guint8 id[NAT_STUN_ID_LEN],
 			      const WgEndpoint *mapped, const char *password);

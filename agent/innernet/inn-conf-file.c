@@ -19,6 +19,9 @@
 
 #include "agent/nat-log.h"
 
+#define OVERTAKEN EAGAIN /* another writer was faster; no call here has it */
+#define ATTEMPTS 5
+
 static gboolean
 fail(const char *what, const char *path, int saved, GError **error)
 {
@@ -29,8 +32,8 @@ fail(const char *what, const char *path, int saved, GError **error)
 	return FALSE;
 }
 
-static void
-free_text(char *text, gsize len)
+void
+inn_conf_free_text(char *text, gsize len)
 {
 	if (text)
 		sodium_memzero(text, len);
@@ -88,14 +91,14 @@ read_fd(int fd, const struct stat *st, const char *path, gsize *len, GError **er
 	n = read_all(fd, text, size);
 	if (n < 0) {
 		fail("read", path, errno, error);
-		free_text(text, size);
+		inn_conf_free_text(text, size);
 		return NULL;
 	}
 	*len = (gsize)n;
 	return text;
 }
 
-/* The file's text (to be cleared) and what it is. A FIFO in its place keeps nobody waiting. */
+/* A FIFO in its place keeps nobody waiting. */
 static char *
 read_file(const char *path, gsize *len, struct stat *st, GError **error)
 {
@@ -111,15 +114,22 @@ read_file(const char *path, gsize *len, struct stat *st, GError **error)
 	return text;
 }
 
+char *
+inn_conf_read(const char *path, gsize *len, GError **error)
+{
+	struct stat st;
+
+	return read_file(path, len, &st, error);
+}
+
 InnConf *
 inn_conf_load(const char *path, GError **error)
 {
-	struct stat st;
 	gsize len;
-	char *text = read_file(path, &len, &st, error);
+	char *text = inn_conf_read(path, &len, error);
 	InnConf *conf = text ? inn_conf_parse(text, len, path, error) : NULL;
 
-	free_text(text, text ? len : 0);
+	inn_conf_free_text(text, text ? len : 0);
 	return conf;
 }
 
@@ -186,7 +196,7 @@ inn_conf_create(const InnConf *conf, const char *path, GError **error)
 	char *text = inn_conf_format(conf);
 	gboolean ok = create_file(text, path, error);
 
-	free_text(text, strlen(text));
+	inn_conf_free_text(text, strlen(text));
 	return ok;
 }
 
@@ -200,6 +210,26 @@ inn_conf_rename(const char *from, const char *to, GError **error)
 	return inn_conf_sync_name(to, error);
 }
 
+static gboolean
+is_as_read(const char *path, const struct stat *read)
+{
+	struct stat now;
+
+	return stat(path, &now) == 0 && now.st_dev == read->st_dev && now.st_ino == read->st_ino &&
+	       now.st_size == read->st_size && now.st_mtim.tv_sec == read->st_mtim.tv_sec &&
+	       now.st_mtim.tv_nsec == read->st_mtim.tv_nsec;
+}
+
+/* innernet changes the file as well, and nobody locks it: what came in between would be lost. */
+static gboolean
+rename_over(const char *name, const char *path, const struct stat *read)
+{
+	if (is_as_read(path, read))
+		return rename(name, path) == 0;
+	errno = OVERTAKEN;
+	return FALSE;
+}
+
 /* In the place of a file that is there, with its mode and owner. */
 static gboolean
 replace_file(const char *text, const char *path, const struct stat *st, GError **error)
@@ -208,7 +238,7 @@ replace_file(const char *text, const char *path, const struct stat *st, GError *
 	int fd = g_mkstemp_full(name, O_WRONLY | O_CLOEXEC, 0600);
 	gboolean ok = fd >= 0 && fchown(fd, st->st_uid, st->st_gid) == 0 &&
 		      fchmod(fd, st->st_mode & 07777) == 0 && write_all(fd, text) &&
-		      fsync(fd) == 0 && rename(name, path) == 0;
+		      fsync(fd) == 0 && rename_over(name, path, st);
 	int saved = errno;
 
 	if (fd >= 0)
@@ -218,21 +248,40 @@ replace_file(const char *text, const char *path, const struct stat *st, GError *
 	return ok ? inn_conf_sync_name(path, error) : fail("write", path, saved, error);
 }
 
+/* `name` is used in messages. */
+static gboolean
+override_file(const char *path, const char *name, const InnOverride *overrides, gsize n,
+	      GError **error)
+{
+	struct stat st;
+	gsize len = 0;
+	char *text = read_file(path, &len, &st, error);
+	char *changed = text ? inn_conf_override(text, len, name, overrides, n, error) : NULL;
+	gboolean ok =
+		changed && (strcmp(text, changed) == 0 || replace_file(changed, path, &st, error));
+
+	inn_conf_free_text(text, len);
+	inn_conf_free_text(changed, changed ? strlen(changed) : 0);
+	return ok;
+}
+
 gboolean
 inn_conf_write_overrides(const char *path, const InnOverride *overrides, gsize n, GError **error)
 {
 	g_autofree char *real = realpath(path, NULL);
-	struct stat st;
-	gsize len = 0;
-	char *text, *changed;
-	gboolean ok;
 
 	if (!real)
 		return fail("read", path, errno, error);
-	text = read_file(real, &len, &st, error);
-	changed = text ? inn_conf_override(text, len, path, overrides, n, error) : NULL;
-	ok = changed && (strcmp(text, changed) == 0 || replace_file(changed, real, &st, error));
-	free_text(text, len);
-	free_text(changed, changed ? strlen(changed) : 0);
-	return ok;
+	for (guint left = ATTEMPTS; left > 0; left--) {
+		g_autoptr(GError) cause = NULL;
+
+		if (override_file(real, path, overrides, n, &cause))
+			return TRUE;
+		if (left == 1 || !g_error_matches(cause, G_FILE_ERROR,
+						  (int)g_file_error_from_errno(OVERTAKEN))) {
+			g_propagate_error(error, g_steal_pointer(&cause));
+			break;
+		}
+	}
+	return FALSE;
 }

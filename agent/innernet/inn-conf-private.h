@@ -17,3 +17,8 @@ InnConf *inn_conf_from_toml(const InnToml *toml, const char *name, GError **erro
 gboolean inn_conf_sync_name(const char *path, GError **error);
 /* An address alone, without a scope: innernet knows none. FALSE leaves *out unset. */
 gboolean inn_conf_parse_ip(const char *text, WgEndpoint *out);
+/* The text of a file (transfer full; for inn_conf_free_text()), of at most INN_CONF_MAX bytes and
+ * one more, which says that there is too much. Never waits: what is no plain file is refused. */
+char *inn_conf_read(const char *path, gsize *len, GError **error);
+/* Overwritten, then freed; NULL is fine. */
+void inn_conf_free_text(char *text, gsize len);

@@ -59,7 +59,8 @@ typedef struct {
 char *inn_conf_override(const char *text, gsize len, const char *name, const InnOverride *overrides,
 			gsize n, GError **error);
 /* The same in the file, by atomic rename, with its mode and owner; does nothing where nothing
- * changes. Through a symbolic link the file behind it is replaced. */
+ * changes. Through a symbolic link the file behind it is replaced. Where another writer came in
+ * between, it is read anew (a few times, then G_FILE_ERROR_AGAIN). */
 gboolean inn_conf_write_overrides(const char *path, const InnOverride *overrides, gsize n,
 				  GError **error);
 

@@ -1,10 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 #include "agent/innernet/inn-hold.h"
 
-#include "agent/innernet/inn-toml.h"
+#include "agent/innernet/inn-conf-private.h"
 #include "agent/nat-state-file.h"
 
-#define TABLE "peer-endpoint-overrides"
 #define GROUP "overrides"
 #define SPACE_US (2 * (gint64)G_USEC_PER_SEC)
 #define LOOK_US (30 * (gint64)G_USEC_PER_SEC) /* others change the file as well */
@@ -35,14 +34,11 @@ inn_hold_new(const char *ifname, const char *conf_path, const char *state_dir,
 static InnToml *
 read_conf(InnHold *hold)
 {
-	g_autofree char *text = NULL;
-	gsize len;
-	InnToml *toml;
+	gsize len = 0;
+	char *text = inn_conf_read(hold->path, &len, NULL);
+	InnToml *toml = text != NULL ? inn_toml_parse(text, len, NULL) : NULL;
 
-	if (!g_file_get_contents(hold->path, &text, &len, NULL))
-		return NULL;
-	toml = len <= INN_CONF_MAX ? inn_toml_parse(text, len, NULL) : NULL;
-	explicit_bzero(text, len);
+	inn_conf_free_text(text, len);
 	return toml;
 }
 
@@ -50,7 +46,7 @@ read_conf(InnHold *hold)
 static const char *
 entry_of(const InnToml *toml, const char *address)
 {
-	const InnTomlEntry *entry = inn_toml_entry(toml, TABLE, address);
+	const InnTomlEntry *entry = inn_toml_entry(toml, INN_CONF_OVERRIDES, address);
 
 	return entry != NULL ? entry->string : NULL;
 }

@@ -4,6 +4,7 @@
 #include <glib/gstdio.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
 #include <unistd.h>
 
 #include "tests/unit/net-util.h"
@@ -510,6 +511,55 @@ write_overrides_bad(Dir *dir, gconstpointer data)
 	g_assert_cmpuint(count_files(dir), ==, 1);
 }
 
+/* Another writer, who comes each time that a new file is whole and does not have its name yet. */
+static struct {
+	const char *path, *text;
+	guint left, came;
+} other;
+
+/* In the place of the library's: what is tested calls this one. */
+int
+fsync(int fd)
+{
+	if (other.left > 0) {
+		g_autofree char *more = g_strdup_printf("%s# %u\n", other.text, ++other.came);
+
+		other.left--;
+		g_assert_true(g_file_set_contents_full(other.path, more, -1,
+						       G_FILE_SET_CONTENTS_NONE, 0600, NULL));
+	}
+	return (int)syscall(SYS_fsync, fd);
+}
+
+/* What others write meanwhile is kept. */
+static void
+write_overtaken(Dir *dir, gconstpointer data)
+{
+	const InnOverride one[] = {override("10.66.1.2", "203.0.113.77:7")};
+	g_autoptr(GError) error = NULL;
+	g_autofree char *text = NULL;
+
+	g_assert_true(g_file_set_contents(dir->path, FILE_TEXT, -1, NULL));
+	other.path = dir->path;
+	other.text = FILE_TEXT;
+	other.left = 2;
+	g_assert_true(inn_conf_write_overrides(dir->path, one, 1, &error));
+	g_assert_no_error(error);
+	text = contents(dir->path);
+	g_assert_cmpstr(text, ==,
+			FILE_TEXT "# 2\n\n" OVERRIDES "\"10.66.1.2\" = \"203.0.113.77:7\"\n");
+	g_assert_cmpuint(count_files(dir), ==, 1);
+	/* not for ever */
+	g_assert_true(g_file_set_contents(dir->path, FILE_TEXT, -1, NULL));
+	other.text = INTERFACE SERVER "# again\n";
+	other.left = 100;
+	g_assert_false(inn_conf_write_overrides(dir->path, one, 1, &error));
+	g_assert_error(error, G_FILE_ERROR, G_FILE_ERROR_AGAIN);
+	g_assert_cmpuint(other.left, >, 90);
+	other.left = 0;
+	g_assert_cmpuint(count_files(dir), ==, 1);
+}
+
 int
 main(int argc, char **argv)
 {
@@ -529,5 +579,6 @@ main(int argc, char **argv)
 	g_test_add_func("/conf/override/bad", override_bad);
 	g_test_add("/conf/write", Dir, NULL, set_up, write_overrides, tear_down);
 	g_test_add("/conf/write-bad", Dir, NULL, set_up, write_overrides_bad, tear_down);
+	g_test_add("/conf/write-overtaken", Dir, NULL, set_up, write_overtaken, tear_down);
 	return g_test_run();
 }

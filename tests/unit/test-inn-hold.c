@@ -3,6 +3,8 @@
 
 #include <glib/gstdio.h>
 #include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
 
 #define SEC ((gint64)G_USEC_PER_SEC)
 #define CONF                                                                                       \
@@ -140,6 +142,21 @@ test_no_file(Fixture *f, gconstpointer data)
 	inn_hold_free(hold);
 }
 
+/* What stands in its place may be anything: a reader that waits would wait for ever. */
+static void
+test_strange_file(Fixture *f, gconstpointer data)
+{
+	InnOverride first = entry("10.66.1.2", "203.0.113.1:4000");
+	InnHold *hold = hold_new(f);
+
+	g_unlink(f->conf);
+	g_assert_cmpint(mkfifo(f->conf, 0600), ==, 0);
+	alarm(10);
+	inn_hold_set(hold, &first, 1, 100 * SEC);
+	inn_hold_free(hold);
+	alarm(0);
+}
+
 #define HOLD(name, func) g_test_add("/inn-hold/" name, Fixture, NULL, set_up, func, tear_down)
 
 int
@@ -150,5 +167,6 @@ main(int argc, char **argv)
 	HOLD("crash", test_crash);
 	HOLD("users-own", test_users_own);
 	HOLD("no-file", test_no_file);
+	HOLD("strange-file", test_strange_file);
 	return g_test_run();
 }

@@ -7,18 +7,18 @@
 #include <string.h>
 
 #define GROUP "addresses"
-#define NAMES_MAX 32 /* names that are not asked for any more go when the file is full */
+#define NAMES_MAX 64 /* names that are not asked for any more go when the file is full */
 
 struct NatAddressStore {
 	NatStateFile *file;
 };
 
 NatAddressStore *
-nat_address_store_new(const char *state_dir, const WgKey *own_public)
+nat_address_store_new(const char *state_dir, const char *kind, const WgKey *own_public)
 {
 	NatAddressStore *store = g_new0(NatAddressStore, 1);
 	char hex[WG_KEY_HEXLEN];
-	g_autofree char *name = g_strdup_printf("addresses-%s", wg_key_format_hex(own_public, hex));
+	g_autofree char *name = g_strdup_printf("%s-%s", kind, wg_key_format_hex(own_public, hex));
 
 	store->file = nat_state_file_new(state_dir, name,
 					 "with a full tunnel a cold start will need the resolver");

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * NatAddressStore: the last good addresses of names, in one small GKeyFile of the state directory,
- * "addresses-<public key in hex>". Every call reads or writes the file anew, so that several stores
+ * "<kind>-<public key in hex>". Every call reads or writes the file anew, so that several stores
  * over the same file agree. What is in the file may be anything: it is parsed, never trusted to be
  * well-formed. Host thread only.
  */
@@ -13,7 +13,8 @@
 typedef struct NatAddressStore NatAddressStore;
 
 /* state_dir NULL: memory only. */
-NatAddressStore *nat_address_store_new(const char *state_dir, const WgKey *own_public);
+NatAddressStore *nat_address_store_new(const char *state_dir, const char *kind,
+				       const WgKey *own_public);
 void nat_address_store_free(NatAddressStore *store);
 /* GArray of WgEndpoint with this port; empty when nothing is known (transfer full). */
 GArray *nat_address_store_get(NatAddressStore *store, const char *host, guint16 port);

@@ -145,30 +145,51 @@ sync_device(NatInterface *iface)
 	nat_interface_poll_soon(iface);
 }
 
+/* A record's endpoint, or the first one that its name leads to and that can be used from here;
+ * unset: none. */
+static WgEndpoint
+endpoint_of(NatInterface *iface, const InnPeer *record, const GArray *resolved)
+{
+	WgEndpoint source, none = {0};
+
+	if (wg_endpoint_is_set(&record->endpoint))
+		return record->endpoint;
+	for (guint i = 0; resolved != NULL && i < resolved->len; i++) {
+		const WgEndpoint *ep = &g_array_index(resolved, WgEndpoint, i);
+
+		if (!wg_endpoint_is_bogus(ep) && nat_mux_source_for(iface->mux, ep, &source))
+			return *ep;
+	}
+	return none;
+}
+
 static void
-order_plain(NatInterface *iface, NatPeer *peer, const InnPeer *record)
+order_plain(NatInterface *iface, NatPeer *peer, const InnPeer *record, const GArray *resolved,
+	    const WgEndpoint *endpoint)
 {
 	g_autoptr(GArray) own = nat_stun_probe_public(iface->probe);
 	g_autoptr(GArray) order = g_array_new(FALSE, FALSE, sizeof(WgEndpoint));
 
 	g_array_append_vals(own, inn_observed(iface->inn)->data, inn_observed(iface->inn)->len);
-	inn_order(record, own, NULL, order);
-	nat_peer_set_plain(peer, (const WgEndpoint *)(gpointer)order->data, order->len,
-			   &record->endpoint);
+	inn_order(record, own, resolved, order);
+	nat_peer_set_plain(peer, (const WgEndpoint *)(gpointer)order->data, order->len, endpoint);
 }
 
-/* Which endpoints a peer without an agent may have, in the order they are tried. */
+/* On an interface that is ours a peer without an agent is told which endpoints it may have. */
 static void
-tell_plain(NatInterface *iface, NatPeer *peer, const InnPeer *record)
+tell_record(NatInterface *iface, NatPeer *peer, const InnPeer *record)
 {
+	g_autoptr(GArray) resolved = inn_names_get(iface->inn_names, record);
+	WgEndpoint endpoint = endpoint_of(iface, record, resolved);
 	InnBeacon beacon;
+	gboolean beaconed = inn_beacon_of(iface->inn, nat_peer_key(peer), &beacon);
 
-	if (!owns(iface) || wg_key_equal(&record->public_key, &iface->inn_conf->server_key) ||
-	    inn_beacon_of(iface->inn, &record->public_key, &beacon)) {
+	nat_peer_beacon(peer, beaconed ? &beacon : NULL, &endpoint);
+	if (!owns(iface) || beaconed ||
+	    wg_key_equal(&record->public_key, &iface->inn_conf->server_key))
 		nat_peer_set_plain(peer, NULL, 0, NULL);
-		return;
-	}
-	order_plain(iface, peer, record);
+	else
+		order_plain(iface, peer, record, resolved, &endpoint);
 }
 
 void
@@ -178,7 +199,6 @@ nat_interface_tell_innernet(NatInterface *iface, NatPeer *peer)
 	const InnPeer *record = state != NULL ? inn_state_find(state, nat_peer_key(peer)) : NULL;
 	const char *name = nat_config_peer_name(iface->env.config, nat_peer_key(peer));
 	WgEndpoint none = {0};
-	InnBeacon beacon;
 
 	if (state == NULL)
 		return;
@@ -190,11 +210,19 @@ nat_interface_tell_innernet(NatInterface *iface, NatPeer *peer)
 		nat_peer_set_plain(peer, NULL, 0, NULL);
 		return;
 	}
-	if (inn_beacon_of(iface->inn, nat_peer_key(peer), &beacon))
-		nat_peer_beacon(peer, &beacon, &record->endpoint);
-	else
-		nat_peer_beacon(peer, NULL, &record->endpoint);
-	tell_plain(iface, peer, record);
+	tell_record(iface, peer, record);
+}
+
+static void
+tell_all(gpointer user_data)
+{
+	NatInterface *iface = user_data;
+	GHashTableIter iter;
+	gpointer peer;
+
+	g_hash_table_iter_init(&iter, iface->peers);
+	while (g_hash_table_iter_next(&iter, NULL, &peer))
+		nat_interface_tell_innernet(iface, peer);
 }
 
 static gboolean
@@ -211,14 +239,11 @@ static void
 on_changed(gpointer user_data)
 {
 	NatInterface *iface = user_data;
-	GHashTableIter iter;
-	gpointer peer;
 
 	if (owns(iface))
 		sync_device(iface);
-	g_hash_table_iter_init(&iter, iface->peers);
-	while (g_hash_table_iter_next(&iter, NULL, &peer))
-		nat_interface_tell_innernet(iface, peer);
+	inn_names_set(iface->inn_names, inn_state(iface->inn));
+	tell_all(iface);
 	if (same_observed(iface))
 		return;
 	g_array_set_size(iface->inn_observed, 0);
@@ -399,6 +424,8 @@ nat_interface_start_innernet(NatInterface *iface)
 	if (iface->inn_conf == NULL)
 		return;
 	iface->inn = inn_new(&params, &INN_FUNCS, iface);
+	iface->inn_names = inn_names_new(iface->config.name, iface->env.config->state_dir,
+					 &iface->public_key, tell_all, iface);
 	iface->inn_observed = g_array_new(FALSE, FALSE, sizeof(WgEndpoint));
 	iface->inn_hosts = g_array_new(FALSE, FALSE, sizeof(WgEndpoint));
 	iface->peer_env.generation = generation;
@@ -420,6 +447,7 @@ nat_interface_stop_innernet(NatInterface *iface)
 	g_clear_pointer(&iface->inn, inn_free);
 	g_clear_pointer(&iface->inn_reach, inn_reach_free);
 	g_clear_pointer(&iface->inn_hold, inn_hold_free);
+	g_clear_pointer(&iface->inn_names, inn_names_free);
 	g_clear_pointer(&iface->inn_observed, g_array_unref);
 	g_clear_pointer(&iface->inn_hosts, g_array_unref);
 }
@@ -482,6 +510,7 @@ nat_interface_renew_innernet(NatInterface *iface)
 		return;
 	hosts = host_addresses(iface);
 	refresh_server(iface);
+	inn_names_renew(iface->inn_names);
 	if (iface->inn_reach != NULL)
 		inn_reach_network_changed(iface->inn_reach, g_get_monotonic_time());
 	if (!same_hosts(hosts, iface->inn_hosts))
@@ -523,6 +552,7 @@ nat_interface_update_innernet(NatInterface *iface)
 		return;
 	if (iface->inn_hold != NULL)
 		hold_endpoints(iface);
+	inn_names_tick(iface->inn_names, g_get_monotonic_time());
 	if (iface->inn_hosts->len == 0) {
 		g_array_unref(iface->inn_hosts);
 		iface->inn_hosts = host_addresses(iface);

@@ -3,6 +3,7 @@
 #pragma once
 
 #include "agent/innernet/inn-hold.h"
+#include "agent/innernet/inn-names.h"
 #include "agent/innernet/inn-reach.h"
 #include "agent/innernet/inn.h"
 #include "agent/nat-interface.h"
@@ -43,6 +44,7 @@ struct NatInterface {
 	Inn *inn;	     /* while the device is served, and so the rest */
 	InnReach *inn_reach; /* NULL: the interface is innernet's own */
 	InnHold *inn_hold;   /* NULL: it is ours */
+	InnNames *inn_names;
 	GArray *inn_observed,
 		*inn_hosts; /* of WgEndpoint: our mappings, and addresses, as last known */
 	guint inn_strangers, inn_silent;

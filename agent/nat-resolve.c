@@ -27,9 +27,15 @@ struct NatLookup {
 NatResolve *
 nat_resolve_new(const char *state_dir, const WgKey *own_public)
 {
+	return nat_resolve_new_apart(state_dir, "addresses", own_public);
+}
+
+NatResolve *
+nat_resolve_new_apart(const char *state_dir, const char *kind, const WgKey *own_public)
+{
 	NatResolve *resolve = g_new0(NatResolve, 1);
 
-	resolve->store = nat_address_store_new(state_dir, own_public);
+	resolve->store = nat_address_store_new(state_dir, kind, own_public);
 	return resolve;
 }
 

@@ -28,6 +28,9 @@ typedef void (*NatLookupFunc)(const WgEndpoint *addrs, gsize n, gboolean stored,
 /* own_public names the file, so that agents of several interfaces can share a directory. state_dir
  * may be NULL: nothing is stored. A directory that cannot be written is one warning. */
 NatResolve *nat_resolve_new(const char *state_dir, const WgKey *own_public);
+/* The same with a file of its own, "<kind>-…": names that strangers choose push out none of the
+ * user's. */
+NatResolve *nat_resolve_new_apart(const char *state_dir, const char *kind, const WgKey *own_public);
 void nat_resolve_free(NatResolve *resolve); /* its lookups must be freed before */
 
 /* host: a name or a numeric address without brackets (no lookup then); port is put into every

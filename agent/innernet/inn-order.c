@@ -20,10 +20,15 @@ is_ours(const GArray *own_public, const WgEndpoint *ep)
 	return FALSE;
 }
 
-/* The server sees it where it sees us, or its record has an address like that. */
+/* The server sees it where it sees us, its name leads there, or its record has an address like
+ * that.
+ */
 static gboolean
-is_neighbour(const InnPeer *peer, const GArray *own_public)
+is_neighbour(const InnPeer *peer, const GArray *own_public, const GArray *resolved)
 {
+	for (guint i = 0; resolved != NULL && i < resolved->len; i++)
+		if (is_ours(own_public, &g_array_index(resolved, WgEndpoint, i)))
+			return TRUE;
 	if (wg_endpoint_is_set(&peer->endpoint) && is_ours(own_public, &peer->endpoint))
 		return TRUE;
 	for (guint i = 0; i < peer->n_candidates; i++)
@@ -36,7 +41,7 @@ is_neighbour(const InnPeer *peer, const GArray *own_public)
 void
 inn_order(const InnPeer *peer, const GArray *own_public, const GArray *resolved, GArray *out)
 {
-	if (is_neighbour(peer, own_public))
+	if (is_neighbour(peer, own_public, resolved))
 		for (guint i = peer->n_candidates; i > 0; i--)
 			if (wg_endpoint_is_private(&peer->candidates[i - 1]))
 				add(out, &peer->candidates[i - 1]);

@@ -329,8 +329,9 @@ test_within(void)
 /* ---- the order of a plain peer's endpoints ---- */
 
 static char *
-order_of(const char *more, const char *own_public)
+order_of(const char *more, const char *own_public, const char *named)
 {
+	g_autoptr(GArray) resolved = g_array_new(FALSE, FALSE, sizeof(WgEndpoint));
 	g_autofree char *a = record(2, "pa", "10.66.1.1", KEY_A, more);
 	g_autoptr(InnState) state = state_of(a, NULL);
 	g_autoptr(GArray) own = g_array_new(FALSE, FALSE, sizeof(WgEndpoint));
@@ -341,7 +342,11 @@ order_of(const char *more, const char *own_public)
 
 	g_assert_true(wg_endpoint_parse(own_public, &ep));
 	g_array_append_val(own, ep);
-	inn_order(g_ptr_array_index(state->peers, 0), own, NULL, out);
+	if (named != NULL) {
+		g_assert_true(wg_endpoint_parse(named, &ep));
+		g_array_append_val(resolved, ep);
+	}
+	inn_order(g_ptr_array_index(state->peers, 0), own, resolved, out);
 	for (guint i = 0; i < out->len; i++)
 		g_string_append_printf(text, "%s%s", i ? " " : "",
 				       wg_endpoint_format(&g_array_index(out, WgEndpoint, i), buf));
@@ -354,11 +359,23 @@ test_order(void)
 	static const char RECORD[] = "\"endpoint\":\"198.51.100.1:4000\",\"candidates\":["
 				     "\"192.0.2.9:50000\",\"127.0.0.1:1\",\"[100::1]:28225\","
 				     "\"192.168.2.2:51820\",\"198.51.100.1:4000\"]";
-	g_autofree char *far = order_of(RECORD, "203.0.113.1:9");
-	g_autofree char *near = order_of(RECORD, "198.51.100.1:9");
+	g_autofree char *far = order_of(RECORD, "203.0.113.1:9", NULL);
+	g_autofree char *near = order_of(RECORD, "198.51.100.1:9", NULL);
 
 	g_assert_cmpstr(far, ==, "198.51.100.1:4000 192.168.2.2:51820 192.0.2.9:50000");
 	g_assert_cmpstr(near, ==, "192.168.2.2:51820 198.51.100.1:4000 192.0.2.9:50000");
+}
+
+static void
+test_order_named(void)
+{
+	static const char RECORD[] = "\"endpoint\":\"vpn.example.org:7\",\"candidates\":["
+				     "\"192.168.2.2:51820\",\"192.0.2.9:50000\"]";
+	g_autofree char *far = order_of(RECORD, "203.0.113.1:9", "198.51.100.1:7");
+	g_autofree char *near = order_of(RECORD, "198.51.100.1:9", "198.51.100.1:7");
+
+	g_assert_cmpstr(far, ==, "198.51.100.1:7 192.0.2.9:50000 192.168.2.2:51820");
+	g_assert_cmpstr(near, ==, "192.168.2.2:51820 198.51.100.1:7 192.0.2.9:50000");
 }
 
 /* ---- when the server is asked ---- */
@@ -411,6 +428,7 @@ main(int argc, char **argv)
 	g_test_add_func("/inn-state/sync", test_sync);
 	g_test_add_func("/inn-state/within", test_within);
 	g_test_add_func("/inn-state/order", test_order);
+	g_test_add_func("/inn-state/order-named", test_order_named);
 	g_test_add_func("/inn-state/poll", test_poll);
 	return g_test_run();
 }

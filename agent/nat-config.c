@@ -54,6 +54,7 @@ nat_config_free(NatConfig *config)
 	g_free(config->state_dir);
 	g_free(config->innernet_config_dir);
 	g_free(config->innernet_data_dir);
+	g_free(config->hosts_file);
 	g_ptr_array_unref(config->interfaces);
 	g_ptr_array_unref(config->peers);
 	g_free(config);
@@ -281,8 +282,8 @@ set_paths(NatConfig *config, NatKeyFile *file, const char *control, GError **err
 }
 
 static gboolean
-set_innernet_dir(NatKeyFile *file, const char *key, const char *fallback, char **out,
-		 GError **error)
+set_innernet_path(NatKeyFile *file, const char *key, const char *fallback, char **out,
+		  GError **error)
 {
 	if (!nat_key_file_string(file, "agent", key, out, error))
 		return FALSE;
@@ -296,13 +297,27 @@ set_innernet_dir(NatKeyFile *file, const char *key, const char *fallback, char *
 	return TRUE;
 }
 
+/* hosts_file= is none, and not the default. */
 static gboolean
-set_innernet_dirs(NatConfig *config, NatKeyFile *file, GError **error)
+set_hosts_file(NatConfig *config, NatKeyFile *file, GError **error)
 {
-	return set_innernet_dir(file, "innernet_config_dir", NAT_CONFIG_DEFAULT_INNERNET_DIR,
-				&config->innernet_config_dir, error) &&
-	       set_innernet_dir(file, "innernet_data_dir", NAT_CONFIG_DEFAULT_INNERNET_DATA,
-				&config->innernet_data_dir, error);
+	g_autofree char *text = NULL;
+
+	if (!nat_key_file_string(file, "agent", "hosts_file", &text, error))
+		return FALSE;
+	return (text && !*text) ||
+	       set_innernet_path(file, "hosts_file", NAT_CONFIG_DEFAULT_HOSTS_FILE,
+				 &config->hosts_file, error);
+}
+
+static gboolean
+set_innernet_paths(NatConfig *config, NatKeyFile *file, GError **error)
+{
+	return set_innernet_path(file, "innernet_config_dir", NAT_CONFIG_DEFAULT_INNERNET_DIR,
+				 &config->innernet_config_dir, error) &&
+	       set_innernet_path(file, "innernet_data_dir", NAT_CONFIG_DEFAULT_INNERNET_DATA,
+				 &config->innernet_data_dir, error) &&
+	       set_hosts_file(config, file, error);
 }
 
 static gboolean
@@ -349,7 +364,7 @@ build(const Sources *from, GError **error)
 	if (!check_flags(&from->flags, error) ||
 	    !set_paths(config, from->file, from->flags.control, error) ||
 	    !set_standby(config, from->file, error) ||
-	    !set_innernet_dirs(config, from->file, error) ||
+	    !set_innernet_paths(config, from->file, error) ||
 	    !check_groups(config, from->file, groups, error))
 		return NULL;
 	names = from->flags.interfaces;

@@ -49,6 +49,7 @@ typedef struct {
 	guint standby_max;	   /* warm standby paths held at once, at most 256 */
 	char *innernet_config_dir; /* default /etc/innernet */
 	char *innernet_data_dir;   /* default /var/lib/innernet */
+	char *hosts_file; /* of the system, for names of innernet's peers; NULL: never written */
 } NatConfig;
 
 /* What the command line says; any of it may be NULL. */
@@ -63,6 +64,7 @@ typedef struct {
 #define NAT_CONFIG_DEFAULT_STATE_DIR "/var/lib/nat-agent"
 #define NAT_CONFIG_DEFAULT_INNERNET_DIR "/etc/innernet"
 #define NAT_CONFIG_DEFAULT_INNERNET_DATA "/var/lib/innernet"
+#define NAT_CONFIG_DEFAULT_HOSTS_FILE "/etc/hosts"
 #define NAT_CONFIG_STUN_PORT 3478
 #define NAT_CONFIG_DEFAULT_STANDBY 16
 #define NAT_CONFIG_MAX_STANDBY 256

@@ -240,8 +240,11 @@ on_changed(gpointer user_data)
 {
 	NatInterface *iface = user_data;
 
-	if (owns(iface))
+	if (owns(iface)) {
 		sync_device(iface);
+		inn_hosts_set(iface->inn_hosts_file, inn_state(iface->inn), iface->inn_conf,
+			      g_get_monotonic_time());
+	}
 	inn_names_set(iface->inn_names, inn_state(iface->inn));
 	tell_all(iface);
 	if (same_observed(iface))
@@ -408,6 +411,17 @@ nat_interface_innernet_urgent(const NatInterface *iface)
 
 /* ---- serving ---- */
 
+/* What innernet's daemon would do. */
+static void
+start_owner(NatInterface *iface)
+{
+	const NatConfig *config = iface->env.config;
+
+	iface->inn_reach = inn_reach_new(iface->config.name, iface->inn_conf, config->state_dir,
+					 &iface->public_key, &REACH_FUNCS, iface);
+	iface->inn_hosts_file = inn_hosts_new(iface->config.name, config->hosts_file);
+}
+
 void
 nat_interface_start_innernet(NatInterface *iface)
 {
@@ -432,9 +446,7 @@ nat_interface_start_innernet(NatInterface *iface)
 	iface->peer_env.beacons_may = beacons_may;
 	iface->peer_env.publish = publish;
 	if (owns(iface))
-		iface->inn_reach = inn_reach_new(iface->config.name, iface->inn_conf,
-						 iface->env.config->state_dir, &iface->public_key,
-						 &REACH_FUNCS, iface);
+		start_owner(iface);
 	else
 		iface->inn_hold = inn_hold_new(iface->config.name, iface->config.innernet_conf,
 					       iface->env.config->state_dir, &iface->public_key);
@@ -447,6 +459,7 @@ nat_interface_stop_innernet(NatInterface *iface)
 	g_clear_pointer(&iface->inn, inn_free);
 	g_clear_pointer(&iface->inn_reach, inn_reach_free);
 	g_clear_pointer(&iface->inn_hold, inn_hold_free);
+	g_clear_pointer(&iface->inn_hosts_file, inn_hosts_free);
 	g_clear_pointer(&iface->inn_names, inn_names_free);
 	g_clear_pointer(&iface->inn_observed, g_array_unref);
 	g_clear_pointer(&iface->inn_hosts, g_array_unref);

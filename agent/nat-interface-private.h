@@ -3,6 +3,7 @@
 #pragma once
 
 #include "agent/innernet/inn-hold.h"
+#include "agent/innernet/inn-hosts.h"
 #include "agent/innernet/inn-names.h"
 #include "agent/innernet/inn-reach.h"
 #include "agent/innernet/inn.h"
@@ -41,9 +42,10 @@ struct NatInterface {
 	InnConf *inn_conf;
 	char *inn_signal_url; /* where the user named none */
 	GStrv inn_stun;
-	Inn *inn;	     /* while the device is served, and so the rest */
-	InnReach *inn_reach; /* NULL: the interface is innernet's own */
-	InnHold *inn_hold;   /* NULL: it is ours */
+	Inn *inn;		  /* while the device is served, and so the rest */
+	InnReach *inn_reach;	  /* NULL: the interface is innernet's own */
+	InnHold *inn_hold;	  /* NULL: it is ours */
+	InnHosts *inn_hosts_file; /* NULL: it is innernet's own */
 	InnNames *inn_names;
 	GArray *inn_observed,
 		*inn_hosts; /* of WgEndpoint: our mappings, and addresses, as last known */

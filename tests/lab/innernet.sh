@@ -141,6 +141,9 @@ inn_plain()
 
 inn_plain_stop() { daemon_stop "$1" inn-plain "${2:-TERM}"; }
 
+# inn_hosts_file NODE: the file in the place of /etc/hosts, which is the machine's own
+inn_hosts_file() { printf '%s' "$LAB_DIR/conf/$1.innernet/hosts"; }
+
 # inn_show NODE: as `innernet show`; not 0 where the store is none that innernet would read
 inn_show() { nx "$1" "$INN_PLAIN" show wg0 --config-dir "$(inn_dir "$1")" --data-dir "$(inn_dir "$1")/data"; }
 # inn_stored NODE NAME FILTER: of a peer in the store, by jq
@@ -158,6 +161,7 @@ inn_agent()
 		[agent]
 		innernet_config_dir=$(inn_dir "$node")
 		innernet_data_dir=$(inn_dir "$node")/data
+		hosts_file=$(inn_hosts_file "$node")
 
 		[interface wg0]
 		innernet=$mode

@@ -53,6 +53,7 @@ flags_suffice(void)
 	g_assert_cmpstr(nth(config, 1)->turn[1], ==, "turns:u:s@t.example");
 	g_assert_cmpint(nth(config, 1)->mtu, ==, NAT_MTU_ADVISE);
 	g_assert_cmpuint(config->standby_max, ==, 16);
+	g_assert_cmpstr(config->hosts_file, ==, "/etc/hosts");
 	g_assert_cmpstr(config->control_path, ==, "/tmp/c.sock");
 	g_assert_cmpstr(config->state_dir, ==, NAT_CONFIG_DEFAULT_STATE_DIR);
 	g_assert_cmpuint(config->peers->len, ==, 0);
@@ -67,6 +68,7 @@ static const char FILE_TEXT[] = "# all of it\n"
 				"turn=turn:u:a%3Bb@t.example; turns:u:x@[2001:db8::2]:443\n"
 				"mtu=auto\n"
 				"standby=0\n"
+				"hosts_file=/etc/hosts.d/peers\n"
 				"\n"
 				"[interface wg0]\n"
 				"[interface wg1]\n"
@@ -99,10 +101,24 @@ file_suffices(void)
 	g_assert_cmpint(nth(config, 0)->mtu, ==, NAT_MTU_AUTO);
 	g_assert_cmpint(nth(config, 1)->mtu, ==, NAT_MTU_OFF);
 	g_assert_cmpuint(config->standby_max, ==, 0);
+	g_assert_cmpstr(config->hosts_file, ==, "/etc/hosts.d/peers");
 	g_assert_true(wg_key_parse(KEY_A, &key));
 	g_assert_cmpstr(nat_config_peer_name(config, &key), ==, "café");
 	key.b[0] ^= 1;
 	g_assert_null(nat_config_peer_name(config, &key));
+}
+
+/* Nothing is something else than nothing said. */
+static void
+no_hosts_file(void)
+{
+	g_autoptr(GError) error = NULL;
+	g_autoptr(NatConfig) config = parse("[agent]\nhosts_file=\nsignal=wss://one.example\n"
+					    "[interface wg0]\n",
+					    NULL, NULL, &error);
+
+	g_assert_no_error(error);
+	g_assert_null(config->hosts_file);
 }
 
 static void
@@ -168,7 +184,7 @@ structure(void)
 	refused("[agent]\n\nsingal=ws://x\n",
 		"t.conf:3: unknown key \"singal\" in [agent]: its keys "
 		"are control, state_dir, signal, stun, turn, mtu, standby, innernet_config_dir, "
-		"innernet_data_dir");
+		"innernet_data_dir, hosts_file");
 	refused("[interface wg0]\ncontrol=/x\n", "t.conf:2: unknown key \"control\" in [interface "
 						 "wg0]: its keys are signal, stun, turn, "
 						 "mtu, innernet");
@@ -203,6 +219,8 @@ values(void)
 		"no spaces, no '/', no ':', no control characters");
 	refused("[agent]\nstate_dir=lib\n",
 		"t.conf:2: state_dir: not an absolute path: begin with '/'");
+	refused("[agent]\nhosts_file=hosts\n",
+		"t.conf:2: hosts_file: not an absolute path: begin with '/'");
 	refused("[agent]\ncontrol=\n", "t.conf:2: control: \"\" is not the path of a socket");
 	refused("[agent]\nstate_dir=/a\\q\n",
 		"t.conf:2: state_dir: unknown escape: a backslash is written \\\\");
@@ -494,7 +512,8 @@ innernet(void)
 		"t.conf:2: innernet: \"maybe\" is none of beside, yes and off");
 	refused("[agent]\ninnernet=yes\n",
 		"t.conf:2: unknown key \"innernet\" in [agent]: its keys are control, state_dir, "
-		"signal, stun, turn, mtu, standby, innernet_config_dir, innernet_data_dir");
+		"signal, stun, turn, mtu, standby, innernet_config_dir, innernet_data_dir, "
+		"hosts_file");
 	refused("[agent]\ninnernet_data_dir=x\n[interface wg0]\n",
 		"t.conf:2: innernet_data_dir: not an absolute path: begin with '/'");
 }
@@ -507,6 +526,7 @@ main(int argc, char **argv)
 	g_test_init(&argc, &argv, NULL);
 	g_test_add_func("/config/flags-suffice", flags_suffice);
 	g_test_add_func("/config/file-suffices", file_suffices);
+	g_test_add_func("/config/no-hosts-file", no_hosts_file);
 	g_test_add_func("/config/command-line-wins", command_line_wins);
 	g_test_add_func("/config/environment", environment);
 	g_test_add_func("/config/structure", structure);

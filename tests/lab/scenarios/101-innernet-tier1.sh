@@ -21,6 +21,8 @@ check()
 	equal 'MTU' "$(nx a ip -o link show dev wg0 | sed 's/.* mtu \([0-9]*\) .*/\1/')" 1280
 	equal 'addresses of bob' "$(wg_get a b allowed-ips)" 10.66.1.2/32
 	expect 'innernet reads the store' inn_show a
+	equal 'names of the peers' "$(grep '^[0-9]' "$(inn_hosts_file a)" | paste -sd ,)" \
+		'10.66.0.1 innernet-server.wg0.wg,10.66.1.1 alice.wg0.wg,10.66.1.2 bob.wg0.wg'
 	equal 'keys stay' "$(nx a wg show wg0 public-key)" "$(pub a)"
 	agent_stop a
 	pings b a

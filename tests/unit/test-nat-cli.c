@@ -184,7 +184,7 @@ wrong_command(void)
 		"a command is missing: run, status, netcheck or innernet, see nat-agent --help");
 	refused(ARGS("frobnicate"), "unknown command \"frobnicate\": see nat-agent --help");
 	refused(ARGS("--frobnicate"), "unknown flag \"--frobnicate\": see nat-agent --help");
-	refused(ARGS("netcheck"), "unknown command \"netcheck\": see nat-agent --help");
+	refused(ARGS("netchekc"), "unknown command \"netchekc\": see nat-agent --help");
 	refused(ARGS("\x1b[2J\n\xff"),
 		"unknown command \"\\x1b[2J\\x0a\\xff\": see nat-agent --help");
 	refused(ARGS("--version", "x"), "\"x\" is one argument too many");

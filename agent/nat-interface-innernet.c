@@ -74,10 +74,11 @@ nat_interface_open_innernet(NatInterface *iface, GError **error)
 	iface->inn_conf = inn_conf_load(iface->config.innernet_conf, &cause);
 	if (iface->inn_conf == NULL) {
 		if (g_error_matches(cause, G_FILE_ERROR, G_FILE_ERROR_NOENT))
-			g_set_error(error, G_FILE_ERROR, G_FILE_ERROR_NOENT,
-				    "%s: innernet has no file of it (%s): join the network with "
-				    "'nat-agent innernet install INVITATION', or write innernet=off",
-				    iface->config.name, iface->config.innernet_conf);
+			g_set_error(
+				error, G_FILE_ERROR, G_FILE_ERROR_NOENT,
+				"%s: innernet has no file of it (%s): join the network with "
+				"'nat-agent innernet install INVITATION', or write innernet=off",
+				iface->config.name, iface->config.innernet_conf);
 		else
 			g_propagate_error(error, g_steal_pointer(&cause));
 		return FALSE;

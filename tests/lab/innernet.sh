@@ -205,6 +205,35 @@ inn_relay()
 	turn_server turn user:secret
 }
 
+# inn_absent: a member who is never there. As long as they look for him, agents ask the server every few seconds.
+inn_absent() { inn_admin add dora 10.66.1.99 "key=$(wg genkey | wg pubkey)"; }
+
+# inn_fresh: hosts a and b of inn_hosts as before anything ran on them: their daemons, interfaces and states are gone,
+# and so is what the NATs and the server had learnt; all that stays are their files and members
+inn_fresh()
+{
+	local n
+	for n in a b; do
+		inn_ends "$n" nat-agent
+		inn_ends "$n" inn-plain
+		! inn_has_link "$n" || node_ip "$n" <<<'link del wg0'
+		inn_ends "$n" wireguard-go.wg0
+		rm -f "$(inn_store "$n")"
+		nx "$n" find /run/state -type f -delete
+		# its session with the server as well
+		inn_admin disable "$(inn_name "$n")"
+		inn_admin enable "$(inn_name "$n")"
+		inn_admin candidates "$(inn_name "$n")"
+	done
+	inn_server_stop
+	inn_server_again
+	nat_reboot ra
+	nat_reboot rb
+}
+
+# inn_ends NODE DAEMON: it ends, where it has ever run
+inn_ends() { [ ! -f "$LAB_DIR/pid/$1.$2" ] || daemon_stop "$1" "$2"; }
+
 # inn_is NODE STATE [REASON-WORD]: what the agent says of its innernet server
 inn_is()
 {
@@ -223,28 +252,40 @@ inn_met()
 	equal "$1's name of $2" "$(peer "$1" "$2" .name)" "$(inn_name "$2")"
 }
 
-# inn_wrong NODE PEER WHAT BEGIN END: the agent on NODE says that something is wrong with its server, loses no peer by
-# it, and is well again when it ends. BEGIN and END are commands.
+# inn_plain_meets INTERVAL SECONDS: a plain client on b, and an agent on a, that starts later, meet within SECONDS. Its
+# fetches are 5 s apart, and INTERVAL as in the field with LAB_LONG: its half of the work may be that late.
+inn_plain_meets()
+{
+	local interval=5
+	[ -z "${LAB_LONG:-}" ] || interval=$1
+	inn_plain b --interval "$interval"
+	within 15 'bob has called' inn_has_called bob PUT
+	event 'the agent starts' inn_agent a yes
+	took "$2" 'pings pass' passes a b
+	inn_met a b
+	expect 'innernet reads the store' inn_show a
+}
+
+inn_has_called() { [ "$(inn_count "$@")" -gt 0 ]; }
+
+# inn_wrong WHAT BEGIN END: agents on a and b say that something is wrong with their server, lose no peer by it, and
+# are well again when it ends. BEGIN and END are commands.
 inn_wrong()
 {
-	event "$3" $4
-	inn_wake "$1"
-	took 70 "$1 says so" inn_trouble "$1"
-	say "$(status "$1" '.interfaces[0].innernet | [.state, .reason] | join(": ")')"
-	peer_is "$1" "$2" connected || fail "$2 is lost by $3"
-	pings "$1" "$2"
-	event 'it ends' $5
-	took 70 "$1 is well again" inn_is "$1" reachable
-	equal 'reason' "$(status "$1" .interfaces[0].innernet.reason)" null
+	local n
+	event "$1" $2
+	for n in a b; do
+		took 70 "$n says so" inn_trouble "$n"
+		say "$(status "$n" '.interfaces[0].innernet | [.state, .reason] | join(": ")')"
+	done
+	peer_is a b connected || fail "a has lost b"
+	peer_is b a connected || fail "b has lost a"
+	pings a b
+	event 'it ends' $3
+	for n in a b; do
+		took 70 "$n is well again" inn_is "$n" reachable
+		equal 'reason' "$(status "$n" .interfaces[0].innernet.reason)" null
+	done
 }
 
 inn_trouble() { [ "$(status "$1" .interfaces[0].innernet.reason)" != null ]; }
-
-# Something happens at the host, so that the server is asked now and not within a minute.
-inn_wake()
-{
-	node_ip "$1" <<-END
-		addr add 192.168.1.99/32 dev eth0
-		addr del 192.168.1.99/32 dev eth0
-	END
-}

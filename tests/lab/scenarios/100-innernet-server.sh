@@ -20,9 +20,9 @@ check()
 
 plain_connect()
 {
-	event 'alice starts' inn_plain a --interval 5
+	event 'alice starts' inn_plain a --interval 2
 	took 15 'alice is at the server' inn_called alice 1
-	event 'bob starts' inn_plain b --interval 5
+	event 'bob starts' inn_plain b --interval 2
 	took 60 'pings pass' passes a b
 	wait_until 30 passes b a || fail 'no way back'
 	equal 'endpoint of bob' "$(wg_get a b endpoints)" 198.51.100.1:51820
@@ -60,7 +60,7 @@ server_sees()
 	equal 'what was observed is the eleventh' "$(state_of b alice '.candidates[10]')" 203.0.113.1:51820
 	equal 'no override' "$(api_status a -X PUT -d '{"option":"Unset"}' user/endpoint)" 204
 	equal 'from outside of the tunnel' "$(nx a curl -s -m 2 -o /dev/null -w '%{http_code}' http://192.0.2.10:51820/v1/user/state)" 000
-	inn_plain a --interval 5
+	inn_plain a --interval 2
 }
 
 state_of() { api "$1" user/state | jq -r ".peers[] | select(.name == \"$2\") | $3"; }

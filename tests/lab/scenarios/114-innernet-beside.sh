@@ -9,15 +9,15 @@ setup()
 
 check()
 {
-	inn_plain a --interval 5 --no-nat-traversal
-	inn_plain b --interval 5 --no-nat-traversal
+	inn_plain a --interval 2 --no-nat-traversal
+	inn_plain b --interval 2 --no-nat-traversal
 	inn_agent a beside
 	event 'all of them run' inn_agent b beside
 	took 60 'pings pass' passes a b
 	direct a b 30
 	equal 'the name' "$(peer a b .name)" bob
 	stream a b
-	sleep 20
+	sleep 10
 	gap a b 1000
 	direct a b 5
 	expect 'alice goes on fetching' not_failed a

@@ -5,6 +5,7 @@
 setup()
 {
 	inn_hosts port-restr port-restr
+	inn_absent
 }
 
 check()

@@ -13,8 +13,9 @@
 #define NAME_MAX_BYTES 255
 #define STORE_PEERS (8 * INN_STATE_PEERS) /* it never forgets one */
 #define STORE_CIDRS (4 * 1024 * 1024)	  /* what an answer may be long in all */
-/* All that a server can fill it with can be read again: else the pins would be lost. */
-#define STORE_MAX (STORE_PEERS * INN_STATE_RECORD + STORE_CIDRS)
+/* All that a server can fill it with can be read again: else the pins would be lost. What is
+ * disabled says so in a few bytes more than the server sent. */
+#define STORE_MAX (STORE_PEERS * (INN_STATE_RECORD + 64) + STORE_CIDRS)
 #define STORE_VERSION "1"
 
 static void
@@ -195,16 +196,19 @@ read_identity(JsonObject *obj, InnPeer *peer, GError **error)
 
 static gsize weigh(JsonNode *node);
 
-/* At most so many bytes of JSON. */
+/* At most so many bytes of JSON: what is no UTF-8 is printed as U+FFFD. */
 static gsize
 weigh_text(const char *text)
 {
 	gsize bytes = 2;
 
 	for (; *text; text++)
-		bytes += (guchar)*text < ' ' || *text == 0x7f ? strlen("\\u0000")
-			 : *text == '"' || *text == '\\'      ? 2
-							      : 1;
+		if ((guchar)*text < ' ' || *text == 0x7f)
+			bytes += strlen("\\u0000");
+		else if ((guchar)*text > 0x7f)
+			bytes += strlen("\uFFFD");
+		else
+			bytes += *text == '"' || *text == '\\' ? 2 : 1;
 	return bytes;
 }
 
@@ -250,9 +254,6 @@ read_peer(JsonObject *obj, InnPeer *peer, GError **error)
 	const char *endpoint = NULL;
 	gint64 keepalive = 0;
 
-	/* the store keeps it for ever */
-	if (weigh_object(obj) > INN_STATE_RECORD)
-		return bad(error, "too long");
 	peer->redeemed = TRUE;
 	if (!read_identity(obj, peer, error) ||
 	    !nat_json_get_string(obj, "endpoint", &endpoint, error) ||
@@ -304,6 +305,9 @@ read_peers(InnState *state, JsonArray *array, gboolean is_store, GError **error)
 		g_ptr_array_add(state->peers, peer);
 		if (!JSON_NODE_HOLDS_OBJECT(node))
 			bad(error, "not an object");
+		/* the store keeps it for ever */
+		else if (!is_store && weigh(node) > INN_STATE_RECORD)
+			bad(error, "too long");
 		else if (read_peer(json_node_get_object(node), peer, error))
 			continue;
 		g_prefix_error(error, "peers[%u]: ", i);

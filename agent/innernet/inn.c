@@ -7,7 +7,6 @@
 #include "agent/innernet/inn-http.h"
 #include "agent/innernet/inn-pins.h"
 #include "agent/innernet/inn-seen.h"
-#include "agent/nat-log.h"
 #include "agent/nat-state-file.h"
 
 #define PUT_SPACE_MS 1000
@@ -320,18 +319,17 @@ static void
 take_state(Inn *inn, GBytes *body)
 {
 	g_autoptr(GError) error = NULL;
-	g_autofree char *problem = NULL, *plain = NULL;
+	g_autofree char *problem = NULL;
 	gsize len;
 	const char *text = g_bytes_get_data(body, &len);
 	g_autoptr(InnState) state = inn_state_parse(text, len, &error);
 	const InnPeer *own;
 
 	if (state == NULL) {
-		plain = nat_log_escape(error->message, -1);
 		problem =
 			g_strdup_printf("its answer is no state of a network (%s): what was known "
 					"before goes on",
-					plain);
+					error->message);
 		set_status(inn, INN_INVALID, problem);
 		return;
 	}

@@ -256,13 +256,14 @@ on_changed(gpointer user_data)
 	nat_interface_for_each_peer(iface, nat_peer_candidates_changed);
 }
 
+/* Who was told our watch id, by the signaling server, awaits probes under it; also when that server
+ * is away by now. */
 static gboolean
 on_resumed(guint32 watch_id, guint32 base, gpointer user_data)
 {
 	NatInterface *iface = user_data;
 
-	/* there, peers have been told this run's */
-	if (nat_signal_client_state(iface->signal) == NAT_SIGNAL_CONNECTED)
+	if (iface->has_sent)
 		return FALSE;
 	iface->peer_env.watch_id = watch_id;
 	iface->peer_env.epoch_base = base;

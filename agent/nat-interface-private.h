@@ -61,6 +61,7 @@ struct NatInterface {
 	NatMux *mux;
 	NatStunProbe *probe;
 	NatSignalClient *signal;
+	gboolean has_sent; /* to some peer's agent, by the signaling server */
 	NatOriginals *originals;
 	NatTurnList *turns;
 	NatRelay *relay;

@@ -139,7 +139,10 @@ send_body(const WgKey *peer, GBytes *body, gpointer user_data)
 {
 	NatInterface *iface = user_data;
 
-	return iface->signal != NULL && nat_signal_client_send(iface->signal, peer, body);
+	if (iface->signal == NULL || !nat_signal_client_send(iface->signal, peer, body))
+		return FALSE;
+	iface->has_sent = TRUE;
+	return TRUE;
 }
 
 static const char *
@@ -428,6 +431,7 @@ start_serving(NatInterface *iface, GError **error)
 		return FALSE;
 	}
 	iface->signal_us = g_get_monotonic_time();
+	iface->has_sent = FALSE;
 	iface->public_key = dev->public_key;
 	iface->port = dev->listen_port;
 	iface->fwmark = dev->fwmark;

@@ -5,6 +5,8 @@
 #include <math.h>
 #include <string.h>
 
+#include "agent/nat-log.h"
+
 static gboolean
 invalid(GError **error, const char *what)
 {
@@ -84,13 +86,16 @@ nat_json_parse(const char *text, gsize len, GError **error)
 {
 	g_autoptr(JsonParser) parser = NULL;
 	g_autoptr(GError) cause = NULL;
+	g_autofree char *escaped = NULL;
 	JsonNode *root;
 
 	if (!check_frame(text, len, error) || !check_shape(text, len, error))
 		return NULL;
 	parser = json_parser_new_immutable();
 	if (!json_parser_load_from_data(parser, text, (gssize)len, &cause)) {
-		invalid(error, cause->message);
+		/* it quotes the text, which is anybody's */
+		escaped = nat_log_escape(cause->message, -1);
+		invalid(error, escaped);
 		return NULL;
 	}
 	root = json_parser_get_root(parser);

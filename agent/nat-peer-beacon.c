@@ -127,11 +127,13 @@ nat_peer_beacon(NatPeer *peer, const InnBeacon *beacon, const WgEndpoint *observ
 	nat_peer_gone(peer);
 }
 
-/* The signaling server lost sight of it: what it says at the innernet server counts now. */
+/* The signaling server lost sight of it: what it says at the innernet server counts now; or with
+ * the next reading, where it is not known yet who we are to the others. */
 void
 nat_peer_fall_back(NatPeer *peer)
 {
-	if (peer->beaconed && peer->seal != NULL && !peer->tier0)
+	if (peer->beaconed && peer->seal != NULL && !peer->tier0 &&
+	    peer->env->beacons_may(peer->env->user_data))
 		follow(peer);
 }
 

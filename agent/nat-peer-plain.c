@@ -81,6 +81,21 @@ nat_peer_end_plain(NatPeer *peer)
 		stop(peer);
 }
 
+/* Nobody tries any more: without checks under way there is nothing left to wait for. */
+static void
+forget(NatPeer *peer)
+{
+	gboolean was_tried = nat_peer_is_plain(peer);
+
+	if (peer->plain == NULL)
+		return;
+	stop(peer);
+	g_clear_pointer(&peer->plain, g_array_unref);
+	if (was_tried && !nat_peer_tunnel_live(peer) &&
+	    (peer->search == NULL || !nat_search_started(peer->search)))
+		nat_peer_go_waiting(peer);
+}
+
 static gboolean
 same_list(const GArray *a, const WgEndpoint *b, gsize n)
 {
@@ -98,10 +113,7 @@ nat_peer_set_plain(NatPeer *peer, const WgEndpoint *endpoints, gsize n, const Wg
 	if (observed != NULL)
 		peer->observed_at = *observed;
 	if (n == 0) {
-		if (peer->plain == NULL)
-			return;
-		stop(peer);
-		g_clear_pointer(&peer->plain, g_array_unref);
+		forget(peer);
 		return;
 	}
 	if (same_list(peer->plain, endpoints, n))
@@ -132,6 +144,11 @@ try_next(NatPeer *peer, gint64 now)
 {
 	WgEndpoint source;
 
+	/* Its own daemon tries us too: a session that began since the device was read must not be
+	 * replaced. */
+	peer->env->refresh(&peer->key, peer->path, peer->env->user_data);
+	if (nat_path_live(peer->path, now))
+		return;
 	while (peer->plain_next < peer->plain->len) {
 		const WgEndpoint *ep = &g_array_index(peer->plain, WgEndpoint, peer->plain_next++);
 		char text[WG_ENDPOINT_STRLEN];
@@ -184,6 +201,8 @@ nat_peer_tick_plain(NatPeer *peer, gint64 now)
 	if (!nat_peer_is_plain(peer) || !peer->observed)
 		return;
 	if (nat_path_live(peer->path, now)) {
+		/* also where it came by itself, in the midst of a round */
+		peer->plain_rounds = 0;
 		follow_observed(peer, now);
 		return;
 	}

@@ -164,6 +164,7 @@ on_verdict(NatPeer *peer, NatSessionVerdict verdict, const NatMsg *msg, gboolean
 			nat_peer_end_search(peer);
 		break;
 	case NAT_SESSION_UPDATE:
+		nat_peer_end_plain(peer);
 		peer->online = peer->present = TRUE;
 		peer->remote = *msg;
 		peer->has_remote = TRUE;

@@ -60,12 +60,13 @@ type_code(NatCandType type)
 	return type == NAT_CAND_HOST ? TYPE_HOST : type == NAT_CAND_RELAY ? TYPE_RELAY : TYPE_SRFLX;
 }
 
-/* A scope means nothing to others, and the server refuses it. */
+/* A scope means nothing to others, and the server refuses it. Its word on where it sees us may be
+ * anything. */
 static gboolean
 fits(const WgEndpoint *ep)
 {
 	return wg_endpoint_is_set(ep) && !wg_endpoint_is_bogus(ep) &&
-	       !wg_endpoint_is_link_local(ep);
+	       !wg_endpoint_is_link_local(ep) && !inn_beacon_is(ep);
 }
 
 /* Of too many the last are left out, but no relayed one: it works where nothing else does. */

@@ -11,8 +11,11 @@
 #include "agent/nat-json.h"
 
 #define NAME_MAX_BYTES 255
-#define STORE_MAX (32 * 1024 * 1024)
 #define STORE_PEERS (8 * INN_STATE_PEERS) /* it never forgets one */
+#define STORE_CIDRS (4 * 1024 * 1024)	  /* what an answer may be long in all */
+/* All that a server can fill it with can be read again: else the pins would be lost. What is
+ * disabled says so in a few bytes more than the server sent. */
+#define STORE_MAX (STORE_PEERS * (INN_STATE_RECORD + 64) + STORE_CIDRS)
 #define STORE_VERSION "1"
 
 static void
@@ -82,32 +85,32 @@ copy_peer(const InnPeer *peer)
 	return copy;
 }
 
-InnState *
-inn_state_copy(const InnState *state)
-{
-	InnState *copy = state_new();
+/* ---- lookups for all at once ---- */
 
-	for (guint i = 0; i < state->peers->len; i++)
-		g_ptr_array_add(copy->peers, copy_peer(g_ptr_array_index(state->peers, i)));
-	copy->cidrs = json_array_ref(state->cidrs);
-	return copy;
+static GHashTable *
+index_keys(const InnState *state)
+{
+	GHashTable *index = g_hash_table_new(wg_key_hash, wg_key_equal);
+
+	for (guint i = 0; i < state->peers->len; i++) {
+		InnPeer *peer = g_ptr_array_index(state->peers, i);
+
+		g_hash_table_insert(index, &peer->public_key, peer);
+	}
+	return index;
 }
 
-void
-inn_state_restore(InnState *state, const InnPeer *peer, const InnPeer *instead)
+static GHashTable *
+index_addresses(const InnState *state)
 {
-	const InnPeer *elsewhere = inn_state_find(state, &instead->public_key);
-	guint i;
+	GHashTable *index = g_hash_table_new(wg_endpoint_hash, wg_endpoint_equal);
 
-	if (!g_ptr_array_find(state->peers, peer, &i))
-		return;
-	/* one key, one address: what the server says of the key counts */
-	if (elsewhere != NULL && elsewhere != peer) {
-		g_ptr_array_remove_index(state->peers, i);
-		return;
+	for (guint i = 0; i < state->peers->len; i++) {
+		InnPeer *peer = g_ptr_array_index(state->peers, i);
+
+		g_hash_table_insert(index, &peer->address, peer);
 	}
-	state->peers->pdata[i] = copy_peer(instead);
-	peer_free((gpointer)peer);
+	return index;
 }
 
 /* ---- parsing ---- */
@@ -191,6 +194,60 @@ read_identity(JsonObject *obj, InnPeer *peer, GError **error)
 	return TRUE;
 }
 
+static gsize weigh(JsonNode *node);
+
+/* At most so many bytes of JSON: what is no UTF-8 is printed as U+FFFD. */
+static gsize
+weigh_text(const char *text)
+{
+	gsize bytes = 2;
+
+	for (; *text; text++)
+		if ((guchar)*text < ' ' || *text == 0x7f)
+			bytes += strlen("\\u0000");
+		else if ((guchar)*text > 0x7f)
+			bytes += strlen("\uFFFD");
+		else
+			bytes += *text == '"' || *text == '\\' ? 2 : 1;
+	return bytes;
+}
+
+static gsize
+weigh_object(JsonObject *obj)
+{
+	gsize bytes = 2;
+	JsonObjectIter iter;
+	const char *member;
+	JsonNode *node;
+
+	json_object_iter_init(&iter, obj);
+	while (json_object_iter_next(&iter, &member, &node))
+		bytes += weigh_text(member) + strlen(":,") + weigh(node);
+	return bytes;
+}
+
+static gsize
+weigh_array(JsonArray *array)
+{
+	gsize bytes = 2;
+
+	for (guint i = 0; i < json_array_get_length(array); i++)
+		bytes += 1 + weigh(json_array_get_element(array, i));
+	return bytes;
+}
+
+static gsize
+weigh(JsonNode *node)
+{
+	if (JSON_NODE_HOLDS_OBJECT(node))
+		return weigh_object(json_node_get_object(node));
+	if (JSON_NODE_HOLDS_ARRAY(node))
+		return weigh_array(json_node_get_array(node));
+	if (JSON_NODE_HOLDS_VALUE(node) && json_node_get_value_type(node) == G_TYPE_STRING)
+		return weigh_text(json_node_get_string(node));
+	return G_ASCII_DTOSTR_BUF_SIZE; /* a number, or less */
+}
+
 static gboolean
 read_peer(JsonObject *obj, InnPeer *peer, GError **error)
 {
@@ -248,6 +305,9 @@ read_peers(InnState *state, JsonArray *array, gboolean is_store, GError **error)
 		g_ptr_array_add(state->peers, peer);
 		if (!JSON_NODE_HOLDS_OBJECT(node))
 			bad(error, "not an object");
+		/* the store keeps it for ever */
+		else if (!is_store && weigh(node) > INN_STATE_RECORD)
+			bad(error, "too long");
 		else if (read_peer(json_node_get_object(node), peer, error))
 			continue;
 		g_prefix_error(error, "peers[%u]: ", i);
@@ -290,7 +350,7 @@ read_store(const char *path, gsize *len, GError **error)
 	struct stat st;
 
 	if (stat(path, &st) == 0 && (!S_ISREG(st.st_mode) || st.st_size > STORE_MAX)) {
-		bad(error, "not a file of at most 16 MB");
+		bad(error, "no file, or too long a one");
 		return NULL;
 	}
 	if (!g_file_get_contents(path, &text, len, error))
@@ -355,30 +415,82 @@ disable(InnPeer *peer)
 	peer->record = record;
 }
 
-static const InnPeer *
-find_unpinned(const InnState *store, const InnState *state)
+InnState *
+inn_store_members(const InnState *store)
 {
-	for (guint i = 0; i < state->peers->len; i++) {
-		const InnPeer *peer = g_ptr_array_index(state->peers, i);
-		const InnPeer *known = inn_state_find_address(store, &peer->address);
+	g_autoptr(GHashTable) keys = g_hash_table_new(wg_key_hash, wg_key_equal);
+	InnState *state = state_new();
 
-		if (known && !wg_key_equal(&known->public_key, &peer->public_key))
-			return peer;
+	for (guint i = 0; i < store->peers->len; i++) {
+		InnPeer *peer = g_ptr_array_index(store->peers, i);
+
+		if (!peer->disabled && g_hash_table_add(keys, &peer->public_key))
+			g_ptr_array_add(state->peers, copy_peer(peer));
 	}
-	return NULL;
+	state->cidrs = json_array_ref(store->cidrs);
+	return state;
 }
 
-const InnPeer *
-inn_store_update(InnState *store, const InnState *state)
+static const InnPeer *
+pinned_instead(const InnPeer *peer, GHashTable *pins)
 {
-	const InnPeer *unpinned = find_unpinned(store, state);
-	guint known = store->peers->len;
+	const InnPeer *pinned = g_hash_table_lookup(pins, &peer->address);
 
-	if (unpinned)
-		return unpinned;
-	for (guint i = 0; i < known; i++) {
+	return pinned && !wg_key_equal(&pinned->public_key, &peer->public_key) ? pinned : NULL;
+}
+
+/* One key, one address: where the server has the key elsewhere, that counts. */
+static void
+restore(InnState *state, const InnPeer *pinned, GHashTable *keys)
+{
+	InnPeer *copy;
+
+	if (pinned->disabled || g_hash_table_contains(keys, &pinned->public_key))
+		return;
+	copy = copy_peer(pinned);
+	g_ptr_array_add(state->peers, copy);
+	g_hash_table_insert(keys, &copy->public_key, copy);
+}
+
+GPtrArray *
+inn_state_pin(InnState *state, const InnState *store)
+{
+	g_autoptr(GHashTable) keys = index_keys(state), pins = index_addresses(store);
+	g_autoptr(GPtrArray) before = g_steal_pointer(&state->peers);
+	GPtrArray *refused = g_ptr_array_new_with_free_func(peer_free);
+
+	g_ptr_array_set_free_func(before, NULL);
+	state->peers = g_ptr_array_new_with_free_func(peer_free);
+	for (guint i = 0; i < before->len; i++) {
+		InnPeer *peer = g_ptr_array_index(before, i);
+		const InnPeer *pinned = pinned_instead(peer, pins);
+
+		g_ptr_array_add(pinned ? refused : state->peers, peer);
+		if (pinned)
+			restore(state, pinned, keys);
+	}
+	return refused;
+}
+
+static gboolean
+is_pinned(const InnState *store, const InnState *state)
+{
+	g_autoptr(GHashTable) pins = index_addresses(store);
+
+	for (guint i = 0; i < state->peers->len; i++)
+		if (pinned_instead(g_ptr_array_index(state->peers, i), pins))
+			return FALSE;
+	return TRUE;
+}
+
+static void
+renew_known(InnState *store, const InnState *state)
+{
+	g_autoptr(GHashTable) keys = index_keys(state);
+
+	for (guint i = 0; i < store->peers->len; i++) {
 		InnPeer *old = g_ptr_array_index(store->peers, i);
-		const InnPeer *peer = inn_state_find(state, &old->public_key);
+		const InnPeer *peer = g_hash_table_lookup(keys, &old->public_key);
 
 		if (!peer || !wg_endpoint_equal(&peer->address, &old->address)) {
 			disable(old);
@@ -387,16 +499,32 @@ inn_store_update(InnState *store, const InnState *state)
 		store->peers->pdata[i] = copy_peer(peer);
 		peer_free(old);
 	}
+}
+
+static void
+add_new(InnState *store, const InnState *state)
+{
+	g_autoptr(GHashTable) known = index_addresses(store);
+
 	for (guint i = 0; i < state->peers->len; i++) {
 		const InnPeer *peer = g_ptr_array_index(state->peers, i);
 
 		if (store->peers->len < STORE_PEERS &&
-		    !inn_state_find_address(store, &peer->address))
+		    !g_hash_table_contains(known, &peer->address))
 			g_ptr_array_add(store->peers, copy_peer(peer));
 	}
+}
+
+gboolean
+inn_store_update(InnState *store, const InnState *state)
+{
+	if (!is_pinned(store, state))
+		return FALSE;
+	renew_known(store, state);
+	add_new(store, state);
 	json_array_unref(store->cidrs);
 	store->cidrs = json_array_ref(state->cidrs);
-	return NULL;
+	return TRUE;
 }
 
 static char *

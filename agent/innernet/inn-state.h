@@ -14,6 +14,7 @@
 
 #define INN_STATE_PEERS 4096	/* of a network; more than that is refused */
 #define INN_STATE_CANDIDATES 16 /* of one peer; a server has at most eleven */
+#define INN_STATE_RECORD 2048	/* bytes of one peer's record; longer ones are refused */
 
 typedef struct {
 	char *name;	    /* as the server has it: escape it where it is shown */
@@ -43,20 +44,21 @@ void inn_state_free(InnState *state);
 /* (transfer none) NULL: there is none. */
 const InnPeer *inn_state_find(const InnState *state, const WgKey *key);
 const InnPeer *inn_state_find_address(const InnState *state, const WgEndpoint *address);
-InnState *inn_state_copy(const InnState *state); /* (transfer full) */
-/* Puts a copy of `instead` (another state's) in the place of `peer`, which is one of this state; or
- * nothing, where its key has another record here. */
-void inn_state_restore(InnState *state, const InnPeer *peer, const InnPeer *instead);
-
 /* The client's store: every peer ever seen, by its address in the tunnel. An address belongs to the
  * first key seen there, for ever ("pinning"): so a server cannot put itself in a peer's place. */
 
 /* An empty store where there is none; NULL where what is there can't be read (it is left alone). */
 InnState *inn_store_load(const char *path, GError **error);
+/* Who was in the network: those not disabled, each key once. (transfer full) */
+InnState *inn_store_members(const InnState *store);
+/* Each record of `state` whose key is not the one that its address is pinned to becomes what the
+ * store has; or nothing, where the pinned key is disabled or has another record in `state`. Returns
+ * what was refused (of InnPeer, transfer full). */
+GPtrArray *inn_state_pin(InnState *state, const InnState *store);
 /* Takes the server's state over: known peers are renewed, new ones added (up to a bound), absent
- * ones disabled. NULL: done. Else the first peer of `state` whose key is not the one pinned to its
- * address; then nothing was changed. (transfer none) */
-const InnPeer *inn_store_update(InnState *store, const InnState *state);
+ * ones disabled. FALSE: some key of `state` is not the one pinned to its address; then nothing was
+ * changed. */
+gboolean inn_store_update(InnState *store, const InnState *state);
 /* Whole, by rename, 0600, as innernet's client reads it; where it differs from what is there. */
 gboolean inn_store_save(const InnState *store, const char *path, GError **error);
 

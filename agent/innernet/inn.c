@@ -5,22 +5,11 @@
 #include <string.h>
 
 #include "agent/innernet/inn-http.h"
-#include "agent/nat-log.h"
+#include "agent/innernet/inn-pins.h"
+#include "agent/innernet/inn-seen.h"
 #include "agent/nat-state-file.h"
 
-#define SEC ((gint64)G_USEC_PER_SEC)
 #define PUT_SPACE_MS 1000
-/* A peer's beacon is erased by each fetch of an innernet daemon on its host, and put back when its
- * agent next looks. */
-#define BEACON_MISSES 3
-#define BEACON_GRACE_US (3 * INN_POLL_REST_MS * (gint64)1000 + 10 * SEC)
-
-typedef struct {
-	WgKey key;
-	InnBeacon beacon;
-	gint64 seen_us;
-	guint misses; /* readings without it, since */
-} Seen;
 
 struct Inn {
 	InnParams params;
@@ -32,19 +21,21 @@ struct Inn {
 	gboolean asking, again; /* a call is under way; another one shall follow it */
 	gboolean failed;
 
-	NatStateFile *file;	     /* of what was published */
-	gboolean settled, published; /* published: by this run */
+	NatStateFile *file; /* of what was published */
+	gboolean settled;
 	guint32 watch_id;
 	guint64 generation;
-	gboolean put_failed;	 /* said once */
-	char *put, *putting;	 /* the list that the server took last; that is on its way */
-	gint64 put_us;		 /* the last try */
-	gboolean no_candidates;	 /* the server knows no such call */
-	InnState *state, *store; /* store NULL: not ours, or it can't be read */
-	GHashTable *seen;	 /* WgKey* in it → Seen */
-	GArray *observed;	 /* of WgEndpoint */
+	gboolean put_failed;	/* said once */
+	char *put, *putting;	/* the list that the server took last; that is on its way */
+	guint64 put_generation; /* of the latter */
+	gint64 put_us;		/* the last try */
+	gboolean no_candidates; /* the server knows no such call */
+	InnState *state;	/* NULL: nothing is known */
+	InnPins *pins;
+	InnSeen *seen;
+	GArray *observed; /* of WgEndpoint */
 	InnStatus status;
-	char *problem, *pin_problem;
+	char *problem;
 };
 
 static void ask(Inn *inn);
@@ -195,18 +186,19 @@ resume(Inn *inn)
 	inn->watch_id = (guint32)watch;
 }
 
+/* The runs under one watch id are counted for as long as it is published. */
 static void
 remember(Inn *inn)
 {
 	GKeyFile *keys = nat_state_file_keys(inn->file);
+	gboolean same = g_key_file_get_uint64(keys, GROUP, "watch", NULL) == inn->watch_id;
 
-	if (g_key_file_get_uint64(keys, GROUP, "generation", NULL) == inn->generation)
+	if (same && g_key_file_get_uint64(keys, GROUP, "generation", NULL) == inn->put_generation)
 		return;
-	g_key_file_set_uint64(keys, GROUP, "generation", inn->generation);
+	g_key_file_set_uint64(keys, GROUP, "generation", inn->put_generation);
 	g_key_file_set_uint64(keys, GROUP, "watch", inn->watch_id);
-	if (!inn->published)
+	if (!same)
 		g_key_file_set_uint64(keys, GROUP, "runs", 0);
-	inn->published = TRUE;
 	nat_state_file_save(inn->file);
 }
 
@@ -274,6 +266,7 @@ inn_publish(Inn *inn)
 	}
 	inn->put_us = now;
 	inn->putting = g_steal_pointer(&list);
+	inn->put_generation = inn->generation;
 	inn_http_call(inn->http, "PUT", "/v1/user/candidates", inn->putting, on_put, inn);
 }
 
@@ -296,136 +289,47 @@ inn_renew(Inn *inn)
 	inn_hurry(inn);
 }
 
-/* ---- the peers' records ---- */
-
-/* TRUE: it says something new. */
-static gboolean
-note_beacon(Inn *inn, const InnPeer *peer, gint64 now)
-{
-	Seen *seen = g_hash_table_lookup(inn->seen, &peer->public_key);
-	InnBeacon beacon;
-	gboolean renewed;
-
-	if (!inn_beacon_read(peer->candidates, peer->n_candidates, &beacon)) {
-		if (seen == NULL || ++seen->misses < BEACON_MISSES ||
-		    now - seen->seen_us < BEACON_GRACE_US)
-			return FALSE;
-		g_hash_table_remove(inn->seen, &peer->public_key);
-		return TRUE;
-	}
-	if (seen == NULL) {
-		seen = g_new0(Seen, 1);
-		seen->key = peer->public_key;
-		g_hash_table_insert(inn->seen, &seen->key, seen);
-	}
-	renewed = seen->beacon.generation != beacon.generation;
-	seen->beacon = beacon;
-	seen->seen_us = now;
-	seen->misses = 0;
-	return renewed;
-}
-
-static gboolean
-is_gone(gpointer key, gpointer value, gpointer user_data)
-{
-	return inn_state_find(user_data, key) == NULL;
-}
+/* ---- the state ---- */
 
 static void
-read_beacons(Inn *inn, const InnState *state)
+read_beacons(Inn *inn)
 {
 	gint64 now = g_get_monotonic_time();
-	gboolean news = FALSE;
 
-	g_hash_table_foreach_remove(inn->seen, is_gone, (gpointer)state);
-	for (guint i = 0; i < state->peers->len; i++) {
-		const InnPeer *peer = g_ptr_array_index(state->peers, i);
-
-		if (!wg_key_equal(&peer->public_key, &inn->params.public_key))
-			news |= note_beacon(inn, peer, now);
-	}
-	if (news)
+	if (inn_seen_read(inn->seen, inn->state, &inn->params.public_key, now))
 		inn_poll_event(&inn->poll, now);
 }
 
 gboolean
 inn_beacon_of(const Inn *inn, const WgKey *peer, InnBeacon *out)
 {
-	const Seen *seen = g_hash_table_lookup(inn->seen, peer);
-
-	if (seen != NULL)
-		*out = seen->beacon;
-	return seen != NULL;
-}
-
-/* ---- the state ---- */
-
-static void
-say_unpinned(Inn *inn, const InnPeer *peer)
-{
-	g_autofree char *name = nat_log_escape(peer->name, -1);
-	char address[WG_ENDPOINT_STRLEN], key[WG_KEY_STRLEN];
-	g_autofree char *text = g_strdup_printf(
-		"the server gives another key (%s) to %s (%s), whose address belongs to the key it "
-		"had first: refused; if the peer was made anew, remove its entry from %s",
-		wg_key_format(&peer->public_key, key), name,
-		wg_endpoint_format_address(&peer->address, address), inn->params.store_path);
-
-	if (g_strcmp0(inn->pin_problem, text) == 0)
-		return;
-	g_warning("%s: innernet: %s", inn->params.ifname, text);
-	g_free(inn->pin_problem);
-	inn->pin_problem = g_steal_pointer(&text);
-}
-
-/* Each record is either the pinned key's or left out. */
-static void
-update_store(Inn *inn, InnState *state)
-{
-	const InnPeer *unpinned;
-	gboolean all = TRUE;
-	g_autoptr(GError) error = NULL;
-
-	if (inn->store == NULL)
-		return;
-	while ((unpinned = inn_store_update(inn->store, state)) != NULL) {
-		const InnPeer *pinned = inn_state_find_address(inn->store, &unpinned->address);
-
-		say_unpinned(inn, unpinned);
-		all = FALSE;
-		inn_state_restore(state, unpinned, pinned);
-	}
-	if (all)
-		g_clear_pointer(&inn->pin_problem, g_free);
-	if (inn->params.owns && !inn_store_save(inn->store, inn->params.store_path, &error))
-		g_warning("%s: innernet's store: %s", inn->params.ifname, error->message);
+	return inn_seen_get(inn->seen, peer, out);
 }
 
 static void
 adopt(Inn *inn, InnState *state)
 {
-	update_store(inn, state);
-	read_beacons(inn, state);
+	inn_pins_apply(inn->pins, state);
 	inn_state_free(inn->state);
 	inn->state = state;
+	read_beacons(inn);
 }
 
 static void
 take_state(Inn *inn, GBytes *body)
 {
 	g_autoptr(GError) error = NULL;
-	g_autofree char *problem = NULL, *plain = NULL;
+	g_autofree char *problem = NULL;
 	gsize len;
 	const char *text = g_bytes_get_data(body, &len);
 	g_autoptr(InnState) state = inn_state_parse(text, len, &error);
 	const InnPeer *own;
 
 	if (state == NULL) {
-		plain = nat_log_escape(error->message, -1);
 		problem =
 			g_strdup_printf("its answer is no state of a network (%s): what was known "
 					"before goes on",
-					plain);
+					error->message);
 		set_status(inn, INN_INVALID, problem);
 		return;
 	}
@@ -491,25 +395,6 @@ ask(Inn *inn)
 
 /* ---- life ---- */
 
-static void
-load_store(Inn *inn)
-{
-	g_autoptr(GError) error = NULL;
-
-	inn->store = inn_store_load(inn->params.store_path, &error);
-	if (inn->store == NULL) {
-		g_warning(
-			"%s: innernet's store can't be read: %s: keys are not checked against it, "
-			"and it is left as it is",
-			inn->params.ifname, error->message);
-		return;
-	}
-	if (inn->store->peers->len == 0)
-		return;
-	inn->state = inn_state_copy(inn->store);
-	read_beacons(inn, inn->state);
-}
-
 Inn *
 inn_new(const InnParams *params, const InnFuncs *funcs, gpointer user_data)
 {
@@ -517,7 +402,6 @@ inn_new(const InnParams *params, const InnFuncs *funcs, gpointer user_data)
 
 	inn->params = *params;
 	inn->params.ifname = g_strdup(params->ifname);
-	inn->params.store_path = g_strdup(params->store_path);
 	inn->funcs = *funcs;
 	inn->user_data = user_data;
 	inn->generation = random_generation();
@@ -525,10 +409,13 @@ inn_new(const InnParams *params, const InnFuncs *funcs, gpointer user_data)
 	inn->file = nat_state_file_new_for_key(
 		params->state_dir, "beacon", &params->public_key,
 		"after a restart without the innernet server, peers are not found again");
-	inn->seen = g_hash_table_new_full(wg_key_hash, wg_key_equal, NULL, g_free);
+	inn->seen = inn_seen_new();
 	inn->observed = g_array_new(FALSE, FALSE, sizeof(WgEndpoint));
 	inn->http = inn_http_new(&params->conf->server_internal, &params->conf->server_key);
-	load_store(inn);
+	inn->pins = inn_pins_new(params->ifname, params->store_path, params->owns);
+	inn->state = inn_pins_remembered(inn->pins);
+	if (inn->state != NULL)
+		read_beacons(inn);
 	return inn;
 }
 
@@ -549,16 +436,14 @@ inn_free(Inn *inn)
 	g_clear_handle_id(&inn->timer, g_source_remove);
 	g_clear_handle_id(&inn->put_timer, g_source_remove);
 	inn_state_free(inn->state);
-	inn_state_free(inn->store);
-	g_hash_table_unref(inn->seen);
+	inn_pins_free(inn->pins);
+	inn_seen_free(inn->seen);
 	g_array_unref(inn->observed);
 	nat_state_file_free(inn->file);
 	g_free(inn->put);
 	g_free(inn->putting);
 	g_free(inn->problem);
-	g_free(inn->pin_problem);
 	g_free((char *)inn->params.ifname);
-	g_free((char *)inn->params.store_path);
 	g_free(inn);
 }
 
@@ -613,5 +498,5 @@ inn_status_to_string(InnStatus status)
 const char *
 inn_problem(const Inn *inn)
 {
-	return inn->problem != NULL ? inn->problem : inn->pin_problem;
+	return inn->problem != NULL ? inn->problem : inn_pins_problem(inn->pins);
 }

@@ -184,24 +184,26 @@ test_store(void)
 	g_autoptr(GError) error = NULL;
 	g_autoptr(InnState) store = inn_store_load(path, &error), again = NULL;
 	g_autofree char *text = NULL;
-	const InnPeer *unpinned;
+	g_autoptr(GPtrArray) refused = NULL;
 	struct stat st;
 	WgKey key_a, key_b;
 
 	g_assert_no_error(error);
 	g_assert_true(wg_key_parse(KEY_A, &key_a) && wg_key_parse(KEY_B, &key_b));
 	g_assert_cmpuint(store->peers->len, ==, 0);
-	g_assert_null(inn_store_update(store, both));
-	g_assert_null(inn_store_update(store, one));
+	g_assert_true(inn_store_update(store, both));
+	g_assert_true(inn_store_update(store, one));
 	g_assert_cmpuint(store->peers->len, ==, 2);
 	g_assert_true(inn_state_find(store, &key_b)->disabled);
 	g_assert_cmpstr(inn_state_find(store, &key_a)->name, ==, "new-name");
 	/* the address belongs to the first key for ever, disabled or not; nothing is changed */
-	unpinned = inn_store_update(store, other);
-	g_assert_true(unpinned != NULL && unpinned->id == 4);
+	g_assert_false(inn_store_update(store, other));
 	g_assert_cmpuint(store->peers->len, ==, 2);
-	inn_state_restore(other, unpinned, inn_state_find(store, &key_b));
-	g_assert_null(inn_store_update(store, other));
+	refused = inn_state_pin(other, store);
+	g_assert_cmpuint(refused->len, ==, 1);
+	g_assert_cmpint(((InnPeer *)g_ptr_array_index(refused, 0))->id, ==, 4);
+	g_assert_cmpuint(other->peers->len, ==, 1);
+	g_assert_true(inn_store_update(store, other));
 
 	g_assert_true(inn_store_save(store, path, &error));
 	g_assert_cmpint(stat(path, &st), ==, 0);
@@ -218,6 +220,100 @@ test_store(void)
 	g_unlink(path);
 	g_rmdir(sub);
 	g_rmdir(dir);
+}
+
+/* A key that moved has two addresses in the store: one of them is its own now. */
+static void
+test_moved_key(void)
+{
+	g_autofree char *a = record(2, "pa", "10.66.1.1", KEY_A, NOTHING);
+	g_autofree char *moved = record(2, "pa", "10.66.1.9", KEY_A, NOTHING);
+	g_autofree char *thief = record(3, "pb", "10.66.1.1", KEY_B, NOTHING);
+	g_autofree char *other = record(4, "pc", "10.66.1.9", KEY_C, NOTHING);
+	g_autoptr(InnState) before = state_of(a, NULL), after = state_of(moved, NULL);
+	g_autoptr(InnState) hostile = state_of(thief, other);
+	g_autoptr(InnState) store = inn_store_load("/nonexistent/none", NULL), members = NULL;
+	g_autoptr(GPtrArray) refused = NULL;
+	const InnPeer *peer;
+
+	g_assert_true(inn_store_update(store, before) && inn_store_update(store, after));
+	g_assert_cmpuint(store->peers->len, ==, 2);
+	members = inn_store_members(store);
+	g_assert_cmpuint(members->peers->len, ==, 1);
+	peer = g_ptr_array_index(members->peers, 0);
+	g_assert_false(peer->disabled);
+	expect_endpoint(&peer->address, "10.66.1.9:0");
+	/* nobody else gets either, and the key keeps the one it has */
+	refused = inn_state_pin(hostile, store);
+	g_assert_cmpuint(refused->len, ==, 2);
+	g_assert_cmpuint(hostile->peers->len, ==, 1);
+	peer = g_ptr_array_index(hostile->peers, 0);
+	expect_endpoint(&peer->address, "10.66.1.9:0");
+	g_assert_true(inn_store_update(store, hostile));
+}
+
+/* The network of the largest size whose server gives every address another key: in the time of a
+ * reading, not of hours. */
+static InnState *
+large_state(guint n, guint8 salt)
+{
+	GString *text = g_string_new("{\"peers\":[");
+	g_autofree char *json = NULL;
+
+	for (guint i = 0; i < n; i++) {
+		g_autofree char *ip = g_strdup_printf("10.66.%u.%u", i / 256, i % 256);
+		g_autofree char *one = NULL;
+		char b64[WG_KEY_STRLEN];
+		WgKey key = {{salt, (guint8)(i / 256), (guint8)i, 1}};
+
+		one = record(i, "p", ip, wg_key_format(&key, b64), NOTHING);
+		g_string_append_printf(text, "%s%s", i ? "," : "", one);
+	}
+	g_string_append(text, "]" CIDRS);
+	json = g_string_free(text, FALSE);
+	return parse(json);
+}
+
+static void
+test_all_refused(void)
+{
+	g_autoptr(InnState) state = large_state(INN_STATE_PEERS, 1);
+	g_autoptr(InnState) hostile = large_state(INN_STATE_PEERS, 2);
+	g_autoptr(InnState) store = inn_store_load("/nonexistent/none", NULL);
+	g_autoptr(GPtrArray) refused = NULL;
+	gint64 began = g_get_monotonic_time();
+
+	g_assert_true(inn_store_update(store, state));
+	refused = inn_state_pin(hostile, store);
+	g_assert_cmpuint(refused->len, ==, INN_STATE_PEERS);
+	g_assert_cmpuint(hostile->peers->len, ==, INN_STATE_PEERS);
+	g_assert_true(inn_store_update(store, hostile));
+	g_assert_cmpint(g_get_monotonic_time() - began, <, 10 * G_TIME_SPAN_SECOND);
+}
+
+/* The store keeps a record for ever: what a server could fill it with is bounded, however it is
+ * put. */
+static void
+test_long_record(void)
+{
+	static const char *const FILL[] = {"a", "\\u0001", "\\\"", "[],"};
+
+	for (guint i = 0; i < G_N_ELEMENTS(FILL); i++) {
+		GString *fill = g_string_new(NULL);
+		g_autofree char *more = NULL, *a = NULL, *text = NULL;
+		g_autoptr(GError) error = NULL;
+		gboolean array = FILL[i][0] == '[';
+
+		for (guint j = 0; j < INN_STATE_RECORD; j++)
+			g_string_append(fill, FILL[i]);
+		more = g_strdup_printf("%s,\"x\":%s%s%s", NOTHING, array ? "[" : "\"", fill->str,
+				       array ? "0]" : "\"");
+		a = record(2, "pa", "10.66.1.1", KEY_A, more);
+		text = g_strconcat("{\"peers\":[", a, "]" CIDRS, NULL);
+		g_assert_null(inn_state_parse(text, strlen(text), &error));
+		g_assert_cmpstr(error->message, ==, "peers[0]: too long");
+		g_string_free(fill, TRUE);
+	}
 }
 
 static void
@@ -424,6 +520,9 @@ main(int argc, char **argv)
 	g_test_add_func("/inn-state/odd-endpoint", test_odd_endpoint);
 	g_test_add_func("/inn-state/twice", test_twice);
 	g_test_add_func("/inn-state/store", test_store);
+	g_test_add_func("/inn-state/moved-key", test_moved_key);
+	g_test_add_func("/inn-state/all-refused", test_all_refused);
+	g_test_add_func("/inn-state/long-record", test_long_record);
 	g_test_add_func("/inn-state/damaged-store", test_damaged_store);
 	g_test_add_func("/inn-state/sync", test_sync);
 	g_test_add_func("/inn-state/within", test_within);

@@ -198,6 +198,27 @@ test_tier1_first(Agents *f, gconstpointer data)
 	g_assert_cmpuint(inn_a.published, ==, 0);
 }
 
+/* The signaling server was tried and is not there before the innernet server was asked: who we are
+ * to the others is not known yet. */
+static void
+test_unsettled(Agents *f, gconstpointer data)
+{
+	if (!f->up)
+		return;
+	inn_a.may = FALSE;
+	read_beacon(&f->a);
+	nat_peer_presence(f->a.peer, FALSE);
+	g_assert_false(nat_peer_by_beacon(f->a.peer));
+	g_assert_true(agent_is(&f->a, NAT_PEER_WAITING));
+	inn_a.may = TRUE;
+	inn_a.generation = 1002;
+	f->a.env.watch_id++;
+	read_beacon(&f->a);
+	read_beacon(&f->b);
+	g_assert_true(hosts_wait(both_connected, f, CONNECT_MS));
+	g_assert_true(hosts_wait(both_measured, f, CONNECT_MS));
+}
+
 /* The record lost its beacon for good, and the tunnel is down. */
 static void
 test_lost(Agents *f, gconstpointer data)
@@ -227,6 +248,7 @@ main(int argc, char **argv)
 	BEACONS("restart", test_restart);
 	BEACONS("tiers", test_tiers);
 	BEACONS("tier1-first", test_tier1_first);
+	BEACONS("unsettled", test_unsettled);
 	BEACONS("lost", test_lost);
 	return g_test_run();
 }

@@ -76,7 +76,7 @@ start(Run *run, GError **error)
 	if (!run->control)
 		return FALSE;
 	/* no call is answered before the main loop runs, when the daemon is there */
-	run->daemon = nat_daemon_new(run->config, error);
+	run->daemon = nat_daemon_new(run->config, nat_privs_keep_network, error);
 	return run->daemon != NULL;
 }
 
@@ -112,24 +112,31 @@ raise_fd_limit(void)
 	}
 }
 
-/* Signals that come while the daemon starts are answered when it runs: it ends in good order. */
+/* Signals that come while the daemon starts wait, and are answered when it runs: it ends in good
+ * order. GLib's way to hear of them is a thread of its own, which must not be there before
+ * capabilities are given up. */
 static int
 run_until_signal(Run *run)
 {
 	g_autoptr(GError) error = NULL;
-	guint term = g_unix_signal_add(SIGTERM, quit, run);
-	guint intr = g_unix_signal_add(SIGINT, quit, run);
-	int code = NAT_EXIT_OK;
+	sigset_t ending;
+	guint term, intr;
 
-	if (start(run, &error)) {
-		serve(run);
-	} else {
+	sigemptyset(&ending);
+	sigaddset(&ending, SIGTERM);
+	sigaddset(&ending, SIGINT);
+	pthread_sigmask(SIG_BLOCK, &ending, NULL);
+	if (!start(run, &error)) {
 		g_printerr("nat-agent: %s\n", error->message);
-		code = NAT_EXIT_FAILED;
+		return NAT_EXIT_FAILED;
 	}
+	term = g_unix_signal_add(SIGTERM, quit, run);
+	intr = g_unix_signal_add(SIGINT, quit, run);
+	pthread_sigmask(SIG_UNBLOCK, &ending, NULL);
+	serve(run);
 	g_source_remove(term);
 	g_source_remove(intr);
-	return code;
+	return NAT_EXIT_OK;
 }
 
 int

@@ -66,7 +66,7 @@ open_shared(NatDaemon *daemon, GError **error)
 }
 
 NatDaemon *
-nat_daemon_new(const NatConfig *config, GError **error)
+nat_daemon_new(const NatConfig *config, void (*opened)(void), GError **error)
 {
 	g_autoptr(NatDaemon) daemon = g_new0(NatDaemon, 1);
 	NatInterfaceEnv env;
@@ -75,6 +75,8 @@ nat_daemon_new(const NatConfig *config, GError **error)
 	daemon->interfaces = g_ptr_array_new_with_free_func((GDestroyNotify)nat_interface_free);
 	if (!open_shared(daemon, error))
 		return NULL;
+	if (opened)
+		opened();
 	env = (NatInterfaceEnv){
 		.ns = daemon->ns,
 		.tun = daemon->tun,

@@ -11,8 +11,9 @@
 typedef struct NatDaemon NatDaemon;
 
 /* Opens everything. The caller holds the interfaces' locks (nat-lock) and keeps config alive until
- * nat_daemon_free. The error is one line. */
-NatDaemon *nat_daemon_new(const NatConfig *config, GError **error);
+ * nat_daemon_free. opened (may be NULL) is called when nothing more needs CAP_SYS_ADMIN, before any
+ * thread but the ICE thread was started. The error is one line. */
+NatDaemon *nat_daemon_new(const NatConfig *config, void (*opened)(void), GError **error);
 void nat_daemon_free(NatDaemon *daemon); /* leaves tunnels up */
 /* A snapshot of now (transfer full). */
 NatStatus *nat_daemon_status(NatDaemon *daemon);

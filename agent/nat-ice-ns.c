@@ -12,6 +12,7 @@
  */
 #include "agent/nat-ice-ns.h"
 
+#include "agent/nat-privs.h"
 #include "agent/nat-rtnl.h"
 
 #include <errno.h>
@@ -170,7 +171,8 @@ ice_thread(gpointer data)
 	g_mutex_unlock(&ns->mutex);
 	if (!ok)
 		return NULL;
-
+	/* What is changed here later goes by the socket that was opened: libnice needs nothing. */
+	nat_privs_drop_all();
 	g_main_context_push_thread_default(ns->context);
 	g_main_loop_run(ns->loop);
 	g_main_context_pop_thread_default(ns->context);

@@ -41,6 +41,39 @@ nat_privs_check_set(guint64 effective, GError **error)
 	return check(effective, G_N_ELEMENTS(NEEDED), error);
 }
 
+/* Less is always allowed: should the kernel refuse, that is not to be hidden. */
+static void
+keep(guint64 caps)
+{
+	struct __user_cap_header_struct header = {.version = _LINUX_CAPABILITY_VERSION_3};
+	struct __user_cap_data_struct data[_LINUX_CAPABILITY_U32S_3] = {0};
+
+	if (syscall(SYS_capget, &header, data) == 0) {
+		for (guint i = 0; i < _LINUX_CAPABILITY_U32S_3; i++) {
+			guint32 mask = (guint32)(caps >> (32 * i));
+
+			data[i].effective &= mask;
+			data[i].permitted &= mask;
+			data[i].inheritable &= mask;
+		}
+		if (syscall(SYS_capset, &header, data) == 0)
+			return;
+	}
+	g_warning("capabilities can't be given up: %s", g_strerror(errno));
+}
+
+void
+nat_privs_keep_network(void)
+{
+	keep(G_GUINT64_CONSTANT(1) << CAP_NET_ADMIN | G_GUINT64_CONSTANT(1) << CAP_NET_RAW);
+}
+
+void
+nat_privs_drop_all(void)
+{
+	keep(0);
+}
+
 static gboolean
 read_effective(guint64 *effective, GError **error)
 {

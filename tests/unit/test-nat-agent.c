@@ -35,7 +35,7 @@ struct NatDaemon {
 };
 
 NatDaemon *
-nat_daemon_new(const NatConfig *config, GError **error)
+nat_daemon_new(const NatConfig *config, void (*opened)(void), GError **error)
 {
 	if (g_getenv("NAT_TEST_REFUSE")) {
 		g_set_error(error, G_IO_ERROR, G_IO_ERROR_FAILED, "wg0: refused by the test");

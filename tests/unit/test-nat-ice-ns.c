@@ -130,25 +130,25 @@ test_addresses(Fixture *f, gconstpointer data)
 {
 	if (!f->ns)
 		return;
-	g_assert_false(comes_out(f, V4 ":9", R4));
+	g_assert_false(comes_out(f, V4 ":9009", R4));
 	set(f, (const char *const[]){V4, V6, NULL});
-	g_assert_true(comes_out(f, V4 ":9", R4));
-	g_assert_true(comes_out(f, "[" V6 "]:9", R6));
+	g_assert_true(comes_out(f, V4 ":9009", R4));
+	g_assert_true(comes_out(f, "[" V6 "]:9009", R6));
 
 	/* one more, the same again, one less: the others stay */
 	set(f, (const char *const[]){V4, V6, V4B, V4B, NULL});
 	set(f, (const char *const[]){V4B, V6, NULL});
-	g_assert_false(comes_out(f, V4 ":9", R4));
-	g_assert_true(comes_out(f, V4B ":9", R4));
-	g_assert_true(comes_out(f, "[" V6 "]:9", R6));
+	g_assert_false(comes_out(f, V4 ":9009", R4));
+	g_assert_true(comes_out(f, V4B ":9009", R4));
+	g_assert_true(comes_out(f, "[" V6 "]:9009", R6));
 
 	/* none, then back: the kernel took the IPv4 route away in between */
 	set(f, (const char *const[]){NULL});
-	g_assert_false(comes_out(f, V4B ":9", R4));
-	g_assert_false(comes_out(f, "[" V6 "]:9", R6));
+	g_assert_false(comes_out(f, V4B ":9009", R4));
+	g_assert_false(comes_out(f, "[" V6 "]:9009", R6));
 	set(f, (const char *const[]){V6, V4, NULL});
-	g_assert_true(comes_out(f, V4 ":9", R4));
-	g_assert_true(comes_out(f, "[" V6 "]:9", R6));
+	g_assert_true(comes_out(f, V4 ":9009", R4));
+	g_assert_true(comes_out(f, "[" V6 "]:9009", R6));
 }
 
 /* One impossible address is an error, and costs the others nothing. */
@@ -162,7 +162,7 @@ test_bad_address(Fixture *f, gconstpointer data)
 		return;
 	g_assert_false(nat_ice_ns_set_addresses(f->ns, addrs, 2, &error));
 	g_assert_nonnull(error);
-	g_assert_true(comes_out(f, V4 ":9", R4));
+	g_assert_true(comes_out(f, V4 ":9009", R4));
 }
 
 /* Nothing comes out that libnice did not send: no router solicitations, MLD, IGMP. The first
@@ -193,7 +193,7 @@ receive_one(gpointer data)
 static void
 open_one(gpointer data)
 {
-	*(int *)data = net_udp("[" V6 "]:9");
+	*(int *)data = net_udp("[" V6 "]:9009");
 }
 
 /* A packet written to the TUN reaches a socket in the namespace, at once: the kernel puts an IPv6
@@ -201,7 +201,7 @@ open_one(gpointer data)
 static void
 test_inwards(Fixture *f, gconstpointer data)
 {
-	WgEndpoint src = net_ep(R6), dst = net_ep("[" V6 "]:9");
+	WgEndpoint src = net_ep(R6), dst = net_ep("[" V6 "]:9009");
 	guint8 buf[128];
 	gsize len = nat_packet_build_ip(buf, sizeof buf, &src, &dst, (const guint8 *)"hello", 5);
 

@@ -72,27 +72,6 @@ nat_address_store_get(NatAddressStore *store, const char *host, guint16 port)
 	return addresses_in(load(store), host, port);
 }
 
-static gboolean
-contains(const GArray *addrs, const WgEndpoint *ep)
-{
-	for (guint i = 0; i < addrs->len; i++)
-		if (wg_endpoint_same_address(&g_array_index(addrs, WgEndpoint, i), ep))
-			return TRUE;
-	return FALSE;
-}
-
-/* As sets: resolvers shuffle. */
-static gboolean
-same_addresses(const GArray *a, const GArray *b)
-{
-	if (a->len != b->len)
-		return FALSE;
-	for (guint i = 0; i < a->len; i++)
-		if (!contains(b, &g_array_index(a, WgEndpoint, i)))
-			return FALSE;
-	return TRUE;
-}
-
 static void
 make_room(GKeyFile *file, const char *host)
 {
@@ -114,7 +93,8 @@ nat_address_store_put(NatAddressStore *store, const char *host, const GArray *ad
 		return;
 	file = load(store);
 	before = addresses_in(file, host, 0);
-	if (same_addresses(before, addrs))
+	if (wg_endpoint_array_equal_set(addrs, (const WgEndpoint *)(gpointer)before->data,
+					before->len, wg_endpoint_same_address))
 		return;
 	for (guint i = 0; i < addrs->len; i++) {
 		char buf[WG_ENDPOINT_STRLEN];

@@ -226,20 +226,11 @@ tell_all(gpointer user_data)
 		nat_interface_tell_innernet(iface, peer);
 }
 
-static gboolean
-same_observed(const NatInterface *iface)
-{
-	const GArray *now = inn_observed(iface->inn), *before = iface->inn_observed;
-
-	return now->len == before->len &&
-	       (now->len == 0 ||
-		memcmp(now->data, before->data, now->len * sizeof(WgEndpoint)) == 0);
-}
-
 static void
 on_changed(gpointer user_data)
 {
 	NatInterface *iface = user_data;
+	const GArray *observed;
 
 	if (owns(iface)) {
 		sync_device(iface);
@@ -248,11 +239,12 @@ on_changed(gpointer user_data)
 	}
 	inn_names_set(iface->inn_names, inn_state(iface->inn));
 	tell_all(iface);
-	if (same_observed(iface))
+	observed = inn_observed(iface->inn);
+	if (wg_endpoint_array_equal(iface->inn_observed,
+				    (const WgEndpoint *)(gpointer)observed->data, observed->len))
 		return;
 	g_array_set_size(iface->inn_observed, 0);
-	g_array_append_vals(iface->inn_observed, inn_observed(iface->inn)->data,
-			    inn_observed(iface->inn)->len);
+	g_array_append_vals(iface->inn_observed, observed->data, observed->len);
 	nat_interface_for_each_peer(iface, nat_peer_candidates_changed);
 }
 
@@ -482,18 +474,6 @@ host_addresses(NatInterface *iface)
 	return hosts;
 }
 
-static gboolean
-same_hosts(const GArray *a, const GArray *b)
-{
-	if (a->len != b->len)
-		return FALSE;
-	for (guint i = 0; i < a->len; i++)
-		if (!wg_endpoint_equal(&g_array_index(a, WgEndpoint, i),
-				       &g_array_index(b, WgEndpoint, i)))
-			return FALSE;
-	return TRUE;
-}
-
 /* WireGuard sends from the source address that it last heard answers at, and may go on so for 15 s
  * when that is gone (wireguard-go does where the link went with it). Writing the endpoint, be it
  * the same, makes it ask for a route anew: the server is what all else is learnt from. */
@@ -528,7 +508,8 @@ nat_interface_renew_innernet(NatInterface *iface)
 	inn_names_renew(iface->inn_names);
 	if (iface->inn_reach != NULL)
 		inn_reach_network_changed(iface->inn_reach, g_get_monotonic_time());
-	if (!same_hosts(hosts, iface->inn_hosts))
+	if (!wg_endpoint_array_equal(iface->inn_hosts, (const WgEndpoint *)(gpointer)hosts->data,
+				     hosts->len))
 		inn_renew(iface->inn);
 	g_array_unref(iface->inn_hosts);
 	iface->inn_hosts = hosts;

@@ -261,15 +261,6 @@ any_urgent(NatInterface *iface, gint64 now_us)
 
 /* ---- signaling ---- */
 
-static gboolean
-contains(const GArray *array, const WgEndpoint *ep)
-{
-	for (guint i = 0; i < array->len; i++)
-		if (wg_endpoint_same_address(&g_array_index(array, WgEndpoint, i), ep))
-			return TRUE;
-	return FALSE;
-}
-
 /* Whether an address that led to the signaling server does so no longer: the connection from it is
  * dead, though TCP would not say so for a long time. Remembers what leads there now. */
 static gboolean
@@ -281,7 +272,9 @@ server_sources_lost(NatInterface *iface)
 	for (guint i = 0; i < iface->server_stun->len; i++)
 		add_source(iface, now, &g_array_index(iface->server_stun, WgEndpoint, i));
 	for (guint i = 0; i < iface->server_sources->len && !lost; i++)
-		lost = !contains(now, &g_array_index(iface->server_sources, WgEndpoint, i));
+		lost = !wg_endpoint_array_has(now,
+					      &g_array_index(iface->server_sources, WgEndpoint, i),
+					      wg_endpoint_same_address);
 	g_array_unref(iface->server_sources);
 	iface->server_sources = now;
 	return lost;

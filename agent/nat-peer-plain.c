@@ -96,17 +96,6 @@ forget(NatPeer *peer)
 		nat_peer_go_waiting(peer);
 }
 
-static gboolean
-same_list(const GArray *a, const WgEndpoint *b, gsize n)
-{
-	if (a == NULL || a->len != n)
-		return FALSE;
-	for (gsize i = 0; i < n; i++)
-		if (!wg_endpoint_equal(&g_array_index(a, WgEndpoint, i), &b[i]))
-			return FALSE;
-	return TRUE;
-}
-
 void
 nat_peer_set_plain(NatPeer *peer, const WgEndpoint *endpoints, gsize n, const WgEndpoint *observed)
 {
@@ -116,7 +105,7 @@ nat_peer_set_plain(NatPeer *peer, const WgEndpoint *endpoints, gsize n, const Wg
 		forget(peer);
 		return;
 	}
-	if (same_list(peer->plain, endpoints, n))
+	if (peer->plain != NULL && wg_endpoint_array_equal(peer->plain, endpoints, n))
 		return;
 	if (peer->plain == NULL)
 		peer->plain = g_array_new(FALSE, FALSE, sizeof(WgEndpoint));
@@ -237,8 +226,5 @@ nat_peer_plain_proven(NatPeer *peer)
 gboolean
 nat_peer_plain_has(const NatPeer *peer, const WgEndpoint *ep)
 {
-	for (guint i = 0; peer->plain != NULL && i < peer->plain->len; i++)
-		if (wg_endpoint_equal(&g_array_index(peer->plain, WgEndpoint, i), ep))
-			return TRUE;
-	return FALSE;
+	return peer->plain != NULL && wg_endpoint_array_has(peer->plain, ep, wg_endpoint_same);
 }

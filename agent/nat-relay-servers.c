@@ -20,17 +20,6 @@ nat_relay_servers_new(void)
 	return g_ptr_array_new_with_free_func(server_free);
 }
 
-static gboolean
-same_addrs(const GArray *a, const WgEndpoint *b, gsize n)
-{
-	if (a->len != n)
-		return FALSE;
-	for (gsize i = 0; i < n; i++)
-		if (!wg_endpoint_equal(&g_array_index(a, WgEndpoint, i), &b[i]))
-			return FALSE;
-	return TRUE;
-}
-
 /* Somebody else's word must not make us knock at doors of our own network. */
 static void
 take_addrs(NatRelayServer *server, const WgEndpoint *addrs, gsize n)
@@ -68,7 +57,7 @@ on_resolved(const WgEndpoint *addrs, gsize n, gboolean stored, const GError *err
 {
 	NatRelayServer *server = user_data;
 	NatRelay *relay = server->relay;
-	gboolean same = n == 0 || same_addrs(server->addrs, addrs, n);
+	gboolean same = n == 0 || wg_endpoint_array_equal(server->addrs, addrs, n);
 
 	g_clear_pointer(&server->problem, g_free);
 	if (n == 0) {

@@ -72,24 +72,6 @@ interleave(const GArray *in)
 	return out;
 }
 
-static gboolean
-contains(const GArray *addrs, const WgEndpoint *ep)
-{
-	for (guint i = 0; i < addrs->len; i++)
-		if (wg_endpoint_equal(&g_array_index(addrs, WgEndpoint, i), ep))
-			return TRUE;
-	return FALSE;
-}
-
-static gboolean
-all_in(const GArray *some, const GArray *all)
-{
-	for (guint i = 0; i < some->len; i++)
-		if (!contains(all, &g_array_index(some, WgEndpoint, i)))
-			return FALSE;
-	return some->len == all->len;
-}
-
 static GArray *
 from_list(GList *list, guint16 port)
 {
@@ -100,7 +82,7 @@ from_list(GList *list, guint16 port)
 
 		if (wg_endpoint_from_bytes(&ep, g_inet_address_to_bytes(l->data),
 					   g_inet_address_get_native_size(l->data), port) &&
-		    !contains(out, &ep))
+		    !wg_endpoint_array_has(out, &ep, wg_endpoint_same))
 			g_array_append_val(out, ep);
 	}
 	return out;
@@ -173,7 +155,10 @@ on_looked_up(GObject *object, GAsyncResult *result, gpointer user_data)
 	g_resolver_free_addresses(list);
 	if (addrs->len > 0) {
 		nat_address_store_put(lookup->resolve->store, lookup->host, addrs);
-		if (!lookup->stored || !all_in(addrs, lookup->stored))
+		if (!lookup->stored ||
+		    !wg_endpoint_array_equal_set(lookup->stored,
+						 (const WgEndpoint *)(gpointer)addrs->data,
+						 addrs->len, wg_endpoint_same))
 			tell(lookup, addrs, FALSE);
 	} else if (!lookup->stored && !tell_stored(lookup)) {
 		fail(lookup, error ? error->message : "it has no address");

@@ -444,17 +444,6 @@ on_binary(const guint8 *data, gsize len, gpointer user_data)
 
 /* ---- making a connection ---- */
 
-static gboolean
-same_addresses(const GArray *have, const WgEndpoint *addrs, gsize n)
-{
-	if (have->len != n)
-		return FALSE;
-	for (gsize i = 0; i < n; i++)
-		if (!wg_endpoint_equal(&g_array_index(have, WgEndpoint, i), &addrs[i]))
-			return FALSE;
-	return TRUE;
-}
-
 static void
 open_websocket(NatSignalClient *client)
 {
@@ -490,7 +479,7 @@ on_resolved(const WgEndpoint *addrs, gsize n, gboolean stored, const GError *err
 	    gpointer user_data)
 {
 	NatSignalClient *client = user_data;
-	gboolean news = !same_addresses(client->addrs, addrs, n);
+	gboolean news = !wg_endpoint_array_equal(client->addrs, addrs, n);
 
 	if (n == 0) {
 		if (client->state == NAT_SIGNAL_CONNECTING)

@@ -309,13 +309,41 @@ wg_endpoint_same(const WgEndpoint *a, const WgEndpoint *b)
 	return wg_endpoint_equal(a, b);
 }
 
-void
-wg_endpoint_array_add(GArray *array, const WgEndpoint *ep, WgEndpointSame same)
+gboolean
+wg_endpoint_array_has(const GArray *array, const WgEndpoint *ep, WgEndpointSame same)
 {
 	for (guint i = 0; i < array->len; i++)
 		if (same(&g_array_index(array, WgEndpoint, i), ep))
-			return;
-	g_array_append_val(array, *ep);
+			return TRUE;
+	return FALSE;
+}
+
+void
+wg_endpoint_array_add(GArray *array, const WgEndpoint *ep, WgEndpointSame same)
+{
+	if (!wg_endpoint_array_has(array, ep, same))
+		g_array_append_val(array, *ep);
+}
+
+gboolean
+wg_endpoint_array_equal(const GArray *array, const WgEndpoint *eps, gsize n)
+{
+	if (array->len != n)
+		return FALSE;
+	for (gsize i = 0; i < n; i++)
+		if (!wg_endpoint_equal(&g_array_index(array, WgEndpoint, i), &eps[i]))
+			return FALSE;
+	return TRUE;
+}
+
+gboolean
+wg_endpoint_array_equal_set(const GArray *array, const WgEndpoint *eps, gsize n,
+			    WgEndpointSame same)
+{
+	for (gsize i = 0; i < n; i++)
+		if (!wg_endpoint_array_has(array, &eps[i], same))
+			return FALSE;
+	return array->len == n;
 }
 
 gboolean

@@ -58,5 +58,12 @@ gboolean wg_endpoint_is_link_local(const WgEndpoint *ep);
 /* Appends ep to an array of WgEndpoint unless one that is `same` is there. */
 typedef gboolean (*WgEndpointSame)(const WgEndpoint *a, const WgEndpoint *b);
 void wg_endpoint_array_add(GArray *array, const WgEndpoint *ep, WgEndpointSame same);
+/* Whether one that is `same` is there. */
+gboolean wg_endpoint_array_has(const GArray *array, const WgEndpoint *ep, WgEndpointSame same);
+/* Whether it is just these n, in this order, by wg_endpoint_equal(). */
+gboolean wg_endpoint_array_equal(const GArray *array, const WgEndpoint *eps, gsize n);
+/* Whether it is as many as these n, and each of them is there: resolvers shuffle. */
+gboolean wg_endpoint_array_equal_set(const GArray *array, const WgEndpoint *eps, gsize n,
+				     WgEndpointSame same);
 /* wg_endpoint_equal() as such a function: address, port and scope. */
 gboolean wg_endpoint_same(const WgEndpoint *a, const WgEndpoint *b);

@@ -150,25 +150,6 @@ inn_names_set(InnNames *names, const InnState *state)
 
 /* ---- lookups ---- */
 
-static gboolean
-contains(const GArray *addrs, const WgEndpoint *ep)
-{
-	for (guint i = 0; i < addrs->len; i++)
-		if (wg_endpoint_equal(&g_array_index(addrs, WgEndpoint, i), ep))
-			return TRUE;
-	return FALSE;
-}
-
-/* As sets: resolvers shuffle, and the order of what is tried shall not change with that. */
-static gboolean
-same_addresses(const GArray *known, const WgEndpoint *addrs, gsize n)
-{
-	for (gsize i = 0; i < n; i++)
-		if (!contains(known, &addrs[i]))
-			return FALSE;
-	return known->len == n;
-}
-
 /* When the next one is due was set as it began: an answer that is known already is not told. */
 static void
 on_addresses(const WgEndpoint *addrs, gsize n, gboolean stored, const GError *error,
@@ -183,7 +164,8 @@ on_addresses(const WgEndpoint *addrs, gsize n, gboolean stored, const GError *er
 		name->pause_us = RETRY_US;
 		name->due_us = names->now_us + AGAIN_US;
 	}
-	if (n > 0 && !same_addresses(name->addrs, addrs, n)) {
+	/* the order of what is tried shall not change with the resolver's */
+	if (n > 0 && !wg_endpoint_array_equal_set(name->addrs, addrs, n, wg_endpoint_same)) {
 		g_array_set_size(name->addrs, 0);
 		g_array_append_vals(name->addrs, addrs, (guint)n);
 		names->changed(names->user_data);

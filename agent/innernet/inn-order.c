@@ -14,10 +14,7 @@ add(GArray *out, const WgEndpoint *ep)
 static gboolean
 is_ours(const GArray *own_public, const WgEndpoint *ep)
 {
-	for (guint i = 0; i < own_public->len; i++)
-		if (wg_endpoint_same_address(&g_array_index(own_public, WgEndpoint, i), ep))
-			return TRUE;
-	return FALSE;
+	return wg_endpoint_array_has(own_public, ep, wg_endpoint_same_address);
 }
 
 /* The server sees it where it sees us, its name leads there, or its record has an address like

@@ -130,15 +130,6 @@ set_state(InnTries *tries, InnTriesState state, gint64 now_us)
 	tries->since_us = now_us;
 }
 
-static gboolean
-is_known(const InnTries *tries, const WgEndpoint *ep)
-{
-	for (guint i = 0; i < tries->addrs->len; i++)
-		if (wg_endpoint_equal(&g_array_index(tries->addrs, WgEndpoint, i), ep))
-			return TRUE;
-	return FALSE;
-}
-
 static void
 add_to_list(InnTries *tries, const WgEndpoint *ep)
 {
@@ -155,7 +146,7 @@ add_to_list(InnTries *tries, const WgEndpoint *ep)
 static void
 add_remembered(InnTries *tries, const WgEndpoint *ep)
 {
-	if (!wg_endpoint_is_bogus(ep) || is_known(tries, ep))
+	if (!wg_endpoint_is_bogus(ep) || wg_endpoint_array_has(tries->addrs, ep, wg_endpoint_same))
 		add_to_list(tries, ep);
 }
 
@@ -186,7 +177,8 @@ make_list(InnTries *tries)
 
 	tries->n = tries->next = tries->routed = 0;
 	for (gsize i = 0; i < G_N_ELEMENTS(remembered); i++)
-		if (!tries->fresh || is_known(tries, remembered[i]))
+		if (!tries->fresh ||
+		    wg_endpoint_array_has(tries->addrs, remembered[i], wg_endpoint_same))
 			add_remembered(tries, remembered[i]);
 	for (guint i = 0; i < tries->addrs->len; i++)
 		add_to_list(tries, &g_array_index(tries->addrs, WgEndpoint, i));

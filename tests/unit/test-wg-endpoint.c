@@ -242,6 +242,32 @@ test_link_local(void)
 	g_assert_false(wg_endpoint_is_link_local(&none));
 }
 
+static void
+test_arrays(void)
+{
+	static const char *const TEXTS[] = {"192.0.2.1:1", "192.0.2.1:2", "[2001:db8::1]:1"};
+	g_autoptr(GArray) array = g_array_new(FALSE, FALSE, sizeof(WgEndpoint));
+	WgEndpoint eps[3], swapped[3], other;
+
+	for (gsize i = 0; i < 3; i++) {
+		g_assert_true(wg_endpoint_parse(TEXTS[i], &eps[i]));
+		swapped[2 - i] = eps[i];
+		wg_endpoint_array_add(array, &eps[i], wg_endpoint_same);
+		wg_endpoint_array_add(array, &eps[i], wg_endpoint_same);
+	}
+	g_assert_cmpuint(array->len, ==, 3);
+	g_assert_true(wg_endpoint_parse("192.0.2.1:3", &other));
+	g_assert_false(wg_endpoint_array_has(array, &other, wg_endpoint_same));
+	g_assert_true(wg_endpoint_array_has(array, &other, wg_endpoint_same_address));
+	g_assert_true(wg_endpoint_array_equal(array, eps, 3));
+	g_assert_false(wg_endpoint_array_equal(array, eps, 2));
+	g_assert_false(wg_endpoint_array_equal(array, swapped, 3));
+	g_assert_true(wg_endpoint_array_equal_set(array, swapped, 3, wg_endpoint_same));
+	g_assert_false(wg_endpoint_array_equal_set(array, swapped, 2, wg_endpoint_same));
+	swapped[0] = other;
+	g_assert_false(wg_endpoint_array_equal_set(array, swapped, 3, wg_endpoint_same));
+}
+
 int
 main(int argc, char **argv)
 {
@@ -257,5 +283,6 @@ main(int argc, char **argv)
 	g_test_add_func("/wg/endpoint/wildcard", test_wildcard);
 	g_test_add_func("/endpoint/private", test_private);
 	g_test_add_func("/wg/endpoint/link-local", test_link_local);
+	g_test_add_func("/wg/endpoint/arrays", test_arrays);
 	return g_test_run();
 }

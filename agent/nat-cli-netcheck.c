@@ -3,22 +3,9 @@
 #include "agent/nat-cli.h"
 
 #include <stdio.h>
-#include <sys/ioctl.h>
-#include <unistd.h>
 
 #include "agent/nat-json.h"
 #include "agent/netcheck/net-run.h"
-
-#define DEFAULT_WIDTH 80
-
-static guint
-screen_width(void)
-{
-	struct winsize size;
-
-	return ioctl(STDOUT_FILENO, TIOCGWINSZ, &size) == 0 && size.ws_col > 0 ? size.ws_col
-									       : DEFAULT_WIDTH;
-}
 
 int
 nat_cli_netcheck(const NatCli *cli)
@@ -30,6 +17,7 @@ nat_cli_netcheck(const NatCli *cli)
 	};
 	g_autoptr(Netcheck) check = net_run(&params);
 	g_autofree char *text = NULL;
+	guint width;
 
 	if (cli->json) {
 		g_autoptr(JsonNode) node = netcheck_to_json(check);
@@ -37,7 +25,8 @@ nat_cli_netcheck(const NatCli *cli)
 
 		text = g_strconcat(json, "\n", NULL);
 	} else {
-		text = netcheck_to_text(check, screen_width());
+		nat_cli_screen_size(&width, NULL);
+		text = netcheck_to_text(check, width);
 	}
 	fputs(text, stdout);
 	if (fflush(stdout) != 0)

@@ -36,11 +36,14 @@ wants_colour(void)
 	return isatty(STDOUT_FILENO) && !(no && *no) && g_strcmp0(term, "dumb") != 0;
 }
 
-static void
-screen_size(guint *width, guint *height)
+void
+nat_cli_screen_size(guint *width, guint *height)
 {
 	struct winsize size;
+	guint unused;
 
+	if (!height)
+		height = &unused;
 	*width = DEFAULT_WIDTH;
 	*height = G_MAXUINT;
 	if (ioctl(STDOUT_FILENO, TIOCGWINSZ, &size) < 0)
@@ -148,7 +151,7 @@ watch(const View *view)
 		g_autofree char *text = NULL, *shown = NULL;
 		guint width, height;
 
-		screen_size(&width, &height);
+		nat_cli_screen_size(&width, &height);
 		text = render(view, width, &code, &error);
 		/* an agent that restarts is waited for; one that was never there is not */
 		if (!text && first) {
@@ -178,7 +181,7 @@ once(const View *view)
 	guint width, height;
 	int code;
 
-	screen_size(&width, &height);
+	nat_cli_screen_size(&width, &height);
 	text = render(view, width, &code, &error);
 	if (!text) {
 		g_printerr("nat-agent: %s\n", error->message);

@@ -247,26 +247,20 @@ take_netcheck(Flags *flags, NatCli *cli, GError **error)
 {
 	g_autofree char *shown =
 		flags->rest && flags->rest[0] ? nat_log_conceal(flags->rest[0]) : NULL;
+	NatConfigFlags given;
 
 	cli->json = flags->json;
 	if (!take_one("--signal", flags->signal_url, &cli->signal_url, error) ||
 	    !take_many("--stun", &flags->stun, &cli->stun, error) ||
 	    !take_many("--turn", &flags->turn, &cli->turn, error))
 		return FALSE;
-	if (cli->signal_url && !nat_config_check_url(cli->signal_url, error)) {
-		g_prefix_error(error, "--signal: ");
+	given = (NatConfigFlags){
+		.signal_url = cli->signal_url,
+		.stun = (const char *const *)cli->stun,
+		.turn = (const char *const *)cli->turn,
+	};
+	if (!nat_config_check_flags(&given, error))
 		return FALSE;
-	}
-	for (guint i = 0; cli->stun && cli->stun[i]; i++)
-		if (!nat_config_split_stun(cli->stun[i], NULL, NULL, error)) {
-			g_prefix_error(error, "--stun: ");
-			return FALSE;
-		}
-	for (guint i = 0; cli->turn && cli->turn[i]; i++)
-		if (!nat_config_check_turn(cli->turn[i], error)) {
-			g_prefix_error(error, "--turn: ");
-			return FALSE;
-		}
 	if (shown)
 		return usage(error, "\"%s\" is not a flag: servers are named with --stun HOST",
 			     shown);

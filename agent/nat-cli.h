@@ -39,6 +39,9 @@ typedef struct {
 NatCli *nat_cli_parse(const char *const *argv, GError **error);
 void nat_cli_free(NatCli *cli);
 
+/* Of the terminal that stdout is; 80 columns and any number of lines where it is none. height may
+ * be NULL. */
+void nat_cli_screen_size(guint *width, guint *height);
 /* Each returns the exit status; errors go to stderr, one line. */
 int nat_cli_run(const NatCli *cli);
 int nat_cli_status(const NatCli *cli);

@@ -81,14 +81,13 @@ read_innernet(NatKeyFile *file, const char *group, NatConfigGroup *out, GError *
 {
 	g_autofree char *text = NULL;
 
+	out->innernet = NAT_INNERNET_UNSAID;
 	if (!nat_key_file_string(file, group, "innernet", &text, error))
 		return FALSE;
 	if (!text)
 		return TRUE;
-	if (!nat_config_parse_innernet(text, &out->innernet, error))
-		return nat_key_file_blame(file, group, "innernet", error);
-	out->has_innernet = TRUE;
-	return TRUE;
+	return nat_config_parse_innernet(text, &out->innernet, error) ||
+	       nat_key_file_blame(file, group, "innernet", error);
 }
 
 gboolean
@@ -124,6 +123,8 @@ nat_config_group_fill(NatConfigGroup *group, NatConfigInterface *iface, gboolean
 		iface->stun = g_steal_pointer(&group->stun);
 	if (!iface->turn)
 		iface->turn = g_steal_pointer(&group->turn);
+	if (iface->innernet == NAT_INNERNET_UNSAID)
+		iface->innernet = group->innernet;
 	if (!*has_mtu && group->has_mtu) {
 		iface->mtu = group->mtu;
 		*has_mtu = TRUE;

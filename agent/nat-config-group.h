@@ -17,7 +17,6 @@ typedef struct {
 	GStrv stun, turn; /* NULL: not said; empty: none wanted */
 	gboolean has_mtu;
 	NatMtuMode mtu;
-	gboolean has_innernet;
 	NatInnernet innernet;
 } NatConfigGroup;
 

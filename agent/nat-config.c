@@ -86,26 +86,20 @@ fill_from_group(NatConfigInterface *iface, gboolean *has_mtu, NatKeyFile *file, 
 }
 
 /* Where the file says nothing, innernet's own file of the interface does. */
-static gboolean
-set_innernet(NatConfig *config, NatConfigInterface *iface, NatKeyFile *file, const char *name,
-	     GError **error)
+static void
+set_innernet(const NatConfig *config, NatConfigInterface *iface)
 {
-	g_auto(NatConfigGroup) group = {0};
 	g_autofree char *base = g_strconcat(iface->name, ".conf", NULL);
 	g_autofree char *store = g_strconcat(iface->name, ".json", NULL);
 	g_autofree char *path = g_build_filename(config->innernet_config_dir, base, NULL);
 
-	if (!nat_config_group_read(file, name, &group, error))
-		return FALSE;
-	if (group.has_innernet)
-		iface->innernet = group.innernet;
-	else if (g_file_test(path, G_FILE_TEST_EXISTS))
-		iface->innernet = NAT_INNERNET_BESIDE;
+	if (iface->innernet == NAT_INNERNET_UNSAID)
+		iface->innernet = g_file_test(path, G_FILE_TEST_EXISTS) ? NAT_INNERNET_BESIDE
+									: NAT_INNERNET_OFF;
 	if (iface->innernet == NAT_INNERNET_OFF)
-		return TRUE;
+		return;
 	iface->innernet_conf = g_steal_pointer(&path);
 	iface->innernet_store = g_build_filename(config->innernet_data_dir, store, NULL);
-	return TRUE;
 }
 
 /* An empty list of a flag is one that was not given. */
@@ -148,10 +142,11 @@ add_interface(NatConfig *config, const char *name, const Sources *from, GError *
 	iface->stun = copy_list(from->flags.stun);
 	iface->turn = copy_list(from->flags.turn);
 	iface->mtu = NAT_MTU_ADVISE;
+	iface->innernet = NAT_INNERNET_UNSAID;
 	if (!fill_from_group(iface, &has_mtu, from->file, group, error) ||
-	    !fill_from_group(iface, &has_mtu, from->file, "agent", error) ||
-	    !set_innernet(config, iface, from->file, group, error))
+	    !fill_from_group(iface, &has_mtu, from->file, "agent", error))
 		return FALSE;
+	set_innernet(config, iface);
 	/* of an innernet network: the one beside its server, if there is one */
 	if (iface->signal_url || iface->innernet != NAT_INNERNET_OFF)
 		return TRUE;
@@ -253,37 +248,9 @@ default_state_dir(void)
 	return g_strndup(dirs, strcspn(dirs, ":"));
 }
 
+/* A path of [agent]. */
 static gboolean
-set_paths(NatConfig *config, NatKeyFile *file, const char *control, GError **error)
-{
-	const char *env = g_getenv("NAT_AGENT_CONTROL");
-	g_autofree char *from_file = NULL;
-
-	if (!nat_key_file_string(file, "agent", "control", &from_file, error) ||
-	    !nat_key_file_string(file, "agent", "state_dir", &config->state_dir, error))
-		return FALSE;
-	if (from_file && !nat_config_check_control(from_file, error))
-		return nat_key_file_blame(file, "agent", "control", error);
-	if (config->state_dir && *config->state_dir != '/') {
-		g_set_error(error, G_OPTION_ERROR, G_OPTION_ERROR_BAD_VALUE,
-			    "not an absolute path: begin with '/'");
-		return nat_key_file_blame(file, "agent", "state_dir", error);
-	}
-	if (!config->state_dir)
-		config->state_dir = default_state_dir();
-	if (!control && !(env && *env) && from_file)
-		control = from_file;
-	config->control_path = g_strdup(control ? control : nat_config_default_control());
-	if (!nat_config_check_control(config->control_path, error)) {
-		g_prefix_error(error, "%s: ", control ? "--control" : "NAT_AGENT_CONTROL");
-		return FALSE;
-	}
-	return TRUE;
-}
-
-static gboolean
-set_innernet_path(NatKeyFile *file, const char *key, const char *fallback, char **out,
-		  GError **error)
+read_absolute(NatKeyFile *file, const char *key, const char *fallback, char **out, GError **error)
 {
 	if (!nat_key_file_string(file, "agent", key, out, error))
 		return FALSE;
@@ -297,6 +264,28 @@ set_innernet_path(NatKeyFile *file, const char *key, const char *fallback, char 
 	return TRUE;
 }
 
+static gboolean
+set_paths(NatConfig *config, NatKeyFile *file, const char *control, GError **error)
+{
+	const char *env = g_getenv("NAT_AGENT_CONTROL");
+	g_autofree char *from_file = NULL, *state_dir = default_state_dir();
+
+	if (!nat_key_file_string(file, "agent", "control", &from_file, error))
+		return FALSE;
+	if (from_file && !nat_config_check_control(from_file, error))
+		return nat_key_file_blame(file, "agent", "control", error);
+	if (!read_absolute(file, "state_dir", state_dir, &config->state_dir, error))
+		return FALSE;
+	if (!control && !(env && *env) && from_file)
+		control = from_file;
+	config->control_path = g_strdup(control ? control : nat_config_default_control());
+	if (!nat_config_check_control(config->control_path, error)) {
+		g_prefix_error(error, "%s: ", control ? "--control" : "NAT_AGENT_CONTROL");
+		return FALSE;
+	}
+	return TRUE;
+}
+
 /* hosts_file= is none, and not the default. */
 static gboolean
 set_hosts_file(NatConfig *config, NatKeyFile *file, GError **error)
@@ -305,18 +294,17 @@ set_hosts_file(NatConfig *config, NatKeyFile *file, GError **error)
 
 	if (!nat_key_file_string(file, "agent", "hosts_file", &text, error))
 		return FALSE;
-	return (text && !*text) ||
-	       set_innernet_path(file, "hosts_file", NAT_CONFIG_DEFAULT_HOSTS_FILE,
-				 &config->hosts_file, error);
+	return (text && !*text) || read_absolute(file, "hosts_file", NAT_CONFIG_DEFAULT_HOSTS_FILE,
+						 &config->hosts_file, error);
 }
 
 static gboolean
 set_innernet_paths(NatConfig *config, NatKeyFile *file, GError **error)
 {
-	return set_innernet_path(file, "innernet_config_dir", NAT_CONFIG_DEFAULT_INNERNET_DIR,
-				 &config->innernet_config_dir, error) &&
-	       set_innernet_path(file, "innernet_data_dir", NAT_CONFIG_DEFAULT_INNERNET_DATA,
-				 &config->innernet_data_dir, error) &&
+	return read_absolute(file, "innernet_config_dir", NAT_CONFIG_DEFAULT_INNERNET_DIR,
+			     &config->innernet_config_dir, error) &&
+	       read_absolute(file, "innernet_data_dir", NAT_CONFIG_DEFAULT_INNERNET_DATA,
+			     &config->innernet_data_dir, error) &&
 	       set_hosts_file(config, file, error);
 }
 
@@ -333,8 +321,8 @@ set_standby(NatConfig *config, NatKeyFile *file, GError **error)
 	return TRUE;
 }
 
-static gboolean
-check_flags(const NatConfigFlags *flags, GError **error)
+gboolean
+nat_config_check_flags(const NatConfigFlags *flags, GError **error)
 {
 	if (flags->signal_url && !nat_config_check_url(flags->signal_url, error)) {
 		g_prefix_error(error, "--signal: ");
@@ -361,7 +349,7 @@ build(const Sources *from, GError **error)
 
 	config->interfaces = g_ptr_array_new_with_free_func(interface_free);
 	config->peers = g_ptr_array_new_with_free_func(peer_free);
-	if (!check_flags(&from->flags, error) ||
+	if (!nat_config_check_flags(&from->flags, error) ||
 	    !set_paths(config, from->file, from->flags.control, error) ||
 	    !set_standby(config, from->file, error) ||
 	    !set_innernet_paths(config, from->file, error) ||

@@ -22,6 +22,7 @@ typedef enum {
 	NAT_INNERNET_OFF,    /* like any other */
 	NAT_INNERNET_BESIDE, /* innernet owns it: the default where innernet has a file of it */
 	NAT_INNERNET_YES,    /* we bring it up and keep its peers */
+	NAT_INNERNET_UNSAID, /* by a group of the file; never in a NatConfig */
 } NatInnernet;
 
 typedef struct {
@@ -92,6 +93,8 @@ gboolean nat_config_split_stun(const char *text, char **host, guint16 *port, GEr
 gboolean nat_config_check_turn(const char *text, GError **error);
 /* "auto", "advise" or "off". */
 gboolean nat_config_parse_mtu(const char *text, NatMtuMode *out, GError **error);
+/* What flags say of servers; the error names the flag. */
+gboolean nat_config_check_flags(const NatConfigFlags *flags, GError **error);
 /* "beside", "yes" or "off". */
 gboolean nat_config_parse_innernet(const char *text, NatInnernet *out, GError **error);
 /* 0 to NAT_CONFIG_MAX_STANDBY. */

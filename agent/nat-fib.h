@@ -9,6 +9,11 @@
 
 #include "wgctl/wg-endpoint.h"
 
+/* Somewhere in the internet, per family (root server A), to ask which address leads out. Nothing is
+ * ever sent there. */
+#define NAT_FIB_FAR_V4 "198.41.0.4"
+#define NAT_FIB_FAR_V6 "2001:503:ba3e::2:30"
+
 typedef struct NatFib NatFib;
 
 typedef struct {

@@ -32,11 +32,6 @@
 #define ANNOUNCE_MAX 64
 #define KEEP_S 20 /* the mapping's, while a peer waits */
 
-/* Somewhere in the internet, per family (root server A): asks the FIB which address leads out.
- * Nothing is ever sent there. */
-#define FAR_V4 "198.41.0.4"
-#define FAR_V6 "2001:503:ba3e::2:30"
-
 static gboolean on_poll(gpointer user_data);
 static void observe_peers(NatInterface *iface);
 
@@ -93,9 +88,9 @@ nat_interface_candidates(gpointer user_data)
 	GArray *candidates = nat_stun_probe_candidates(iface->probe);
 	WgEndpoint far;
 
-	if (wg_endpoint_parse_address(FAR_V4, DEFAULT_STUN_PORT, &far))
+	if (wg_endpoint_parse_address(NAT_FIB_FAR_V4, DEFAULT_STUN_PORT, &far))
 		add_source(iface, sources, &far);
-	if (wg_endpoint_parse_address(FAR_V6, DEFAULT_STUN_PORT, &far))
+	if (wg_endpoint_parse_address(NAT_FIB_FAR_V6, DEFAULT_STUN_PORT, &far))
 		add_source(iface, sources, &far);
 	for (guint i = sources->len; i > 0; i--) {
 		NatCandidate cand = {

@@ -5,16 +5,13 @@
 #include <string.h>
 
 #include "agent/nat-config.h"
+#include "agent/nat-fib.h"
 #include "agent/nat-signal-url.h"
 #include "agent/nat-turn-uri.h"
 #include "agent/netcheck/net-probe.h"
 
 #define TCP_PATIENCE_MS 3000
 #define STUN_PORT 3478
-/* Somewhere in the internet, per family (root server A): asks the kernel which address leads out.
- * Nothing is sent there. */
-#define FAR_V4 "198.41.0.4"
-#define FAR_V6 "2001:503:ba3e::2:30"
 
 /* A server with its addresses, until its tests are done. */
 typedef struct {
@@ -109,7 +106,8 @@ leads_out(int af)
 	gboolean ok;
 	int fd;
 
-	if (!wg_endpoint_parse_address(af == AF_INET ? FAR_V4 : FAR_V6, STUN_PORT, &far))
+	if (!wg_endpoint_parse_address(af == AF_INET ? NAT_FIB_FAR_V4 : NAT_FIB_FAR_V6, STUN_PORT,
+				       &far))
 		return FALSE;
 	fd = socket(af, SOCK_DGRAM | SOCK_CLOEXEC, 0);
 	ok = fd >= 0 && connect(fd, &far.sa, wg_endpoint_socklen(&far)) == 0;

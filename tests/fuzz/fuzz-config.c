@@ -4,18 +4,9 @@
 #include <string.h>
 
 #include "agent/nat-config.h"
+#include "tests/fuzz/fuzz-check.h"
 
 int LLVMFuzzerTestOneInput(const guint8 *data, size_t size);
-
-/* An error is there exactly when the result is not, and is one line. */
-static void
-check(gboolean ok, GError *error)
-{
-	if (ok != (error == NULL) ||
-	    (error && (strpbrk(error->message, "\n\r\033") || !*error->message)))
-		abort();
-	g_clear_error(&error);
-}
 
 static void
 try_values(const char *text)

@@ -9,18 +9,9 @@
 #include "agent/innernet/inn-beacon.h"
 #include "agent/innernet/inn-order.h"
 #include "agent/innernet/inn-sync.h"
+#include "tests/fuzz/fuzz-check.h"
 
 int LLVMFuzzerTestOneInput(const guint8 *data, size_t size);
-
-/* An error is there exactly when the result is not, and is one line. */
-static void
-check(gboolean ok, GError *error)
-{
-	if (ok != (error == NULL) ||
-	    (error && (strpbrk(error->message, "\n\r\033") || !*error->message)))
-		abort();
-	g_clear_error(&error);
-}
 
 static const char *
 store_path(void)

@@ -40,18 +40,16 @@ low_half(const WgEndpoint *ep)
 }
 
 static void
-append_beacon(GString *out, guint64 value, guint16 port)
+append_beacon(GArray *list, guint64 value, guint16 port)
 {
 	guint8 bytes[16];
-	char text[WG_ENDPOINT_STRLEN];
 	WgEndpoint ep;
 
 	value = GUINT64_TO_BE(value);
 	memcpy(bytes, PREFIX, sizeof PREFIX);
 	memcpy(bytes + sizeof PREFIX, &value, sizeof value);
 	wg_endpoint_from_bytes(&ep, bytes, sizeof bytes, port);
-	g_string_append_printf(out, "%s\"%s\"", out->len > 1 ? "," : "",
-			       wg_endpoint_format(&ep, text));
+	g_array_append_val(list, ep);
 }
 
 static guint
@@ -93,23 +91,34 @@ choose(const GArray *candidates, const NatCandidate *chosen[INN_BEACON_CANDIDATE
 	return n;
 }
 
-char *
+GArray *
 inn_beacon_list(guint64 generation, guint32 watch, NatMapping mapping, const GArray *candidates)
 {
 	const NatCandidate *chosen[INN_BEACON_CANDIDATES];
 	guint n = choose(candidates, chosen);
-	GString *out = g_string_new("[");
-	char text[WG_ENDPOINT_STRLEN];
+	GArray *list = g_array_new(FALSE, FALSE, sizeof(WgEndpoint));
 	guint64 types = 0;
 
 	for (guint i = 0; i < n; i++)
 		types |= (guint64)type_code(chosen[n - 1 - i]->type) << (i * TYPE_BITS);
-	append_beacon(out, generation, GENERATION_PORT);
-	append_beacon(out, (guint64)watch << 32 | types << 16 | ((guint)mapping & MAPPING_BITS),
+	append_beacon(list, generation, GENERATION_PORT);
+	append_beacon(list, (guint64)watch << 32 | types << 16 | ((guint)mapping & MAPPING_BITS),
 		      TRAITS_PORT);
 	for (guint i = n; i > 0; i--)
-		g_string_append_printf(out, ",\"%s\"",
-				       wg_endpoint_format(&chosen[i - 1]->endpoint, text));
+		g_array_append_val(list, chosen[i - 1]->endpoint);
+	return list;
+}
+
+char *
+inn_beacon_json(const GArray *list)
+{
+	GString *out = g_string_new("[");
+	char text[WG_ENDPOINT_STRLEN];
+
+	for (guint i = 0; i < list->len; i++)
+		g_string_append_printf(
+			out, "%s\"%s\"", i > 0 ? "," : "",
+			wg_endpoint_format(&g_array_index(list, WgEndpoint, i), text));
 	g_string_append_c(out, ']');
 	return g_string_free(out, FALSE);
 }

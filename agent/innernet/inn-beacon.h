@@ -28,10 +28,12 @@ typedef struct {
 	NatCandidate candidates[INN_BEACON_CANDIDATES]; /* the best one first; HOST, SRFLX, RELAY */
 } InnBeacon;
 
-/* The list to publish, as JSON: ["[100::…]:28225", …]. Candidates (of NatCandidate, the best one
- * first) beyond the eighth are left out, relayed ones not. (transfer full) */
-char *inn_beacon_list(guint64 generation, guint32 watch, NatMapping mapping,
-		      const GArray *candidates);
+/* The list to publish, of WgEndpoint. candidates: of NatCandidate, the best one first; beyond the
+ * eighth they are left out, relayed ones not. (transfer full) */
+GArray *inn_beacon_list(guint64 generation, guint32 watch, NatMapping mapping,
+			const GArray *candidates);
+/* As the server takes it: ["[100::…]:28225", …]. (transfer full) */
+char *inn_beacon_json(const GArray *list);
 /* From a peer's record. FALSE: there is no beacon among them. Entries that are no address, unset or
  * lead nowhere are left out; more than eight are ignored. */
 gboolean inn_beacon_read(const WgEndpoint *list, guint n, InnBeacon *out);

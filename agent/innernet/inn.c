@@ -26,7 +26,8 @@ struct Inn {
 	guint32 watch_id;
 	guint64 generation;
 	gboolean put_failed;	/* said once */
-	char *put, *putting;	/* the list that the server took last; that is on its way */
+	GArray *put, *putting;	/* of WgEndpoint: the list that the server took last; that is on its
+				   way */
 	guint64 put_generation; /* of the latter */
 	gint64 put_us;		/* the last try */
 	gboolean no_candidates; /* the server knows no such call */
@@ -109,58 +110,35 @@ inn_hurry(Inn *inn)
 /* ---- our own record ---- */
 
 static void
-note_observed(Inn *inn, const InnPeer *own, const GArray *published)
+note_observed(Inn *inn, const InnPeer *own, guint ours)
 {
 	g_array_set_size(inn->observed, 0);
 	if (wg_endpoint_is_set(&own->endpoint))
 		g_array_append_val(inn->observed, own->endpoint);
 	/* where an endpoint is set by hand, what is seen follows our list */
-	for (guint i = published->len; i < own->n_candidates; i++)
+	for (guint i = ours; i < own->n_candidates; i++)
 		if (wg_endpoint_is_set(&own->candidates[i]) && !inn_beacon_is(&own->candidates[i]))
 			wg_endpoint_array_add(inn->observed, &own->candidates[i], wg_endpoint_same);
-}
-
-/* The entries of a list that inn_beacon_list() made. */
-static GArray *
-parse_list(const char *list)
-{
-	GArray *entries = g_array_new(FALSE, FALSE, sizeof(WgEndpoint));
-	g_auto(GStrv) parts = g_strsplit(list != NULL ? list : "", "\"", -1);
-
-	for (guint i = 1; parts[0] != NULL && parts[i] != NULL; i += 2) {
-		WgEndpoint ep;
-
-		if (wg_endpoint_parse(parts[i], &ep))
-			g_array_append_val(entries, ep);
-		if (parts[i + 1] == NULL)
-			break;
-	}
-	return entries;
 }
 
 static gboolean
 begins_with(const InnPeer *own, const GArray *published)
 {
-	if (own->n_candidates < published->len)
-		return FALSE;
-	for (guint i = 0; i < published->len; i++)
-		if (!wg_endpoint_equal(&own->candidates[i],
-				       &g_array_index(published, WgEndpoint, i)))
-			return FALSE;
-	return TRUE;
+	return own->n_candidates >= published->len &&
+	       wg_endpoint_array_equal(published, own->candidates, published->len);
 }
 
 static void
 read_own(Inn *inn, const InnPeer *own)
 {
-	g_autoptr(GArray) published = parse_list(inn->put);
+	guint ours = inn->put != NULL ? inn->put->len : 0;
 
-	if (inn->put != NULL && !begins_with(own, published)) {
+	if (inn->put != NULL && !begins_with(own, inn->put)) {
 		g_debug("%s: the candidates at the innernet server are not ours: put again",
 			inn->params.ifname);
-		g_clear_pointer(&inn->put, g_free);
+		g_clear_pointer(&inn->put, g_array_unref);
 	}
-	note_observed(inn, own, published);
+	note_observed(inn, own, ours);
 }
 
 /* ---- what was published, over restarts ---- */
@@ -206,10 +184,10 @@ static void
 on_put(guint status, GBytes *body, const GError *error, gpointer user_data)
 {
 	Inn *inn = user_data;
-	g_autofree char *putting = g_steal_pointer(&inn->putting);
+	g_autoptr(GArray) putting = g_steal_pointer(&inn->putting);
 
 	if (status == 204 || status == 200) {
-		g_free(inn->put);
+		g_clear_pointer(&inn->put, g_array_unref);
 		inn->put = g_steal_pointer(&putting);
 		inn->put_failed = FALSE;
 		remember(inn);
@@ -230,7 +208,7 @@ on_put(guint status, GBytes *body, const GError *error, gpointer user_data)
 	}
 }
 
-static char *
+static GArray *
 make_list(Inn *inn)
 {
 	g_autoptr(GArray) candidates = inn->funcs.candidates(inn->user_data);
@@ -253,21 +231,24 @@ void
 inn_publish(Inn *inn)
 {
 	gint64 now = g_get_monotonic_time(), due = inn->put_us + PUT_SPACE_MS * 1000;
-	g_autofree char *list = NULL;
+	g_autoptr(GArray) list = NULL;
+	g_autofree char *json = NULL;
 
 	if (inn->no_candidates || inn->putting != NULL || inn->put_timer != 0)
 		return;
 	list = make_list(inn);
-	if (g_strcmp0(list, inn->put) == 0)
+	if (inn->put != NULL &&
+	    wg_endpoint_array_equal(inn->put, (const WgEndpoint *)(gpointer)list->data, list->len))
 		return;
 	if (inn->put_us != 0 && due > now) {
 		inn->put_timer = g_timeout_add((guint)((due - now) / 1000) + 1, on_put_timer, inn);
 		return;
 	}
 	inn->put_us = now;
+	json = inn_beacon_json(list);
 	inn->putting = g_steal_pointer(&list);
 	inn->put_generation = inn->generation;
-	inn_http_call(inn->http, "PUT", "/v1/user/candidates", inn->putting, on_put, inn);
+	inn_http_call(inn->http, "PUT", "/v1/user/candidates", json, on_put, inn);
 }
 
 static guint64
@@ -440,8 +421,8 @@ inn_free(Inn *inn)
 	inn_seen_free(inn->seen);
 	g_array_unref(inn->observed);
 	nat_state_file_free(inn->file);
-	g_free(inn->put);
-	g_free(inn->putting);
+	g_clear_pointer(&inn->put, g_array_unref);
+	g_clear_pointer(&inn->putting, g_array_unref);
 	g_free(inn->problem);
 	g_free((char *)inn->params.ifname);
 	g_free(inn);

@@ -112,7 +112,8 @@ check_candidates(const InnBeacon *beacon, const GArray *candidates)
 static void
 try_list(guint64 generation, guint32 watch, NatMapping mapping, const GArray *candidates)
 {
-	g_autofree char *json = inn_beacon_list(generation, watch, mapping, candidates);
+	g_autoptr(GArray) made = inn_beacon_list(generation, watch, mapping, candidates);
+	g_autofree char *json = inn_beacon_json(made);
 	WgEndpoint list[INN_BEACON_LIST];
 	guint n = read_back(json, list);
 	InnBeacon beacon;

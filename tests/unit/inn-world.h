@@ -484,8 +484,9 @@ world_read(World *world)
 static inline gboolean
 world_was_put(const World *world)
 {
-	g_autofree char *list = inn_beacon_list(inn_generation(world->inn), world->watch_id,
-						NAT_MAPPING_NONE, world->candidates);
+	g_autoptr(GArray) list = inn_beacon_list(inn_generation(world->inn), world->watch_id,
+						 NAT_MAPPING_NONE, world->candidates);
+	g_autofree char *json = inn_beacon_json(list);
 
-	return g_strcmp0(world->server.ours, list) == 0;
+	return g_strcmp0(world->server.ours, json) == 0;
 }

@@ -30,6 +30,7 @@ static void
 test_round_trip(void)
 {
 	g_autoptr(GArray) own = g_array_new(FALSE, FALSE, sizeof(NatCandidate));
+	g_autoptr(GArray) made = NULL;
 	g_autofree char *list = NULL;
 	WgEndpoint got[16];
 	InnBeacon beacon;
@@ -39,8 +40,9 @@ test_round_trip(void)
 	add(own, NAT_CAND_SRFLX, "203.0.113.1:40001");
 	add(own, NAT_CAND_HOST, "[2001:db8::2]:51820");
 	add(own, NAT_CAND_RELAY, "192.0.2.20:50000");
-	list = inn_beacon_list(0x0102030405060708, 0xdeadbeef,
+	made = inn_beacon_list(0x0102030405060708, 0xdeadbeef,
 			       NAT_MAPPING_ADDRESS_AND_PORT_DEPENDENT, own);
+	list = inn_beacon_json(made);
 	g_assert_cmpstr(list, ==,
 			"[\"[100::102:304:506:708]:28225\",\"[100::dead:beef:12:4]:28226\","
 			"\"192.0.2.20:50000\",\"[2001:db8::2]:51820\",\"203.0.113.1:40001\","
@@ -68,6 +70,7 @@ static void
 test_limits(void)
 {
 	g_autoptr(GArray) own = g_array_new(FALSE, FALSE, sizeof(NatCandidate));
+	g_autoptr(GArray) made = NULL;
 	g_autofree char *list = NULL;
 	WgEndpoint got[16];
 	InnBeacon beacon;
@@ -81,7 +84,8 @@ test_limits(void)
 	add(own, NAT_CAND_HOST, "[fe80::1%1]:51820");
 	add(own, NAT_CAND_HOST, "127.0.0.1:51820");
 	add(own, NAT_CAND_RELAY, "192.0.2.20:50000");
-	list = inn_beacon_list(1, 1, NAT_MAPPING_UNKNOWN, own);
+	made = inn_beacon_list(1, 1, NAT_MAPPING_UNKNOWN, own);
+	list = inn_beacon_json(made);
 	g_assert_cmpuint(entries(list, got, 16), ==, INN_BEACON_LIST);
 	g_assert_true(inn_beacon_read(got, INN_BEACON_LIST, &beacon));
 	g_assert_cmpuint(beacon.n_candidates, ==, INN_BEACON_CANDIDATES);

@@ -233,6 +233,19 @@ recall_keepalive(NatPeer *peer)
 		nat_path_set_users_keepalive(peer->path, keepalive);
 }
 
+/* A packet by a bridge of ours moves WireGuard's endpoint to the loopback before we have written
+ * anything, when the other end is first: what was there is remembered now or never. */
+static void
+keep_unbridged(NatPeer *peer, const WgPeer *wg)
+{
+	WgPeer before = *wg;
+
+	if (!peer->observed || !wg_endpoint_is_bogus(&wg->endpoint))
+		return;
+	before.endpoint = *nat_path_endpoint(peer->path);
+	nat_originals_keep(peer->env->originals, &before);
+}
+
 static void
 note_configured(NatPeer *peer, const WgPeer *wg)
 {
@@ -290,6 +303,7 @@ nat_peer_observe(NatPeer *peer, const WgPeer *wg, gint64 now_us, gint64 real_s)
 {
 	gboolean live;
 
+	keep_unbridged(peer, wg);
 	note_configured(peer, wg);
 	nat_path_observe(peer->path, wg, now_us, real_s);
 	live = nat_path_live(peer->path, now_us);

@@ -249,7 +249,27 @@ test_stopped_on_relay_with_an_original(World *w, gconstpointer data)
 		return;
 	w->holder->wg->endpoint = original;
 	w->holder->wg->keepalive = 17;
-	hosts_run(20);
+	agent_observe(w->holder);
+	meet_on_relay(w);
+	agent_stop(w->holder);
+	g_assert_true(wg_endpoint_equal(&w->holder->wg->endpoint, &original));
+	g_assert_cmpuint(w->holder->wg->keepalive, ==, 17);
+}
+
+/* The other end's packet comes by the bridge, and moves the endpoint, before this end has written
+ * anything. */
+static void
+test_stopped_moved_but_not_by_us(World *w, gconstpointer data)
+{
+	WgEndpoint original = net_ep("10.9.0.99:51820");
+
+	if (!w->up)
+		return;
+	w->holder->wg->endpoint = original;
+	w->holder->wg->keepalive = 17;
+	agent_observe(w->holder);
+	w->holder->wg->endpoint = net_ep("127.0.0.1:40000");
+	agent_observe(w->holder);
 	meet_on_relay(w);
 	agent_stop(w->holder);
 	g_assert_true(wg_endpoint_equal(&w->holder->wg->endpoint, &original));
@@ -494,6 +514,7 @@ main(int argc, char **argv)
 	add("other-killed", test_other_killed);
 	add("stopped-on-relay", test_stopped_on_relay);
 	add("stopped-on-relay-with-an-original", test_stopped_on_relay_with_an_original);
+	add("stopped-moved-but-not-by-us", test_stopped_moved_but_not_by_us);
 	add("stopped-right-after-the-write", test_stopped_right_after_the_write);
 	add("many-addresses", test_many_addresses);
 	add("standby-dealt-and-dropped", test_standby_dealt_and_dropped);

@@ -27,6 +27,7 @@ struct Agent {
 	NatPeerEnv env;
 	NatPeer *peer; /* the other one, as this agent sees it; NULL: no agent runs here */
 	WgPeer *wg;    /* the same, as this host's WireGuard has it */
+	WgPeer seen;   /* and as this agent last read it; its allowed IPs are wg's */
 	GArray *candidates;
 	/* what happened */
 	guint writes, endpoint_writes, replaces, sent;
@@ -191,7 +192,7 @@ env_write(const WgPeerChange *change, gpointer user_data)
 	Agent *agent = user_data;
 
 	g_assert_true(wg_key_equal(&change->public_key, &agent->other->public_key));
-	nat_originals_keep(agent->originals, agent->wg);
+	nat_originals_keep(agent->originals, &agent->seen);
 	agent->writes++;
 	if (change->flags & WG_CHANGE_REPLACE) {
 		agent->replaces++;
@@ -222,6 +223,7 @@ env_refresh(const WgKey *key, NatPath *path, gpointer user_data)
 static inline void
 agent_observe(Agent *agent)
 {
+	agent->seen = *agent->wg;
 	if (agent->peer != NULL)
 		nat_peer_observe(agent->peer, agent->wg, g_get_monotonic_time(),
 				 g_get_real_time() / G_USEC_PER_SEC);
@@ -380,6 +382,7 @@ agent_up(Agent *agent, Agents *agents, Agent *other, Host *host)
 	agent->late = g_ptr_array_new_with_free_func((GDestroyNotify)g_bytes_unref);
 	agent->wg = wg_peer_new();
 	agent->wg->public_key = other->public_key;
+	agent->seen = *agent->wg;
 	agent->env = (NatPeerEnv){
 		.ifname = "wg0",
 		.private_key = agent->private_key,

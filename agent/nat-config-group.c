@@ -3,17 +3,9 @@
 
 #include <string.h>
 
-static const char *const AGENT_KEYS[] = {"control",
-					 "state_dir",
-					 "signal",
-					 "stun",
-					 "turn",
-					 "mtu",
-					 "standby",
-					 "innernet_config_dir",
-					 "innernet_data_dir",
-					 "hosts_file",
-					 NULL};
+static const char *const AGENT_KEYS[] = {
+	"control", "control_group",	  "state_dir",	       "signal",     "stun", "turn", "mtu",
+	"standby", "innernet_config_dir", "innernet_data_dir", "hosts_file", NULL};
 static const char *const INTERFACE_KEYS[] = {"signal", "stun", "turn", "mtu", "innernet", NULL};
 
 const char *

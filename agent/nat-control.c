@@ -31,6 +31,7 @@ typedef struct {
 	GByteArray *in, *out;
 	gsize sent;	  /* of out */
 	NatCall *call;	  /* in hand, not answered to the end; may be NULL */
+	gboolean denied;  /* one answer, that says so */
 	gboolean working; /* in work(): it will look again by itself */
 	gboolean eof;	  /* no more input will come; what is here is still answered */
 	gboolean closing; /* input is ignored; close when out is sent */
@@ -186,10 +187,14 @@ answer_one(Client *client)
 				      &client->closing);
 	g_byte_array_remove_range(in, 0, (guint)(nul - in->data) + 1);
 	queue_reply(client, problem);
-	if (call) {
-		client->call = nat_call_new(call, &WAY, client);
+	if (!call)
+		return TRUE;
+	client->call = nat_call_new(call, &WAY, client);
+	client->closing |= client->denied;
+	if (client->denied)
+		nat_call_fail(client->call, NAT_CONTROL_NOT_PERMITTED, NULL, NULL);
+	else
 		control->func(client->call, control->user_data);
-	}
 	return TRUE;
 }
 
@@ -273,6 +278,7 @@ client_new(NatControl *control, int fd)
 		client_free(g_queue_peek_head(&control->clients));
 	client->control = control;
 	client->fd = fd;
+	client->denied = !nat_control_socket_admits(control->sock, fd);
 	client->in = g_byte_array_new();
 	client->out = g_byte_array_new();
 	client->source = watch(&CLIENT_FUNCS, fd, client, "control client", &client->tag);
@@ -280,16 +286,6 @@ client_new(NatControl *control, int fd)
 }
 
 /* --- the listening socket --- */
-
-static void
-turn_away(int fd)
-{
-	g_autofree char *text = nat_varlink_error(NAT_CONTROL_NOT_PERMITTED, NULL, NULL);
-
-	/* a socket that is new has room for it */
-	(void)!send(fd, text, strlen(text) + 1, MSG_NOSIGNAL);
-	close(fd);
-}
 
 static gboolean
 listener_ready(GSource *source, GSourceFunc unused, gpointer unused_data)
@@ -303,9 +299,7 @@ listener_ready(GSource *source, GSourceFunc unused, gpointer unused_data)
 		g_source_set_ready_time(source, -1);
 		g_source_modify_unix_fd(source, control->tag, G_IO_IN);
 	}
-	if (fd >= 0 && !nat_control_socket_admits(control->sock, fd)) {
-		turn_away(fd);
-	} else if (fd >= 0) {
+	if (fd >= 0) {
 		client_new(control, fd);
 	} else if (errno == EMFILE || errno == ENFILE || errno == ENOBUFS || errno == ENOMEM) {
 		/* the connection stays in the queue and would wake us without end */

@@ -748,10 +748,10 @@ static const char RELAY_TABLE[] =
 	"     spare relay up: turn:192.0.2.21:3478?transport=udp, relayed\n"
 	"     192.0.2.21:49153\n"
 	"     MTU too big for a path: ip link set mtu 1380 dev wg0\n"
-	"  PEER   STATE      PATH                        RTT      SEEN  RX    TX\n"
-	"  alice  connected  relay via 192.0.2.20:49152  42.0 ms  12s   1.2M  345K\n"
+	"  PEER   STATE      PATH                        RTT      LOSS  SINCE  RX    TX\n"
+	"  alice  connected  relay via 192.0.2.20:49152  42.0 ms  1%    90s    1.2M  345K\n"
 	"    relayed: UDP is blocked here\n"
-	"  bob    connected  relay via 192.0.2.20:50000  40.0 ms  12s   1.2M  345K\n";
+	"  bob    connected  relay via 192.0.2.20:50000  40.0 ms  -     -      1.2M  345K\n";
 
 static const char RELAY_DETAIL[] = "  path        relay via 192.0.2.20:49152\n"
 				   "  local       192.0.2.20:49152 (relay)\n"

@@ -27,6 +27,8 @@ main(int argc, char **argv)
 		return nat_cli_restart(cli);
 	case NAT_CLI_RELOAD:
 		return nat_cli_reload(cli);
+	case NAT_CLI_BUGREPORT:
+		return nat_cli_bugreport(cli);
 	case NAT_CLI_NETCHECK:
 		return nat_cli_netcheck(cli);
 	case NAT_CLI_INNERNET_INSTALL:

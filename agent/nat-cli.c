@@ -11,24 +11,26 @@
  * stand in it is for the checks to say. */
 typedef struct {
 	gboolean help, json, watch, once, paths, delete_invite;
-	char **count;
+	char **count, **output;
 	char **config_dir;
 	char **file, **interfaces, **signal_url, **stun, **turn, **control, **rest;
 } Flags;
 
-static const char USAGE[] = "nat-agent: direct paths for WireGuard peers behind NATs\n"
-			    "\n"
-			    "  nat-agent run       serve WireGuard interfaces, in the foreground\n"
-			    "  nat-agent status    show what a running agent knows\n"
-			    "  nat-agent events    show what happened lately, and what happens\n"
-			    "  nat-agent ping      probe the paths to a peer\n"
-			    "  nat-agent restart   look for the way to a peer anew\n"
-			    "  nat-agent reload    read the configuration file again\n"
-			    "  nat-agent netcheck  show what this network lets WireGuard do\n"
-			    "  nat-agent innernet install INVITATION\n"
-			    "                      become a member of an innernet network\n"
-			    "  nat-agent --version\n"
-			    "  nat-agent COMMAND --help\n";
+static const char USAGE[] =
+	"nat-agent: direct paths for WireGuard peers behind NATs\n"
+	"\n"
+	"  nat-agent run       serve WireGuard interfaces, in the foreground\n"
+	"  nat-agent status    show what a running agent knows\n"
+	"  nat-agent events    show what happened lately, and what happens\n"
+	"  nat-agent ping      probe the paths to a peer\n"
+	"  nat-agent restart   look for the way to a peer anew\n"
+	"  nat-agent reload    read the configuration file again\n"
+	"  nat-agent bugreport write down what explains a problem, without secrets\n"
+	"  nat-agent netcheck  show what this network lets WireGuard do\n"
+	"  nat-agent innernet install INVITATION\n"
+	"                      become a member of an innernet network\n"
+	"  nat-agent --version\n"
+	"  nat-agent COMMAND --help\n";
 
 /* Where a value of the command line is shown it comes from nat_log_conceal(). */
 static gboolean G_GNUC_PRINTF(2, 3) usage(GError **error, const char *format, ...)
@@ -57,6 +59,7 @@ nat_cli_free(NatCli *cli)
 	g_strfreev(cli->turn);
 	g_free(cli->control);
 	g_free(cli->peer);
+	g_free(cli->output);
 	g_free(cli->invite);
 	g_free(cli->config_dir);
 	g_free(cli);
@@ -73,6 +76,7 @@ flags_clear(Flags *flags)
 	g_strfreev(flags->control);
 	g_strfreev(flags->config_dir);
 	g_strfreev(flags->count);
+	g_strfreev(flags->output);
 	g_strfreev(flags->rest);
 }
 
@@ -83,7 +87,7 @@ check_values(const char *flag, char **values, GError **error)
 	for (guint i = 0; values && values[i]; i++) {
 		g_autofree char *shown = nat_log_conceal(values[i]);
 
-		if (*values[i] == '\0' || *values[i] == '-')
+		if (*values[i] == '\0' || (*values[i] == '-' && values[i][1] != '\0'))
 			return usage(error, "%s wants a value, not \"%s\"", flag, shown);
 	}
 	return TRUE;
@@ -287,6 +291,10 @@ static const Question QUESTIONS[] = {
 	 "The same as SIGHUP, and says what is wrong. Interfaces whose part of it did not change "
 	 "are not touched.\n",
 	 FALSE, FALSE, FALSE},
+	{NAT_CLI_BUGREPORT, "bugreport", "- write down what explains a problem",
+	 "Status, events, configuration without secrets, versions, routes, firewall rules that "
+	 "matter and the state\nof WireGuard, in one file, which is readable by you alone.\n",
+	 FALSE, FALSE, FALSE},
 };
 
 static gboolean
@@ -313,7 +321,9 @@ take_question(const Question *question, Flags *flags, NatCli *cli, GError **erro
 	if (flags->interfaces && flags->interfaces[0] && flags->interfaces[1])
 		return usage(error, "--interface is given twice: keep one");
 	return take_many("--interface", &flags->interfaces, &cli->interfaces, error) &&
-	       take_count(flags, cli, error) && take_control(flags, cli, error);
+	       take_count(flags, cli, error) && take_control(flags, cli, error) &&
+	       take_one("--output", flags->output, &cli->output, error) &&
+	       take_one("-c", flags->file, &cli->file, error);
 }
 
 static gboolean
@@ -338,6 +348,12 @@ parse_question(const Question *question, const char *const *argv, NatCli *cli, F
 	const GOptionEntry interface = {
 		"interface",	       0,   0, G_OPTION_ARG_FILENAME_ARRAY, &flags->interfaces,
 		"Only this interface", "IF"};
+	const GOptionEntry files[] = {
+		{"output", 0, 0, G_OPTION_ARG_FILENAME_ARRAY, &flags->output,
+		 "Write this file, which must not be there yet; - for stdout", "FILE"},
+		{"config", 'c', 0, G_OPTION_ARG_FILENAME_ARRAY, &flags->file,
+		 "The agent's file, default /etc/nat-agent/nat-agent.conf", "FILE"},
+	};
 	const GOptionEntry common[] = {
 		{"control", 0, 0, G_OPTION_ARG_FILENAME_ARRAY, &flags->control,
 		 "Control socket, default " NAT_CONFIG_DEFAULT_CONTROL, "PATH"},
@@ -356,6 +372,8 @@ parse_question(const Question *question, const char *const *argv, NatCli *cli, F
 		g_array_append_val(entries, paths);
 		g_array_append_val(entries, count);
 	}
+	if (question->command == NAT_CLI_BUGREPORT)
+		g_array_append_vals(entries, files, G_N_ELEMENTS(files));
 	if (question->takes_peer)
 		g_array_append_val(entries, interface);
 	g_array_append_vals(entries, common, G_N_ELEMENTS(common));

@@ -19,6 +19,7 @@ typedef enum {
 	NAT_CLI_PING,
 	NAT_CLI_RESTART,
 	NAT_CLI_RELOAD,
+	NAT_CLI_BUGREPORT,
 	NAT_CLI_NETCHECK,
 	NAT_CLI_INNERNET_INSTALL,
 	NAT_CLI_VERSION,
@@ -35,9 +36,10 @@ typedef struct {
 	char *control; /* NULL: not given */
 	char *peer;
 	gboolean json, watch;
-	gboolean once;		   /* events: what there is, and the end */
-	gboolean paths;		   /* ping: each of them */
-	guint count;		   /* ping: so many; 0: until interrupted */
+	gboolean once;	/* events: what there is, and the end */
+	gboolean paths; /* ping: each of them */
+	char *output;	/* bugreport: the file; NULL: a new one in the working directory */
+	guint count;	/* ping: so many; 0: until interrupted */
 	char *invite, *config_dir; /* of innernet install */
 	gboolean delete_invite;
 } NatCli;
@@ -68,6 +70,7 @@ int nat_cli_events(const NatCli *cli);
 int nat_cli_ping(const NatCli *cli);
 int nat_cli_restart(const NatCli *cli);
 int nat_cli_reload(const NatCli *cli);
+int nat_cli_bugreport(const NatCli *cli);
 int nat_cli_netcheck(const NatCli *cli);
 int nat_cli_innernet_install(const NatCli *cli);
 

@@ -22,6 +22,7 @@ check()
 	reloaded "$conf"
 	followed "$conf"
 	by_varlink
+	reported
 	who_may
 	stream_lossless a b
 }
@@ -141,6 +142,18 @@ by_varlink()
 		(.[4].parameters.events | length > 5)] | join(" ")' "$LAB_DIR/varlink")" = 'io.github.nat-agent true connected true true' ] ||
 		fail "raw Varlink: $(cut -c 1-200 "$LAB_DIR/varlink")"
 	say 'raw Varlink, five calls on one connection'
+}
+
+reported()
+{
+	echo 'turn=turn:alice:s3cret@192.0.2.99' >>"$LAB_DIR/conf/a.agent"
+	expect 'a report' ask bugreport -c "$LAB_DIR/conf/a.agent" --output "$LAB_DIR/report"
+	[ "$(stat -c %a "$LAB_DIR/report")" = 600 ] || fail "the report's mode"
+	! grep -q -e s3cret -e "$(<"$LAB_DIR/conf/a.key")" "$LAB_DIR/report" || fail 'secrets in the report'
+	for word in 'bob  *connected' 'checking -> connected' 'default via' 'hook' 'public key' 'peer bob' 'nat-agent [0-9]'; do
+		grep -q -e "$word" "$LAB_DIR/report" || fail "the report has no '$word'"
+	done
+	expect 'not over another file' refused 1 "$LAB_DIR/report" bugreport --output "$LAB_DIR/report"
 }
 
 who_may()

@@ -6,6 +6,7 @@ setup()
 {
 	two_nats port-restr port-restr
 	signald sig
+	nx a nft 'table inet guard { chain in { type filter hook input priority 0; udp dport 51820 accept; }; }'
 }
 
 check()

@@ -103,6 +103,8 @@ struct NatPeer {
 
 /* nat-peer.c: state */
 void nat_peer_set_state(NatPeer *peer, NatPeerState state, const char *reason);
+/* The search that began last has brought a tunnel. */
+void nat_peer_note_connected(NatPeer *peer, gint64 now_us);
 gboolean nat_peer_tunnel_live(const NatPeer *peer);
 /* WireGuard proved the path, and nothing has cast doubt on it since. */
 gboolean nat_peer_path_is_good(const NatPeer *peer);

@@ -17,6 +17,8 @@
 #include "agent/nat-daemon.h"
 #include "agent/nat-lock.h"
 #include "agent/nat-log.h"
+#include "agent/nat-metrics-server.h"
+#include "agent/nat-metrics.h"
 #include "agent/nat-privs.h"
 #include "agent/nat-service.h"
 
@@ -24,6 +26,8 @@ typedef struct {
 	NatConfig *config;
 	GPtrArray *locks; /* of NatLock */
 	NatControl *control;
+	NatMetricsServer *metrics; /* NULL: not asked for */
+	gint64 started_us;
 	NatDaemon *daemon;
 	GMainLoop *loop;
 	NatService service;
@@ -38,6 +42,7 @@ load_config(const NatCli *cli, GError **error)
 		.stun = (const char *const *)cli->stun,
 		.turn = (const char *const *)cli->turn,
 		.control = cli->control,
+		.metrics = cli->metrics,
 	};
 
 	return nat_config_load(cli->file, &flags, error);
@@ -65,15 +70,52 @@ daemon_status(gpointer user_data)
 	return nat_daemon_status(run->daemon);
 }
 
+static char *
+daemon_metrics(gpointer user_data)
+{
+	const Run *run = user_data;
+	g_autoptr(NatStatus) status = nat_daemon_status(run->daemon);
+	NatMetricsFacts facts = {
+		.uptime_s = (double)(g_get_monotonic_time() - run->started_us) / G_USEC_PER_SEC,
+		.control_clients = nat_control_count(run->control),
+	};
+
+	return nat_metrics_text(status, &facts);
+}
+
+static gboolean
+open_metrics(Run *run, GError **error)
+{
+	const WgEndpoint *address = &run->config->metrics;
+	char text[WG_ENDPOINT_STRLEN];
+
+	if (!wg_endpoint_is_set(address))
+		return TRUE;
+	run->metrics = nat_metrics_server_new(address, daemon_metrics, run, error);
+	if (!run->metrics)
+		return FALSE;
+	wg_endpoint_format(address, text);
+	if (!wg_endpoint_is_loopback(address))
+		g_warning("metrics: whoever reaches %s reads the peers' keys, names and states: "
+			  "keep strangers away, or use 127.0.0.1",
+			  text);
+	g_message("metrics on http://%s/metrics", text);
+	return TRUE;
+}
+
 static gboolean
 start(Run *run, GError **error)
 {
 	if (!nat_privs_check(error) || !take_locks(run, error))
 		return FALSE;
-	run->service = (NatService){daemon_status, run};
+	run->service = (NatService){
+		.status = daemon_status,
+		.metrics = daemon_metrics,
+		.user_data = run,
+	};
 	run->control =
 		nat_control_new(run->config->control_path, nat_service_call, &run->service, error);
-	if (!run->control)
+	if (!run->control || !open_metrics(run, error))
 		return FALSE;
 	/* no call is answered before the main loop runs, when the daemon is there */
 	run->daemon = nat_daemon_new(run->config, nat_privs_keep_network, error);
@@ -153,10 +195,12 @@ nat_cli_run(const NatCli *cli)
 	signal(SIGPIPE, SIG_IGN);
 	nat_log_init();
 	raise_fd_limit();
+	run.started_us = g_get_monotonic_time();
 	run.locks = g_ptr_array_new_with_free_func((GDestroyNotify)nat_lock_free);
 	run.loop = g_main_loop_new(NULL, FALSE);
 	code = run_until_signal(&run);
-	/* the socket first: nobody may ask a daemon that is gone */
+	/* the sockets first: nobody may ask a daemon that is gone */
+	g_clear_pointer(&run.metrics, nat_metrics_server_free);
 	g_clear_pointer(&run.control, nat_control_free);
 	g_clear_pointer(&run.daemon, nat_daemon_free);
 	g_main_loop_unref(run.loop);

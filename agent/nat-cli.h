@@ -29,6 +29,7 @@ typedef struct {
 	char *signal_url;
 	GStrv stun, turn;
 	char *control; /* NULL: not given */
+	char *metrics; /* of run; the same */
 	char *peer;
 	gboolean json, watch;
 	char *invite, *config_dir; /* of innernet install */

@@ -10,6 +10,7 @@ static const char *const AGENT_KEYS[] = {"control",
 					 "turn",
 					 "mtu",
 					 "standby",
+					 "metrics",
 					 "innernet_config_dir",
 					 "innernet_data_dir",
 					 "hosts_file",
@@ -23,7 +24,7 @@ nat_config_group_known(const char *group, const char *key)
 		if (!key || g_strv_contains(AGENT_KEYS, key))
 			return NULL;
 		return "its keys are control, state_dir, signal, stun, turn, mtu, standby, "
-		       "innernet_config_dir, innernet_data_dir, hosts_file";
+		       "metrics, innernet_config_dir, innernet_data_dir, hosts_file";
 	}
 	if (g_str_has_prefix(group, NAT_CONFIG_GROUP_INTERFACE)) {
 		if (!key || g_strv_contains(INTERFACE_KEYS, key))

@@ -367,6 +367,12 @@ nat_control_new(const char *path, NatControlFunc func, gpointer user_data, GErro
 	return g_steal_pointer(&control);
 }
 
+guint
+nat_control_count(const NatControl *control)
+{
+	return control->clients.length;
+}
+
 void
 nat_control_free(NatControl *control)
 {

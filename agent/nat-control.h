@@ -21,7 +21,8 @@ typedef struct NatControl NatControl;
  * control. */
 NatControl *nat_control_new(const char *path, NatControlFunc func, gpointer user_data,
 			    GError **error);
-void nat_control_free(NatControl *control); /* unlinks the socket if it is still ours */
+void nat_control_free(NatControl *control);	    /* unlinks the socket if it is still ours */
+guint nat_control_count(const NatControl *control); /* clients that are connected */
 
 /* Client side, blocking, for the CLI: calls a method, returns "parameters" of the reply. NULL with
  * G_IO_ERROR_NOT_FOUND when no agent listens there. timeout in ms, for all of it. */

@@ -31,6 +31,16 @@ get_status(const NatService *service)
 	return nat_json_node_take(obj);
 }
 
+static JsonNode *
+get_metrics(const NatService *service)
+{
+	g_autofree char *text = service->metrics(service->user_data);
+	JsonObject *obj = json_object_new();
+
+	json_object_set_string_member(obj, "text", text);
+	return nat_json_node_take(obj);
+}
+
 JsonNode *
 nat_service_call(const char *method, JsonObject *parameters, const char **varlink_error,
 		 gpointer user_data)
@@ -39,6 +49,8 @@ nat_service_call(const char *method, JsonObject *parameters, const char **varlin
 
 	if (strcmp(method, NAT_SERVICE_STATUS) == 0)
 		return get_status(service);
+	if (strcmp(method, NAT_SERVICE_METRICS) == 0)
+		return get_metrics(service);
 	if (strcmp(method, NAT_SERVICE_GET_INFO) == 0)
 		return get_info();
 	*varlink_error = NAT_VARLINK_METHOD_NOT_FOUND;

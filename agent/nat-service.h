@@ -11,14 +11,18 @@
 #define NAT_SERVICE_INTERFACE "io.github.nat-agent"
 /* {} → {"status": DESIGN §7} */
 #define NAT_SERVICE_STATUS NAT_SERVICE_INTERFACE ".Status"
+/* {} → {"text": docs/metrics.md} */
+#define NAT_SERVICE_METRICS NAT_SERVICE_INTERFACE ".Metrics"
 #define NAT_SERVICE_GET_INFO "org.varlink.service.GetInfo"
 
 /* Where a status comes from: the daemon, or a test. */
 typedef NatStatus *(*NatServiceStatusFunc)(gpointer user_data);
+typedef char *(*NatServiceMetricsFunc)(gpointer user_data); /* (transfer full) */
 
 typedef struct {
 	NatServiceStatusFunc status;
 	gpointer user_data;
+	NatServiceMetricsFunc metrics;
 } NatService;
 
 /* A NatControlFunc; user_data is a NatService. */

@@ -14,10 +14,16 @@ no_status(gpointer user_data)
 	return nat_status_new();
 }
 
+static char *
+no_metrics(gpointer user_data)
+{
+	return g_strdup("");
+}
+
 static void
 one_message(const char *text, gsize len)
 {
-	NatService service = {no_status, NULL};
+	NatService service = {.status = no_status, .metrics = no_metrics};
 	gboolean garbage;
 	g_autofree char *reply =
 		nat_varlink_answer(text, len, nat_service_call, &service, &garbage);

@@ -548,9 +548,15 @@ some_status(gpointer user_data)
 }
 
 static char *
+some_metrics(gpointer user_data)
+{
+	return g_strdup("# HELP a \"b\"\n");
+}
+
+static char *
 ask(const char *call)
 {
-	NatService service = {some_status, NULL};
+	NatService service = {.status = some_status, .metrics = some_metrics};
 	gboolean bad;
 
 	return nat_varlink_answer(call, strlen(call), nat_service_call, &service, &bad);
@@ -562,6 +568,7 @@ service(void)
 	g_autofree char *status = ask("{\"method\":\"" NAT_SERVICE_STATUS "\"}");
 	g_autofree char *info = ask("{\"method\":\"org.varlink.service.GetInfo\"}");
 	g_autofree char *none = ask("{\"method\":\"io.github.Nothing\"}");
+	g_autofree char *metrics = ask("{\"method\":\"" NAT_SERVICE_METRICS "\"}");
 
 	g_assert_true(g_str_has_prefix(status,
 				       "{\"parameters\":{\"status\":{\"version\":\"" NAT_VERSION
@@ -573,6 +580,7 @@ service(void)
 		"\",\"url\":\"\",\"interfaces\":[\"org.varlink.service\",\"" NAT_SERVICE_INTERFACE
 		"\"]}}");
 	g_assert_nonnull(strstr(none, "MethodNotFound"));
+	g_assert_cmpstr(metrics, ==, "{\"parameters\":{\"text\":\"# HELP a \\\"b\\\"\\u000a\"}}");
 }
 
 #define ADD(name, func) g_test_add("/control/" name, Fixture, NULL, set_up, func, tear_down)

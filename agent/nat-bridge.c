@@ -92,6 +92,7 @@ nat_bridge_new(NatPump *pump, guint16 channel, guint16 wg_port, guint32 fwmark, 
 	bridge->wg_port = wg_port;
 	bridge->fwmark = fwmark;
 	bridge->users = 1;
+	g_ptr_array_add(pump->bridges, bridge);
 	nat_pump_order(pump, NAT_ORDER_ADD, lane, NULL);
 	return bridge;
 }
@@ -106,8 +107,13 @@ nat_bridge_share(NatBridge *bridge)
 void
 nat_bridge_free(NatBridge *bridge)
 {
+	NatBridgeStats stats;
+
 	if (!bridge || --bridge->users > 0)
 		return;
+	nat_bridge_stats(bridge, &stats);
+	nat_bridge_stats_add(&bridge->pump->gone, &stats);
+	g_ptr_array_remove_fast(bridge->pump->bridges, bridge);
 	nat_pump_order(bridge->pump, NAT_ORDER_REMOVE, bridge->lane, NULL);
 	nat_lane_unref(bridge->lane);
 	g_free(bridge);

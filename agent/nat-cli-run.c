@@ -18,6 +18,8 @@
 #include "agent/nat-daemon.h"
 #include "agent/nat-lock.h"
 #include "agent/nat-log.h"
+#include "agent/nat-metrics-server.h"
+#include "agent/nat-metrics.h"
 #include "agent/nat-privs.h"
 #include "agent/nat-service.h"
 
@@ -28,6 +30,8 @@ typedef struct {
 		configs; /* of NatConfig: that one, and those before, which are still referred to */
 	GHashTable *locks; /* interface → NatLock */
 	NatControl *control;
+	NatMetricsServer *metrics; /* NULL: not asked for */
+	gint64 started_us;
 	NatDaemon *daemon;
 	GMainLoop *loop;
 	NatDaemonService methods;
@@ -43,6 +47,7 @@ load_config(const NatCli *cli, GError **error)
 		.stun = (const char *const *)cli->stun,
 		.turn = (const char *const *)cli->turn,
 		.control = cli->control,
+		.metrics = cli->metrics,
 	};
 
 	return nat_config_load(cli->file, &flags, error);
@@ -130,16 +135,50 @@ on_hup(gpointer user_data)
 	return G_SOURCE_CONTINUE;
 }
 
+static char *
+daemon_metrics(gpointer user_data)
+{
+	const Run *run = user_data;
+	g_autoptr(NatStatus) status = nat_daemon_status(run->daemon, FALSE, NULL);
+	NatMetricsFacts facts = {
+		.uptime_s = (double)(g_get_monotonic_time() - run->started_us) / G_USEC_PER_SEC,
+		.control_clients = nat_control_clients(run->control),
+	};
+
+	return nat_metrics_text(status, &facts);
+}
+
+static gboolean
+open_metrics(Run *run, GError **error)
+{
+	const WgEndpoint *address = &run->config->metrics;
+	char text[WG_ENDPOINT_STRLEN];
+
+	if (!wg_endpoint_is_set(address))
+		return TRUE;
+	run->metrics = nat_metrics_server_new(address, daemon_metrics, run, error);
+	if (!run->metrics)
+		return FALSE;
+	wg_endpoint_format(address, text);
+	if (!wg_endpoint_is_loopback(address))
+		g_warning("metrics: whoever reaches %s reads the peers' keys, names and states: "
+			  "keep strangers away, or use 127.0.0.1",
+			  text);
+	g_message("metrics on http://%s/metrics", text);
+	return TRUE;
+}
+
 static gboolean
 start(Run *run, GError **error)
 {
 	if (!nat_privs_check(error) || !take_locks(run, run->config, error))
 		return FALSE;
-	run->methods = (NatDaemonService){.reload = reload, .user_data = run};
+	run->methods =
+		(NatDaemonService){.reload = reload, .metrics = daemon_metrics, .user_data = run};
 	run->service = nat_service_new(&NAT_DAEMON_SERVICE, &run->methods);
 	run->control = nat_control_new(run->config->control_path, run->config->control_group,
 				       nat_service_call, run->service, error);
-	if (!run->control)
+	if (!run->control || !open_metrics(run, error))
 		return FALSE;
 	/* no call is answered before the main loop runs, when the daemon is there */
 	run->daemon = nat_daemon_new(run->config, nat_privs_keep_network, error);
@@ -223,13 +262,15 @@ nat_cli_run(const NatCli *cli)
 	signal(SIGPIPE, SIG_IGN);
 	nat_log_init();
 	raise_fd_limit();
+	run.started_us = g_get_monotonic_time();
 	run.configs = g_ptr_array_new_with_free_func((GDestroyNotify)nat_config_free);
 	g_ptr_array_add(run.configs, run.config);
 	run.locks = g_hash_table_new_full(g_str_hash, g_str_equal, g_free,
 					  (GDestroyNotify)nat_lock_free);
 	run.loop = g_main_loop_new(NULL, FALSE);
 	code = run_until_signal(&run);
-	/* the socket first: nobody may ask a daemon that is gone */
+	/* the sockets first: nobody may ask a daemon that is gone */
+	g_clear_pointer(&run.metrics, nat_metrics_server_free);
 	g_clear_pointer(&run.control, nat_control_free);
 	g_clear_pointer(&run.service, nat_service_free);
 	g_clear_pointer(&run.daemon, nat_daemon_free);

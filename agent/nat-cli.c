@@ -13,7 +13,7 @@ typedef struct {
 	gboolean help, json, watch, once, paths, delete_invite;
 	char **count, **output;
 	char **config_dir;
-	char **file, **interfaces, **signal_url, **stun, **turn, **control, **rest;
+	char **file, **interfaces, **signal_url, **stun, **turn, **control, **metrics, **rest;
 } Flags;
 
 static const char USAGE[] =
@@ -58,6 +58,7 @@ nat_cli_free(NatCli *cli)
 	g_strfreev(cli->stun);
 	g_strfreev(cli->turn);
 	g_free(cli->control);
+	g_free(cli->metrics);
 	g_free(cli->peer);
 	g_free(cli->output);
 	g_free(cli->invite);
@@ -74,6 +75,7 @@ flags_clear(Flags *flags)
 	g_strfreev(flags->stun);
 	g_strfreev(flags->turn);
 	g_strfreev(flags->control);
+	g_strfreev(flags->metrics);
 	g_strfreev(flags->config_dir);
 	g_strfreev(flags->count);
 	g_strfreev(flags->output);
@@ -136,6 +138,7 @@ take_run(Flags *flags, NatCli *cli, GError **error)
 	    !take_one("--signal", flags->signal_url, &cli->signal_url, error) ||
 	    !take_many("--stun", &flags->stun, &cli->stun, error) ||
 	    !take_many("--turn", &flags->turn, &cli->turn, error) ||
+	    !take_one("--metrics", flags->metrics, &cli->metrics, error) ||
 	    !take_control(flags, cli, error))
 		return FALSE;
 	/* last: where a flag lacks its value, its neighbour stands alone and is not at fault */
@@ -197,6 +200,10 @@ parse_run(const char *const *argv, NatCli *cli, Flags *flags, GError **error)
 		 "TURN server, turn:USER:SECRET@HOST; may be repeated", "URI"},
 		{"control", 0, 0, G_OPTION_ARG_FILENAME_ARRAY, &flags->control,
 		 "Control socket, default " NAT_CONFIG_DEFAULT_CONTROL, "PATH"},
+		{"metrics", 0, 0, G_OPTION_ARG_FILENAME_ARRAY, &flags->metrics,
+		 "Serve /metrics (Prometheus) and /healthz here by HTTP; a port alone: on "
+		 "127.0.0.1. Default: none",
+		 "ADDR:PORT"},
 		{"help", 'h', 0, G_OPTION_ARG_NONE, &flags->help, "Show this", NULL},
 		{G_OPTION_REMAINING, 0, G_OPTION_FLAG_HIDDEN, G_OPTION_ARG_FILENAME_ARRAY,
 		 &flags->rest, NULL, NULL},

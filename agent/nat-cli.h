@@ -34,6 +34,7 @@ typedef struct {
 	char *signal_url;
 	GStrv stun, turn;
 	char *control; /* NULL: not given */
+	char *metrics; /* of run; the same */
 	char *peer;
 	gboolean json, watch;
 	gboolean once;	/* events: what there is, and the end */

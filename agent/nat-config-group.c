@@ -3,9 +3,19 @@
 
 #include <string.h>
 
-static const char *const AGENT_KEYS[] = {
-	"control", "control_group",	  "state_dir",	       "signal",     "stun", "turn", "mtu",
-	"standby", "innernet_config_dir", "innernet_data_dir", "hosts_file", NULL};
+static const char *const AGENT_KEYS[] = {"control",
+					 "control_group",
+					 "state_dir",
+					 "signal",
+					 "stun",
+					 "turn",
+					 "mtu",
+					 "standby",
+					 "metrics",
+					 "innernet_config_dir",
+					 "innernet_data_dir",
+					 "hosts_file",
+					 NULL};
 static const char *const INTERFACE_KEYS[] = {"signal", "stun", "turn", "mtu", "innernet", NULL};
 static const char *const PEER_KEYS[] = {"public_key", NULL};
 
@@ -26,7 +36,7 @@ nat_config_group_known(const char *group, const char *key)
 		if (!key || g_strv_contains(AGENT_KEYS, key))
 			return NULL;
 		return "its keys are control, state_dir, signal, stun, turn, mtu, standby, "
-		       "innernet_config_dir, innernet_data_dir, hosts_file";
+		       "metrics, innernet_config_dir, innernet_data_dir, hosts_file";
 	}
 	if (g_str_has_prefix(group, NAT_CONFIG_GROUP_INTERFACE)) {
 		if (!key || g_strv_contains(INTERFACE_KEYS, key))

@@ -208,3 +208,21 @@ nat_config_parse_standby(const char *text, guint *out, GError **error)
 	*out = (guint)value;
 	return TRUE;
 }
+
+gboolean
+nat_config_parse_metrics(const char *text, WgEndpoint *out, GError **error)
+{
+	guint64 port = 0;
+
+	memset(out, 0, sizeof *out);
+	if (strcmp(text, "none") == 0)
+		return TRUE;
+	if (g_ascii_string_to_unsigned(text, 10, 1, G_MAXUINT16, &port, NULL))
+		return wg_endpoint_parse_address("127.0.0.1", (guint16)port, out);
+	if (wg_endpoint_parse(text, out) && wg_endpoint_port(out) != 0)
+		return TRUE;
+	memset(out, 0, sizeof *out);
+	return bad(error, text,
+		   "is no address for metrics: write 127.0.0.1:PORT, another numeric ADDRESS:PORT, "
+		   "a PORT alone, or none");
+}

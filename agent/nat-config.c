@@ -82,6 +82,8 @@ nat_config_fixed_difference(const NatConfig *a, const NatConfig *b)
 		return "control or control_group";
 	if (strcmp(a->state_dir, b->state_dir) != 0)
 		return "state_dir";
+	if (!wg_endpoint_equal(&a->metrics, &b->metrics))
+		return "metrics";
 	if (strcmp(a->innernet_config_dir, b->innernet_config_dir) != 0 ||
 	    strcmp(a->innernet_data_dir, b->innernet_data_dir) != 0 ||
 	    g_strcmp0(a->hosts_file, b->hosts_file) != 0)
@@ -376,6 +378,21 @@ set_standby(NatConfig *config, NatKeyFile *file, GError **error)
 	return TRUE;
 }
 
+static gboolean
+set_metrics(NatConfig *config, NatKeyFile *file, const char *flag, GError **error)
+{
+	g_autofree char *text = NULL;
+
+	if (!nat_key_file_string(file, "agent", "metrics", &text, error))
+		return FALSE;
+	if (text && !nat_config_parse_metrics(text, &config->metrics, error))
+		return nat_key_file_blame(file, "agent", "metrics", error);
+	if (!flag || nat_config_parse_metrics(flag, &config->metrics, error))
+		return TRUE;
+	g_prefix_error(error, "--metrics: ");
+	return FALSE;
+}
+
 gboolean
 nat_config_check_flags(const NatConfigFlags *flags, GError **error)
 {
@@ -407,6 +424,7 @@ build(const Sources *from, GError **error)
 	if (!nat_config_check_flags(&from->flags, error) ||
 	    !set_paths(config, from->file, from->flags.control, error) ||
 	    !set_standby(config, from->file, error) ||
+	    !set_metrics(config, from->file, from->flags.metrics, error) ||
 	    !set_innernet_paths(config, from->file, error) ||
 	    !check_groups(config, from->file, groups, error))
 		return NULL;

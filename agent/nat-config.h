@@ -51,7 +51,8 @@ typedef struct {
 	guint standby_max;	   /* warm standby paths held at once, at most 256 */
 	char *innernet_config_dir; /* default /etc/innernet */
 	char *innernet_data_dir;   /* default /var/lib/innernet */
-	char *hosts_file; /* of the system, for names of innernet's peers; NULL: never written */
+	char *hosts_file;   /* of the system, for names of innernet's peers; NULL: never written */
+	WgEndpoint metrics; /* where Prometheus may ask; unset: nowhere, the default */
 } NatConfig;
 
 /* What the command line says; any of it may be NULL. */
@@ -60,6 +61,7 @@ typedef struct {
 	const char *signal_url;
 	const char *const *stun, *const *turn;
 	const char *control;
+	const char *metrics;
 } NatConfigFlags;
 
 #define NAT_CONFIG_DEFAULT_CONTROL "/run/nat-agent/control.sock"
@@ -104,6 +106,8 @@ gboolean nat_config_parse_mtu(const char *text, NatMtuMode *out, GError **error)
 gboolean nat_config_check_flags(const NatConfigFlags *flags, GError **error);
 /* "beside", "yes" or "off". */
 gboolean nat_config_parse_innernet(const char *text, NatInnernet *out, GError **error);
+/* "ADDRESS:PORT", numeric, "PORT" (on 127.0.0.1), or "none": unset. */
+gboolean nat_config_parse_metrics(const char *text, WgEndpoint *out, GError **error);
 /* 0 to NAT_CONFIG_MAX_STANDBY. */
 gboolean nat_config_parse_standby(const char *text, guint *out, GError **error);
 /* The control socket where no flag names one: NAT_AGENT_CONTROL or the default. */

@@ -122,10 +122,19 @@ reload(GError **error, gpointer user_data)
 	return service->reload(error, service->user_data);
 }
 
+static char *
+metrics(gpointer user_data)
+{
+	const NatDaemonService *service = user_data;
+
+	return service->metrics(service->user_data);
+}
+
 const NatServiceFuncs NAT_DAEMON_SERVICE = {
 	.status = status,
 	.events = events,
 	.ping = ping,
 	.restart = restart,
 	.reload = reload,
+	.metrics = metrics,
 };

@@ -10,6 +10,7 @@
 typedef struct {
 	NatDaemon *daemon; /* not NULL when a call comes */
 	gboolean (*reload)(GError **error, gpointer user_data);
+	char *(*metrics)(gpointer user_data); /* (transfer full) */
 	gpointer user_data;
 } NatDaemonService;
 

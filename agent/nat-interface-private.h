@@ -82,6 +82,8 @@ struct NatInterface {
 	GArray *server_sources;	  /* of WgEndpoint: our addresses towards it, when last looked */
 	NatStunNames *stun_names; /* --stun */
 	GHashTable *dropped;	  /* cause → guint64* */
+	GHashTable *kept;	  /* counter → guint64*: of what is served no more */
+	NatStats stats;
 };
 
 /* nat-interface.c */
@@ -93,6 +95,10 @@ void nat_interface_read_device(NatInterface *iface);
 GArray *nat_interface_candidates(gpointer iface); /* what peers are told (transfer full) */
 void nat_interface_poll_soon(NatInterface *iface);
 void nat_interface_for_each_peer(NatInterface *iface, void (*func)(NatPeer *peer));
+
+/* nat-interface-status.c */
+/* What mux, relay and signaling client have counted, before they go. */
+void nat_interface_keep_counters(NatInterface *iface);
 
 /* nat-interface-relay.c: the TURN side */
 void nat_interface_start_relay(NatInterface *iface);

@@ -4,25 +4,80 @@
 
 #define STATUS_FRESH_US (20 * 1000)
 
+typedef void (*Counted)(NatInterface *iface, const char *name, guint64 count, gpointer data);
+
+static void
+relay_counters(NatInterface *iface, Counted counted, gpointer data)
+{
+	NatBridgeStats stats;
+
+	nat_relay_stats(iface->relay, &stats);
+	counted(iface, "relay_in", stats.to_wg_packets, data);
+	counted(iface, "relay_in_bytes", stats.to_wg_bytes, data);
+	counted(iface, "relay_out", stats.to_turn_packets, data);
+	counted(iface, "relay_out_bytes", stats.to_turn_bytes, data);
+	counted(iface, "drop_relay_full", stats.dropped, data);
+	counted(iface, "drop_turn_message", nat_relay_dropped(iface->relay), data);
+}
+
+/* What is counted by things that live while the device is served. */
+static void
+served_counters(NatInterface *iface, Counted counted, gpointer data)
+{
+	counted(iface, "drop_signal_frame", nat_signal_client_dropped(iface->signal), data);
+	relay_counters(iface, counted, data);
+	for (guint i = 0; iface->relay_plain != NULL && i < NAT_RELAY_PLAIN_N_COUNTERS; i++)
+		counted(iface, nat_relay_plain_counter_name(i),
+			nat_relay_plain_counter(iface->relay_plain, i), data);
+	for (guint i = 0; i < NAT_MUX_N_COUNTERS; i++)
+		counted(iface, nat_mux_counter_name(i), nat_mux_counter(iface->mux, i), data);
+}
+
+static guint64
+kept(const NatInterface *iface, const char *name)
+{
+	const guint64 *count = g_hash_table_lookup(iface->kept, name);
+
+	return count != NULL ? *count : 0;
+}
+
+static void
+keep(NatInterface *iface, const char *name, guint64 count, gpointer data)
+{
+	guint64 sum = kept(iface, name) + count;
+
+	g_hash_table_insert(iface->kept, g_strdup(name), g_memdup2(&sum, sizeof sum));
+}
+
+void
+nat_interface_keep_counters(NatInterface *iface)
+{
+	served_counters(iface, keep, NULL);
+}
+
+static void
+show(NatInterface *iface, const char *name, guint64 count, gpointer out)
+{
+	nat_status_set_counter(out, name, kept(iface, name) + count);
+}
+
 static void
 status_counters(NatInterface *iface, NatStatusInterface *out)
 {
 	GHashTableIter iter;
-	gpointer cause, count;
+	gpointer name, count;
 
-	nat_status_set_counter(out, "drop_signal_frame", nat_signal_client_dropped(iface->signal));
-	nat_status_set_counter(out, "drop_turn_message", nat_relay_dropped(iface->relay));
-	for (guint i = 0; iface->relay_plain != NULL && i < NAT_RELAY_PLAIN_N_COUNTERS; i++)
-		nat_status_set_counter(out, nat_relay_plain_counter_name(i),
-				       nat_relay_plain_counter(iface->relay_plain, i));
-	for (guint i = 0; i < NAT_MUX_N_COUNTERS; i++)
-		nat_status_set_counter(out, nat_mux_counter_name(i),
-				       nat_mux_counter(iface->mux, i));
-	g_hash_table_iter_init(&iter, iface->dropped);
-	while (g_hash_table_iter_next(&iter, &cause, &count)) {
-		g_autofree char *name = g_strconcat("drop_", cause, NULL);
-
+	out->stats = iface->stats;
+	g_hash_table_iter_init(&iter, iface->kept);
+	while (g_hash_table_iter_next(&iter, &name, &count))
 		nat_status_set_counter(out, name, *(guint64 *)count);
+	if (iface->serving)
+		served_counters(iface, show, out);
+	g_hash_table_iter_init(&iter, iface->dropped);
+	while (g_hash_table_iter_next(&iter, &name, &count)) {
+		g_autofree char *drop = g_strconcat("drop_", name, NULL);
+
+		nat_status_set_counter(out, drop, *(guint64 *)count);
 	}
 }
 
@@ -102,7 +157,6 @@ status_serving(NatInterface *iface, NatStatusInterface *out, gboolean detail, co
 	g_array_append_vals(out->public_endpoints, public_endpoints->data, public_endpoints->len);
 	status_relay(iface, out);
 	nat_interface_status_innernet(iface, out);
-	status_counters(iface, out);
 	for (guint i = 0; i < iface->device->peers->len; i++) {
 		const WgPeer *wg = g_ptr_array_index(iface->device->peers, i);
 		NatPeer *peer = g_hash_table_lookup(iface->peers, &wg->public_key);
@@ -125,6 +179,7 @@ nat_interface_status(NatInterface *iface, NatStatus *status, gboolean detail, co
 	out->listen_port = iface->device->listen_port;
 	out->backend = g_strdup(wg_backend_to_string(iface->device->backend));
 	out->signal_url = g_strdup(iface->config.signal_url);
+	status_counters(iface, out);
 	if (iface->serving)
 		status_serving(iface, out, detail, peer);
 }

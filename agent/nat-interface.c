@@ -151,6 +151,7 @@ send_body(const WgKey *peer, GBytes *body, gpointer user_data)
 
 	if (iface->signal == NULL || !nat_signal_client_send(iface->signal, peer, body))
 		return FALSE;
+	nat_stats_count(&iface->stats, NAT_STAT_MESSAGES_SENT);
 	iface->has_sent = TRUE;
 	return TRUE;
 }
@@ -177,8 +178,11 @@ write_peer(const WgPeerChange *change, gpointer user_data)
 	if (wg == NULL)
 		return FALSE;
 	nat_originals_keep(iface->originals, wg);
-	if (wg_ctl_apply(iface->ctl, change, 1, &error))
+	if (wg_ctl_apply(iface->ctl, change, 1, &error)) {
+		nat_stats_count(&iface->stats, NAT_STAT_WRITES);
 		return TRUE;
+	}
+	nat_stats_count(&iface->stats, NAT_STAT_WRITES_REFUSED);
 	nat_log_peer(G_LOG_LEVEL_WARNING, iface->config.name, &change->public_key,
 		     "cannot set the endpoint: %s", error->message);
 	return FALSE;
@@ -314,6 +318,7 @@ on_signal_state(NatSignalState state, const char *reason, gpointer user_data)
 
 	iface->signal_us = g_get_monotonic_time();
 	if (state == NAT_SIGNAL_CONNECTED) {
+		nat_stats_count(&iface->stats, NAT_STAT_LOGINS);
 		g_clear_pointer(&iface->signal_said, g_free);
 		server_sources_lost(iface);
 		nat_interface_record(iface, G_LOG_LEVEL_MESSAGE, NAT_EVENT_SIGNALING,
@@ -371,6 +376,7 @@ on_signal_message(const WgKey *key, const guint8 *body, gsize len, gpointer user
 	NatInterface *iface = user_data;
 	NatPeer *peer = g_hash_table_lookup(iface->peers, key);
 
+	nat_stats_count(&iface->stats, NAT_STAT_MESSAGES_RECEIVED);
 	if (peer != NULL)
 		nat_peer_message(peer, body, len);
 	else
@@ -431,6 +437,7 @@ stop_serving(NatInterface *iface)
 		return;
 	iface->serving = FALSE;
 	g_hash_table_remove_all(iface->peers);
+	nat_interface_keep_counters(iface);
 	nat_interface_stop_innernet(iface);
 	nat_interface_stop_mtu(iface);
 	nat_interface_stop_lifetime(iface);
@@ -465,6 +472,7 @@ start_serving(NatInterface *iface, GError **error)
 	iface->port = dev->listen_port;
 	iface->fwmark = dev->fwmark;
 	iface->probe = nat_stun_probe_new(iface->mux, on_mapping_changed, iface);
+	nat_stun_probe_set_stats(iface->probe, &iface->stats);
 	iface->originals = nat_originals_new(iface->env.config->state_dir, &iface->public_key);
 	nat_interface_start_relay(iface);
 	nat_interface_start_lifetime(iface);
@@ -494,6 +502,7 @@ start_serving(NatInterface *iface, GError **error)
 		.relay_problem = nat_interface_relay_problem,
 		.relay = iface->relay,
 		.find_plain = nat_interface_find_plain,
+		.stats = &iface->stats,
 		.dropped = count_drop,
 		.user_data = iface,
 	};
@@ -753,6 +762,7 @@ nat_interface_network_changed(NatInterface *iface)
 		return;
 	nat_interface_record(iface, G_LOG_LEVEL_DEBUG, NAT_EVENT_NETWORK,
 			     "the network is looked at anew");
+	nat_stats_count(&iface->stats, NAT_STAT_NETWORK_CHANGES);
 	nat_stun_probe_run(iface->probe, TRUE);
 	nat_interface_relay_network_changed(iface);
 	/* first: the signaling server may be behind the innernet server's tunnel */
@@ -835,6 +845,8 @@ nat_interface_new(const NatInterfaceEnv *env, const NatConfigInterface *config, 
 	iface->server_stun = g_array_new(FALSE, FALSE, sizeof(WgEndpoint));
 	iface->server_sources = g_array_new(FALSE, FALSE, sizeof(WgEndpoint));
 	iface->dropped = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, g_free);
+	iface->kept = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, g_free);
+	nat_stats_init(&iface->stats);
 	iface->ctl = wg_ctl_new(config->name);
 	iface->wake = nat_wake_new(TRAFFIC_MS);
 	if (!nat_interface_open_innernet(iface, error))
@@ -866,6 +878,7 @@ nat_interface_free(NatInterface *iface)
 	g_array_unref(iface->server_stun);
 	g_array_unref(iface->server_sources);
 	g_hash_table_unref(iface->dropped);
+	g_hash_table_unref(iface->kept);
 	nat_interface_close_innernet(iface);
 	wg_device_free(iface->device);
 	if (iface->fresh != NULL)

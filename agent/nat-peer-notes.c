@@ -203,4 +203,5 @@ nat_peer_make_watch(NatPeer *peer)
 	peer->watch_remote = peer->remote.watch;
 	peer->watch = nat_watch_new(peer->env->mux, peer->seal, &peer->env->public_key, &peer->key,
 				    peer->env->watch_id, peer->watch_remote, &WATCH_FUNCS, peer);
+	nat_watch_set_stats(peer->watch, peer->env->stats);
 }

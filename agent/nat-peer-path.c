@@ -176,8 +176,10 @@ nat_peer_leaves_elsewhere(NatPeer *peer)
 static void
 set_chosen(NatPeer *peer, NatWatchPair *pair)
 {
-	if (peer->chosen != NULL && peer->chosen != pair && peer->state == NAT_PEER_CONNECTED)
+	if (peer->chosen != NULL && peer->chosen != pair && peer->state == NAT_PEER_CONNECTED) {
 		peer->moves++;
+		nat_stats_count(peer->env->stats, NAT_STAT_FAILOVERS);
+	}
 	peer->chosen = pair;
 	peer->chosen_us = g_get_monotonic_time();
 	peer->deserted = FALSE;

@@ -107,6 +107,8 @@ struct NatPeer {
 void nat_peer_set_state(NatPeer *peer, NatPeerState state, const char *reason);
 /* Something happened that explains what the peer is about: an event, and a line for who debugs. */
 void nat_peer_record(NatPeer *peer, NatEventKind kind, const char *format, ...) G_GNUC_PRINTF(3, 4);
+/* The search that began last has brought a tunnel. */
+void nat_peer_note_connected(NatPeer *peer, gint64 now_us);
 gboolean nat_peer_tunnel_live(const NatPeer *peer);
 /* WireGuard proved the path, and nothing has cast doubt on it since. */
 gboolean nat_peer_path_is_good(const NatPeer *peer);

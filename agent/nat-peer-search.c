@@ -126,10 +126,29 @@ nat_peer_plan_retry(NatPeer *peer)
 		peer);
 }
 
+static void
+count_failure(NatPeer *peer, NatFailure failure)
+{
+	switch (failure) {
+	case NAT_FAILURE_NONE:
+		break;
+	case NAT_FAILURE_CHECKS:
+		nat_stats_count(peer->env->stats, NAT_STAT_SEARCHES_UNANSWERED);
+		break;
+	case NAT_FAILURE_PROOF:
+		nat_stats_count(peer->env->stats, NAT_STAT_SEARCHES_UNPROVEN);
+		break;
+	case NAT_FAILURE_SILENCE:
+		nat_stats_count(peer->env->stats, NAT_STAT_SEARCHES_SILENT);
+		break;
+	}
+}
+
 void
 nat_peer_fail(NatPeer *peer, NatFailure failure)
 {
 	nat_peer_stop_timer(&peer->give_up);
+	count_failure(peer, failure);
 	peer->failure = failure;
 	if (nat_peer_tunnel_live(peer) && failure != NAT_FAILURE_SILENCE) {
 		nat_peer_set_state(peer, NAT_PEER_CONNECTED,
@@ -213,7 +232,7 @@ nat_peer_keep_present(NatPeer *peer, const char *reason)
 	gint64 now = g_get_monotonic_time();
 
 	if (peer->state == NAT_PEER_CHECKING && peer->began_us != 0)
-		peer->connect_ms = (now - peer->began_us) / 1000;
+		nat_peer_note_connected(peer, now);
 	peer->failure = NAT_FAILURE_NONE;
 	peer->retry_ms = 0;
 	nat_peer_stop_timer(&peer->retry);
@@ -475,6 +494,7 @@ nat_peer_start_checks(NatPeer *peer)
 	add_own_addresses(peer, peer->addresses);
 	offered_addresses = peer->addresses->len;
 	remote = usable_candidates(peer, peer->addresses);
+	nat_stats_count(peer->env->stats, NAT_STAT_SEARCHES);
 	peer->began_us = g_get_monotonic_time();
 	peer->relay_due_us = peer->began_us + RELAY_FIRST_MS * 1000;
 	if (!nat_peer_tunnel_live(peer) || peer->failure == NAT_FAILURE_SILENCE)

@@ -53,6 +53,16 @@ nat_peer_record(NatPeer *peer, NatEventKind kind, const char *format, ...)
 	add_event(peer, kind, text);
 }
 
+void
+nat_peer_note_connected(NatPeer *peer, gint64 now_us)
+{
+	peer->connect_ms = -1;
+	if (peer->began_us == 0)
+		return;
+	peer->connect_ms = (now_us - peer->began_us) / 1000;
+	nat_stats_connected(peer->env->stats, now_us - peer->began_us);
+}
+
 gboolean
 nat_peer_tunnel_live(const NatPeer *peer)
 {
@@ -141,7 +151,7 @@ on_path_proven(gpointer user_data)
 	gint64 now = g_get_monotonic_time();
 
 	if (peer->connect_ms < 0 || peer->state != NAT_PEER_CONNECTED)
-		peer->connect_ms = peer->began_us != 0 ? (now - peer->began_us) / 1000 : -1;
+		nat_peer_note_connected(peer, now);
 	peer->remote_type = nat_peer_endpoint_type(peer);
 	nat_peer_plain_proven(peer);
 	nat_peer_note_proof(peer);

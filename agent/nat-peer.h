@@ -23,6 +23,7 @@
 #include "agent/nat-path.h"
 #include "agent/nat-relay.h"
 #include "agent/nat-search.h"
+#include "agent/nat-stats.h"
 #include "agent/nat-status.h"
 
 typedef struct NatPeer NatPeer;
@@ -77,6 +78,7 @@ typedef struct {
 	guint64 (*generation)(gpointer user_data);
 	gboolean (*beacons_may)(gpointer user_data);
 	void (*publish)(gpointer user_data);
+	NatStats *stats; /* where all of them count; may be NULL */
 	/* A message of this peer was dropped. */
 	void (*dropped)(const char *cause, gpointer user_data);
 	gpointer user_data;

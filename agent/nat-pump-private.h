@@ -63,6 +63,8 @@ struct NatPump {
 	NatPumpFuncs funcs;
 	gpointer user_data;
 	GThread *thread;
+	GPtrArray *bridges;  /* of NatBridge, not owned */
+	NatBridgeStats gone; /* of bridges that were freed */
 	/* both: constant */
 	NatDgram turn; /* the thread's, but for fd */
 	GMainContext *host;

@@ -199,9 +199,32 @@ nat_pump_dropped(const NatPump *pump)
 	return atomic_load(&pump->unheard);
 }
 
+void
+nat_bridge_stats_add(NatBridgeStats *sum, const NatBridgeStats *more)
+{
+	sum->to_turn_packets += more->to_turn_packets;
+	sum->to_turn_bytes += more->to_turn_bytes;
+	sum->to_wg_packets += more->to_wg_packets;
+	sum->to_wg_bytes += more->to_wg_bytes;
+	sum->dropped += more->dropped;
+}
+
+void
+nat_pump_stats(const NatPump *pump, NatBridgeStats *out)
+{
+	*out = pump->gone;
+	for (guint i = 0; i < pump->bridges->len; i++) {
+		NatBridgeStats one;
+
+		nat_bridge_stats(g_ptr_array_index(pump->bridges, i), &one);
+		nat_bridge_stats_add(out, &one);
+	}
+}
+
 static void
 pump_clear(NatPump *pump)
 {
+	g_ptr_array_unref(pump->bridges);
 	for (guint i = 0; i < NAT_CHANNELS; i++)
 		if (pump->lanes[i])
 			nat_lane_unref(pump->lanes[i]);
@@ -225,6 +248,7 @@ nat_pump_new(int fd, const NatPumpFuncs *funcs, gpointer user_data, GError **err
 
 	pump->funcs = *funcs;
 	pump->user_data = user_data;
+	pump->bridges = g_ptr_array_new();
 	pump->host = g_main_context_ref_thread_default();
 	pump->door = g_new0(NatDoor, 1);
 	pump->door->refs = 1;

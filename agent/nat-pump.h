@@ -32,6 +32,8 @@ typedef struct {
 	guint64 dropped; /* a full socket, or too big */
 } NatBridgeStats;
 
+void nat_bridge_stats_add(NatBridgeStats *sum, const NatBridgeStats *more);
+
 /* fd: a connected datagram socket: UDP, or one end of a SOCK_SEQPACKET socketpair that a stream
  * adaptor serves (SOCK_DGRAM pairs hold some ten datagrams and tell of no end). Taken, also on
  * failure; made non-blocking, buffers sized (of a pair: this end's; the adaptor sizes its own). */
@@ -43,6 +45,8 @@ gboolean nat_pump_send(NatPump *pump, const guint8 *msg, gsize len);
 /* Messages that were no STUN and no ChannelData, or came while 64 others waited for the host's main
  * loop. */
 guint64 nat_pump_dropped(const NatPump *pump);
+/* Of all its bridges, also those that are gone. */
+void nat_pump_stats(const NatPump *pump, NatBridgeStats *out);
 
 /* Joins a bound channel (0x4000…0x4FFF) to WireGuard's port at 127.0.0.1. fwmark is WireGuard's.
  * What the server sends from now on finds the bridge. One bridge per channel. */

@@ -60,12 +60,16 @@ nat_relay_leg_new(NatRelaySeat *seat, const NatTurnUri *uri, const WgEndpoint *s
 void
 nat_relay_leg_free(NatRelayLeg *leg)
 {
+	NatBridgeStats stats;
+
 	if (!leg)
 		return;
 	g_clear_handle_id(&leg->end_timer, g_source_remove);
 	while (leg->bridges->len > 0)
 		nat_relay_bridge_lost(g_ptr_array_index(leg->bridges, 0));
 	leg->relay->dropped += nat_turn_dropped(leg->turn);
+	nat_turn_stats(leg->turn, &stats);
+	nat_bridge_stats_add(&leg->relay->stats, &stats);
 	nat_turn_free(leg->turn);
 	g_ptr_array_unref(leg->bridges);
 	g_free(leg->label);

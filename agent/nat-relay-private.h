@@ -131,7 +131,8 @@ struct NatRelay {
 	NatRelaySeat main, spare;
 	guint tell_idle; /* callbacks that are due: */
 	gboolean tell_changed, tell_credentials;
-	guint64 dropped; /* by legs that have gone */
+	guint64 dropped;      /* by legs that have gone */
+	NatBridgeStats stats; /* the same */
 	char *problem;
 	GHashTable *permits; /* owner → GArray of WgEndpoint */
 };

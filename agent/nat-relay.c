@@ -350,6 +350,22 @@ nat_relay_spare_server(const NatRelay *relay)
 	return relay->spare.leg ? relay->spare.leg->label : NULL;
 }
 
+void
+nat_relay_stats(const NatRelay *relay, NatBridgeStats *out)
+{
+	Legs all = all_legs(relay);
+
+	*out = relay->stats;
+	for (gsize i = 0; i < G_N_ELEMENTS(all.legs); i++) {
+		NatBridgeStats one;
+
+		if (!all.legs[i])
+			continue;
+		nat_turn_stats(all.legs[i]->turn, &one);
+		nat_bridge_stats_add(out, &one);
+	}
+}
+
 guint64
 nat_relay_dropped(const NatRelay *relay)
 {

@@ -81,6 +81,8 @@ const char *nat_relay_server(const NatRelay *relay);
 const char *nat_relay_spare_server(const NatRelay *relay); /* the same of the spare */
 /* Messages of servers that were neither an answer to us nor a peer's data. */
 guint64 nat_relay_dropped(const NatRelay *relay);
+/* WireGuard's data through all allocations so far. */
+void nat_relay_stats(const NatRelay *relay, NatBridgeStats *out);
 
 /* Who may send to us, per owner (any pointer); the complete list each time, n = 0: nobody. Kept
  * over re-allocations. At most NAT_RELAY_PERMITS_MAX addresses of an owner count. */

@@ -181,6 +181,16 @@ reload(NatService *service, NatCall *call)
 	answer_done(call, ok, error);
 }
 
+static void
+metrics(NatService *service, NatCall *call)
+{
+	g_autofree char *text = service->funcs->metrics(service->user_data);
+	JsonObject *obj = json_object_new();
+
+	json_object_set_string_member(obj, "text", text);
+	nat_call_reply(call, nat_json_node_take(obj));
+}
+
 /* ---- events ---- */
 
 static gboolean
@@ -293,8 +303,8 @@ static const struct {
 } METHODS[] = {
 	{NAT_SERVICE_STATUS, status},	  {NAT_SERVICE_EVENTS, events},
 	{NAT_SERVICE_PING, ping},	  {NAT_SERVICE_RESTART_PEER, restart_peer},
-	{NAT_SERVICE_RELOAD, reload},	  {NAT_SERVICE_GET_INFO, get_info},
-	{NAT_SERVICE_DESCRIBE, describe},
+	{NAT_SERVICE_RELOAD, reload},	  {NAT_SERVICE_METRICS, metrics},
+	{NAT_SERVICE_GET_INFO, get_info}, {NAT_SERVICE_DESCRIBE, describe},
 };
 
 /* Varlink tells an interface that is not there from a method that it lacks. */

@@ -15,6 +15,7 @@
 #define NAT_SERVICE_PING NAT_SERVICE_INTERFACE ".Ping"
 #define NAT_SERVICE_RESTART_PEER NAT_SERVICE_INTERFACE ".RestartPeer"
 #define NAT_SERVICE_RELOAD NAT_SERVICE_INTERFACE ".Reload"
+#define NAT_SERVICE_METRICS NAT_SERVICE_INTERFACE ".Metrics"
 #define NAT_SERVICE_NO_SUCH_PEER NAT_SERVICE_INTERFACE ".NoSuchPeer"
 #define NAT_SERVICE_FAILED NAT_SERVICE_INTERFACE ".Failed"
 #define NAT_SERVICE_GET_INFO "org.varlink.service.GetInfo"
@@ -39,6 +40,7 @@ typedef struct {
 	void (*ping)(const NatServiceWhom *whom, gboolean paths, NatCall *call, gpointer user_data);
 	gboolean (*restart)(const NatServiceWhom *whom, GError **error, gpointer user_data);
 	gboolean (*reload)(GError **error, gpointer user_data);
+	char *(*metrics)(gpointer user_data); /* docs/metrics.md (transfer full) */
 } NatServiceFuncs;
 
 NatService *nat_service_new(const NatServiceFuncs *funcs, gpointer user_data);

@@ -81,6 +81,7 @@ nat_status_add_interface(NatStatus *status, const char *name)
 	iface->candidates = g_array_new(FALSE, FALSE, sizeof(NatCandidate));
 	iface->peers = g_ptr_array_new_with_free_func(peer_free);
 	iface->relays = g_ptr_array_new_with_free_func(relay_free);
+	nat_stats_init(&iface->stats);
 	g_ptr_array_add(status->interfaces, iface);
 	return iface;
 }

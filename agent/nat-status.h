@@ -9,6 +9,7 @@
 #include <json-glib/json-glib.h>
 
 #include "agent/nat-status-detail.h"
+#include "agent/nat-stats.h"
 #include "agent/nat-types.h"
 
 typedef struct {
@@ -58,8 +59,9 @@ typedef struct {
 	GPtrArray *peers;	  /* of NatStatusPeer */
 	GPtrArray *relays;	  /* of NatStatusRelay */
 	guint mtu_advice;	  /* what would fit every path, bytes; 0: the present one does */
-	GHashTable *counters; /* char* → guint64*: drops by cause, packets through the mux; may be
-				 NULL */
+	GHashTable *counters; /* char* → guint64*: drops by cause, packets through the mux and the
+				 relay; may be NULL */
+	NatStats stats;	      /* for nat-metrics; not in the JSON */
 } NatStatusInterface;
 
 typedef struct {

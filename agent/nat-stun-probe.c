@@ -25,6 +25,7 @@ struct NatStunProbe {
 	NatMuxClient *client;
 	NatStunProbeFunc changed;
 	gpointer user_data;
+	NatStats *stats;    /* may be NULL */
 	GPtrArray *queries; /* of Query, one per server */
 	gint64 started_us;
 	guint keep_timer, keep_s;
@@ -82,7 +83,9 @@ query_send(gpointer data)
 	query_route(query);
 	if (wg_endpoint_is_set(&query->source)) {
 		len = nat_stun_build_request(msg, sizeof msg, query->id, NULL, NULL);
-		nat_mux_client_send(query->probe->client, &query->source, &query->server, msg, len);
+		if (nat_mux_client_send(query->probe->client, &query->source, &query->server, msg,
+					len))
+			nat_stats_count(query->probe->stats, NAT_STAT_STUN_REQUESTS);
 	}
 	query->timer = g_timeout_add(FIRST_RTO_MS << query->sends, query_send, query);
 	query->sends++;
@@ -150,6 +153,12 @@ nat_stun_probe_free(NatStunProbe *probe)
 	g_ptr_array_unref(probe->queries);
 	nat_mux_client_free(probe->client);
 	g_free(probe);
+}
+
+void
+nat_stun_probe_set_stats(NatStunProbe *probe, NatStats *stats)
+{
+	probe->stats = stats;
 }
 
 static Query *

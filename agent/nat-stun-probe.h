@@ -8,6 +8,7 @@
 #pragma once
 
 #include "agent/nat-mux.h"
+#include "agent/nat-stats.h"
 #include "agent/nat-types.h"
 
 typedef struct NatStunProbe NatStunProbe;
@@ -17,6 +18,8 @@ typedef void (*NatStunProbeFunc)(gpointer user_data);
 
 NatStunProbe *nat_stun_probe_new(NatMux *mux, NatStunProbeFunc changed, gpointer user_data);
 void nat_stun_probe_free(NatStunProbe *probe);
+/* Where requests are counted; NULL (at first): nowhere. */
+void nat_stun_probe_set_stats(NatStunProbe *probe, NatStats *stats);
 /* The complete list each time; a changed list is probed at once. */
 void nat_stun_probe_set_servers(NatStunProbe *probe, const WgEndpoint *servers, gsize n);
 /* Probes all servers afresh. What is known stays until the answer, unless another local address or

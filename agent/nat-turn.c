@@ -518,3 +518,11 @@ nat_turn_dropped(const NatTurn *turn)
 {
 	return nat_turn_talk_dropped(turn->talk) + (turn->pump ? nat_pump_dropped(turn->pump) : 0);
 }
+
+void
+nat_turn_stats(const NatTurn *turn, NatBridgeStats *out)
+{
+	memset(out, 0, sizeof *out);
+	if (turn->pump)
+		nat_pump_stats(turn->pump, out);
+}

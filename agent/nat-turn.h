@@ -70,3 +70,5 @@ void nat_turn_check(NatTurn *turn);
 void nat_turn_set_keepalive(NatTurn *turn, guint seconds);
 /* Messages that were neither an answer to us nor a peer's data. */
 guint64 nat_turn_dropped(const NatTurn *turn);
+/* WireGuard's data through it so far. */
+void nat_turn_stats(const NatTurn *turn, NatBridgeStats *out);

@@ -64,6 +64,7 @@ struct NatWatch {
 	NatWatchKeys keys;
 	NatWatchFuncs funcs;
 	gpointer user_data;
+	NatStats *stats;  /* may be NULL */
 	GPtrArray *pairs; /* of NatWatchPair */
 	GPtrArray *gone;  /* removed inside a callback */
 	guint depth;	  /* of callbacks */
@@ -144,7 +145,8 @@ send_probe(NatWatchPair *pair)
 	put_note(pair, note);
 	len = nat_stun_build_probe(msg, sizeof msg, request->id, watch->keys.username,
 				   watch->keys.peer_pwd, note);
-	nat_mux_client_send(watch->client, &source, &pair->remote.endpoint, msg, len);
+	if (nat_mux_client_send(watch->client, &source, &pair->remote.endpoint, msg, len))
+		nat_stats_count(watch->stats, NAT_STAT_PROBES_SENT);
 }
 
 /* How long an answer may take before its absence means something. */
@@ -378,6 +380,7 @@ on_answer(NatWatchPair *pair, Request *request, const NatStun *stun)
 {
 	gint64 now = g_get_monotonic_time();
 
+	nat_stats_count(pair->watch->stats, NAT_STAT_PROBES_ANSWERED);
 	measure(pair, (double)(now - request->sent_us) / 1000.0);
 	memset(pair->requests, 0, sizeof pair->requests);
 	pair->unanswered = 0;
@@ -438,6 +441,12 @@ nat_watch_new(NatMux *mux, NatSeal *seal, const WgKey *own, const WgKey *peer, g
 	watch->gone = g_ptr_array_new_with_free_func(g_free);
 	watch->client = nat_mux_client_new(mux, watch->keys.own_ufrag, &MUX_FUNCS, watch);
 	return watch;
+}
+
+void
+nat_watch_set_stats(NatWatch *watch, NatStats *stats)
+{
+	watch->stats = stats;
 }
 
 void

@@ -17,6 +17,7 @@
 
 #include "agent/nat-mux.h"
 #include "agent/nat-seal.h"
+#include "agent/nat-stats.h"
 #include "agent/nat-types.h"
 #include "agent/nat-watch-keys.h"
 
@@ -63,6 +64,8 @@ NatWatch *nat_watch_new(NatMux *mux, NatSeal *seal, const WgKey *own, const WgKe
 			guint64 own_id, guint64 peer_id, const NatWatchFuncs *funcs,
 			gpointer user_data);
 void nat_watch_free(NatWatch *watch);
+/* Where probes are counted; NULL (at first): nowhere. */
+void nat_watch_set_stats(NatWatch *watch, NatStats *stats);
 
 /* relayed: a relayed address of ours that the pair starts from, NULL for port P. Probes at once.
  * Where the pair is known already, that one (its remote type becomes the better known one). NULL

@@ -294,6 +294,14 @@ wg_endpoint_is_wildcard(const WgEndpoint *ep)
 }
 
 gboolean
+wg_endpoint_is_loopback(const WgEndpoint *ep)
+{
+	if (ep->sa.sa_family == AF_INET6)
+		return IN6_IS_ADDR_LOOPBACK(&ep->v6.sin6_addr);
+	return ep->sa.sa_family == AF_INET && ntohl(ep->v4.sin_addr.s_addr) >> 24 == 127;
+}
+
+gboolean
 wg_endpoint_is_link_local(const WgEndpoint *ep)
 {
 	const guint8 *b = (const guint8 *)&ep->v4.sin_addr;

@@ -52,6 +52,8 @@ gboolean wg_endpoint_is_wildcard(const WgEndpoint *ep);
 /* Only reachable inside some network: RFC 1918, the carriers' 100.64.0.0/10 (RFC 6598), link-local,
  * unique local (RFC 4193). */
 gboolean wg_endpoint_is_private(const WgEndpoint *ep);
+/* 127.0.0.0/8 or ::1: this host alone. */
+gboolean wg_endpoint_is_loopback(const WgEndpoint *ep);
 /* fe80::/10 or 169.254.0.0/16. */
 gboolean wg_endpoint_is_link_local(const WgEndpoint *ep);
 

@@ -38,7 +38,14 @@ no_reload(GError **error, gpointer user_data)
 	return TRUE;
 }
 
-static const NatServiceFuncs FUNCS = {no_status, some_events, no_ping, no_restart, no_reload};
+static char *
+no_metrics(gpointer user_data)
+{
+	return g_strdup("");
+}
+
+static const NatServiceFuncs FUNCS = {no_status,  some_events, no_ping,
+				      no_restart, no_reload,   no_metrics};
 
 /* Every answer is JSON; the last one was given, or the caller went. */
 static void

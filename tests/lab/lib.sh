@@ -39,6 +39,8 @@ NAT_SIGNALD=${NAT_SIGNALD:-$NAT_BUILD/signaling/nat-signald}
 . "$LAB_SRC/expect.sh"
 # shellcheck source=measure.sh
 . "$LAB_SRC/measure.sh"
+# shellcheck source=metrics.sh
+. "$LAB_SRC/metrics.sh"
 
 # Says something in the scenario's log, with the seconds since lab_init.
 say()

@@ -177,12 +177,12 @@ signald_signal() { nx "$LAB_SIGNAL_NODE" kill "-$1" "$(daemon_pid "$LAB_SIGNAL_N
 signald_again() { signald_start "${LAB_SIGNALD_ARGS[@]}"; }
 
 # agent NODE… : starts nat-agent for wg0 on each, and does not wait for anything. It is given the
-# relay servers that exist (turn.sh).
+# relay servers that exist (turn.sh). LAB_AGENT_OPTIONS: more of its options.
 agent()
 {
 	local n uri turn=()
 	while read -r uri; do turn+=(--turn "$uri"); done < <(turn_uris)
-	for n; do agent_run "$n" --interface wg0 --signal "${LAB_SIGNAL:-$(<"$LAB_DIR/conf/signal")}" "${turn[@]}"; done
+	for n; do agent_run "$n" --interface wg0 --signal "${LAB_SIGNAL:-$(<"$LAB_DIR/conf/signal")}" "${turn[@]}" ${LAB_AGENT_OPTIONS:-}; done
 }
 
 # agent_run NODE ARGUMENTS…: with these instead

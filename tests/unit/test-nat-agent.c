@@ -139,8 +139,9 @@ be_agent(char **argv)
 
 typedef struct {
 	char *dir, *control, *status, *ifname;
-	char *notify; /* for the next agent; NULL: none */
-	char *file;   /* its configuration; NULL: flags say it all */
+	char *notify;	     /* for the next agent; NULL: none */
+	char *file;	     /* its configuration; NULL: flags say it all */
+	const char *metrics; /* as `notify` */
 	gboolean refuse;
 	GSubprocess *agent;
 } Fixture;
@@ -236,7 +237,7 @@ start_agent(Fixture *f)
 		f->agent = spawn(f, "run", "-c", f->file, NULL);
 	else
 		f->agent = spawn(f, "run", "--interface", f->ifname, "--signal", "ws://192.0.2.1:1",
-				 NULL);
+				 f->metrics ? "--metrics" : NULL, f->metrics, NULL);
 	f->notify = NULL;
 	g_assert_true(wait_ready(notify));
 	g_unlink(path);
@@ -401,6 +402,60 @@ refused(Fixture *f, gconstpointer unused)
 	fails(spawn(f, "run", "--interface", f->ifname, "--signal", "ws://a", NULL), 1,
 	      "wg0:", "refused");
 	g_assert_cmpint(g_access(f->control, F_OK), ==, -1);
+}
+
+static char *
+get_page(guint16 port)
+{
+	static const char request[] = "GET /metrics HTTP/1.1\r\nHost: localhost\r\n\r\n";
+	g_autoptr(GSocketClient) client = g_socket_client_new();
+	g_autoptr(GSocketConnection) link = NULL;
+	g_autoptr(GString) page = g_string_new(NULL);
+	g_autoptr(GError) error = NULL;
+	GIOStream *io;
+	char buf[1024];
+	gssize n;
+
+	g_socket_client_set_timeout(client, 10);
+	link = g_socket_client_connect_to_host(client, "127.0.0.1", port, NULL, &error);
+	g_assert_no_error(error);
+	io = G_IO_STREAM(link);
+	g_output_stream_write_all(g_io_stream_get_output_stream(io), request, strlen(request), NULL,
+				  NULL, &error);
+	g_assert_no_error(error);
+	while ((n = g_input_stream_read(g_io_stream_get_input_stream(io), buf, sizeof buf, NULL,
+					&error)) > 0)
+		g_string_append_len(page, buf, n);
+	g_assert_no_error(error);
+	return g_string_free(g_steal_pointer(&page), FALSE);
+}
+
+/* Served at an address that others reach: said at the start. */
+static void
+metrics(Fixture *f, gconstpointer unused)
+{
+	g_autoptr(GSocketListener) listener = g_socket_listener_new();
+	guint16 port = g_socket_listener_add_any_inet_port(listener, NULL, NULL);
+	g_autofree char *address = g_strdup_printf("0.0.0.0:%u", port);
+	g_autofree char *page = NULL, *err = NULL;
+
+	if (needs_root())
+		return;
+	fails(spawn(f, "run", "--interface", f->ifname, "--signal", "ws://a", "--metrics", address,
+		    NULL),
+	      1, address, "--metrics");
+	fails(spawn(f, "run", "--interface", f->ifname, "--signal", "ws://a", "--metrics",
+		    "localhost:1", NULL),
+	      2, "--metrics: \"localhost:1\"", "127.0.0.1:PORT");
+	g_socket_listener_close(listener);
+	f->metrics = address;
+	start_agent(f);
+	page = get_page(port);
+	g_assert_true(g_str_has_prefix(page, "HTTP/1.1 200 OK\r\n"));
+	g_assert_nonnull(strstr(page, "\nnat_agent_interface_served{interface=\"wg0\"} 1\n"));
+	g_subprocess_send_signal(f->agent, SIGTERM);
+	g_assert_cmpint(finish(g_steal_pointer(&f->agent), NULL, &err), ==, 0);
+	g_assert_nonnull(strstr(err, "whoever reaches 0.0.0.0:"));
 }
 
 /* A closed reader ends --watch, with the peers' exit status. */
@@ -569,6 +624,7 @@ main(int argc, char **argv)
 	ADD("killed", killed);
 	ADD("second-agent", second_agent);
 	ADD("refused", refused);
+	ADD("metrics", metrics);
 	ADD("watch", watch);
 	ADD("events", events);
 	ADD("events-unread", events_unread);

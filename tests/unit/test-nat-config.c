@@ -68,6 +68,7 @@ static const char FILE_TEXT[] = "# all of it\n"
 				"turn=turn:u:a%3Bb@t.example; turns:u:x@[2001:db8::2]:443\n"
 				"mtu=auto\n"
 				"standby=0\n"
+				"metrics=127.0.0.1:9479\n"
 				"hosts_file=/etc/hosts.d/peers\n"
 				"\n"
 				"[interface wg0]\n"
@@ -101,6 +102,7 @@ file_suffices(void)
 	g_assert_cmpint(nth(config, 0)->mtu, ==, NAT_MTU_AUTO);
 	g_assert_cmpint(nth(config, 1)->mtu, ==, NAT_MTU_OFF);
 	g_assert_cmpuint(config->standby_max, ==, 0);
+	g_assert_cmpuint(wg_endpoint_port(&config->metrics), ==, 9479);
 	g_assert_cmpstr(config->hosts_file, ==, "/etc/hosts.d/peers");
 	g_assert_true(wg_key_parse(KEY_A, &key));
 	g_assert_cmpstr(nat_config_peer_name(config, &key), ==, "café");
@@ -183,8 +185,8 @@ structure(void)
 		"t.conf:1: \"signal\" stands before any group: begin with [agent]");
 	refused("[agent]\n\nsingal=ws://x\n",
 		"t.conf:3: unknown key \"singal\" in [agent]: its keys "
-		"are control, state_dir, signal, stun, turn, mtu, standby, innernet_config_dir, "
-		"innernet_data_dir, hosts_file");
+		"are control, state_dir, signal, stun, turn, mtu, standby, metrics, "
+		"innernet_config_dir, innernet_data_dir, hosts_file");
 	refused("[interface wg0]\ncontrol=/x\n", "t.conf:2: unknown key \"control\" in [interface "
 						 "wg0]: its keys are signal, stun, turn, "
 						 "mtu, innernet");
@@ -230,6 +232,40 @@ values(void)
 					       "it");
 	refused("[peer a]\npublic_key=" KEY_A "\n[peer b]\npublic_key=" KEY_A "\n",
 		"t.conf:4: public_key: this key is already named \"a\": keep one");
+}
+
+/* What --metrics makes of a file that has an address already. */
+static void
+metrics_are(const char *flag, const char *expected)
+{
+	const char *const interfaces[] = {"wg0", NULL};
+	NatConfigFlags flags = {.interfaces = interfaces, .signal_url = "ws://x", .metrics = flag};
+	g_autoptr(GError) error = NULL;
+	static const char text[] = "[agent]\nmetrics=[::1]:1\n";
+	g_autoptr(NatConfig) config =
+		nat_config_parse(text, strlen(text), "t.conf", &flags, &error);
+	char shown[WG_ENDPOINT_STRLEN];
+
+	g_assert_no_error(error);
+	g_assert_cmpstr(wg_endpoint_format(&config->metrics, shown), ==, expected);
+}
+
+static void
+metrics(void)
+{
+	metrics_are(NULL, "[::1]:1");
+	metrics_are("9479", "127.0.0.1:9479");
+	metrics_are("[2001:db8::1]:80", "[2001:db8::1]:80");
+	metrics_are("none", "(none)");
+	refused("[agent]\nmetrics=localhost:80\n",
+		"t.conf:2: metrics: \"localhost:80\" is no address for metrics: write "
+		"127.0.0.1:PORT, another numeric ADDRESS:PORT, a PORT alone, or none");
+	refused("[agent]\nmetrics=0\n",
+		"t.conf:2: metrics: \"0\" is no address for metrics: write 127.0.0.1:PORT, "
+		"another numeric ADDRESS:PORT, a PORT alone, or none");
+	refused("[agent]\nmetrics=127.0.0.1:0\n",
+		"t.conf:2: metrics: \"127.0.0.1:0\" is no address for metrics: write "
+		"127.0.0.1:PORT, another numeric ADDRESS:PORT, a PORT alone, or none");
 }
 
 static void
@@ -512,7 +548,8 @@ innernet(void)
 		"t.conf:2: innernet: \"maybe\" is none of beside, yes and off");
 	refused("[agent]\ninnernet=yes\n",
 		"t.conf:2: unknown key \"innernet\" in [agent]: its keys are control, state_dir, "
-		"signal, stun, turn, mtu, standby, innernet_config_dir, innernet_data_dir, "
+		"signal, stun, turn, mtu, standby, metrics, innernet_config_dir, "
+		"innernet_data_dir, "
 		"hosts_file");
 	refused("[agent]\ninnernet_data_dir=x\n[interface wg0]\n",
 		"t.conf:2: innernet_data_dir: not an absolute path: begin with '/'");
@@ -532,6 +569,7 @@ main(int argc, char **argv)
 	g_test_add_func("/config/structure", structure);
 	g_test_add_func("/config/values", values);
 	g_test_add_func("/config/choices", choices);
+	g_test_add_func("/config/metrics", metrics);
 	g_test_add_func("/config/secrets", secrets);
 	g_test_add_func("/config/turn", turn_values);
 	g_test_add_func("/config/unused-group", unused_group);

@@ -198,6 +198,46 @@ test_both_ways(Fixture *f, gconstpointer data)
 	g_assert_cmpuint(stats.dropped, ==, 0);
 }
 
+/* The thread counts what it has handed out just before. */
+static void
+wait_sum(Fixture *f, guint64 packets)
+{
+	gint64 end = g_get_monotonic_time() + WAIT_MS * G_TIME_SPAN_MILLISECOND;
+	NatBridgeStats sum;
+
+	for (;;) {
+		nat_pump_stats(f->pump, &sum);
+		if (sum.to_wg_packets == packets)
+			break;
+		g_assert_cmpint(g_get_monotonic_time(), <, end);
+		g_usleep(1000);
+	}
+	g_assert_cmpuint(sum.to_wg_bytes, ==, packets * 100);
+	g_assert_cmpuint(sum.to_turn_packets, ==, 0);
+}
+
+/* Of all bridges: one with two users counts once, and one that is gone still does. */
+static void
+test_sum(Fixture *f, gconstpointer data)
+{
+	NatBridge *other = nat_bridge_new(f->pump, CHANNEL + 1, f->wg_port, 0, NULL);
+	NatBridge *again = nat_bridge_share(other);
+	WgEndpoint from;
+
+	for (guint32 i = 0; i < 10; i++) {
+		frame_to_pump(f, CHANNEL + i % 2, i, 100);
+		wg_gets(f, i, 100, &from);
+	}
+	wait_sum(f, 10);
+	nat_bridge_free(again);
+	wait_sum(f, 10);
+	nat_bridge_free(other);
+	wait_sum(f, 10);
+	frame_to_pump(f, CHANNEL, 11, 100);
+	wg_gets(f, 11, 100, &from);
+	wait_sum(f, 11);
+}
+
 /* Each peer has its channel and its socket. */
 static void
 test_two_bridges(Fixture *f, gconstpointer data)
@@ -554,6 +594,7 @@ main(int argc, char **argv)
 #define CASE(path, func) g_test_add(path, Fixture, NULL, set_up, func, tear_down)
 	CASE("/pump/both-ways", test_both_ways);
 	CASE("/pump/two-bridges", test_two_bridges);
+	CASE("/pump/sum", test_sum);
 	CASE("/pump/padding", test_padding);
 	CASE("/pump/send", test_send);
 	CASE("/pump/control", test_control);

@@ -341,7 +341,13 @@ reload(GError **error, gpointer user_data)
 	return FALSE;
 }
 
-static const NatServiceFuncs FUNCS = {full_status, get_events, ping, restart, reload};
+static char *
+metrics(gpointer user_data)
+{
+	return g_strdup("# HELP a \"b\"\n");
+}
+
+static const NatServiceFuncs FUNCS = {full_status, get_events, ping, restart, reload, metrics};
 
 static void
 on_answer(char *text_take, gboolean last, gpointer owner)
@@ -427,7 +433,8 @@ tear_down(Fixture *f, gconstpointer unused)
 static void
 described(Fixture *f, gconstpointer unused)
 {
-	static const char *const METHODS[] = {"Status", "Events", "Ping", "RestartPeer", "Reload"};
+	static const char *const METHODS[] = {"Status",	     "Events", "Ping",
+					      "RestartPeer", "Reload", "Metrics"};
 	Description ours = description(f, NAT_SERVICE_INTERFACE);
 	Description varlink = description(f, "org.varlink.service");
 
@@ -517,6 +524,8 @@ commands(Fixture *f, gconstpointer unused)
 	       "\"wg0\",\"peer\":\"b\"}}",
 	       "{\"parameters\":{}}");
 	g_assert_cmpstr(f->said, ==, "restart wg0 b");
+	expect(f, "{\"method\":\"io.github.nat-agent.Metrics\"}",
+	       "{\"parameters\":{\"text\":\"# HELP a \\\"b\\\"\\n\"}}");
 	expect(f, "{\"method\":\"io.github.nat-agent.Reload\"}",
 	       "{\"error\":\"io.github.nat-agent.Failed\",\"parameters\":{\"reason\":\"line 3 is "
 	       "wrong\"}}");

@@ -160,6 +160,27 @@ test_from_bytes(void)
 }
 
 static void
+test_loopback(void)
+{
+	static const char *const ours[] = {"127.0.0.1:1", "127.255.0.9:1", "[::1]:1"};
+	static const char *const others[] = {"128.0.0.1:1", "0.0.0.0:1", "[::]:1", "[::2]:1",
+					     "192.0.2.1:1"};
+	WgEndpoint unset = {0};
+
+	for (gsize i = 0; i < G_N_ELEMENTS(ours); i++) {
+		WgEndpoint ep = parse(ours[i]);
+
+		g_assert_true(wg_endpoint_is_loopback(&ep));
+	}
+	for (gsize i = 0; i < G_N_ELEMENTS(others); i++) {
+		WgEndpoint ep = parse(others[i]);
+
+		g_assert_false(wg_endpoint_is_loopback(&ep));
+	}
+	g_assert_false(wg_endpoint_is_loopback(&unset));
+}
+
+static void
 test_bogus(void)
 {
 	static const char *const bogus[] = {
@@ -280,6 +301,7 @@ main(int argc, char **argv)
 	g_test_add_func("/wg/endpoint/from-sockaddr", test_from_sockaddr);
 	g_test_add_func("/wg/endpoint/from-bytes", test_from_bytes);
 	g_test_add_func("/wg/endpoint/bogus", test_bogus);
+	g_test_add_func("/wg/endpoint/loopback", test_loopback);
 	g_test_add_func("/wg/endpoint/wildcard", test_wildcard);
 	g_test_add_func("/endpoint/private", test_private);
 	g_test_add_func("/wg/endpoint/link-local", test_link_local);

@@ -10,14 +10,19 @@ setup()
 
 check()
 {
+	local before
 	agent a b
 	direct a b
+	before=$(mux_packets)
 	rm -f "$LAB_DIR/conf/a.key"
 	nx b wg set wg0 peer "$(pub a)" remove
 	wg_key a
 	nx a wg set wg0 private-key "$LAB_DIR/conf/a.key"
 	wg_peer b a
 	within 2 'the new key is followed' field_is a public_key "$(pub a)"
+	[ "$(mux_packets)" -ge "$before" ] || fail 'a: what was counted under the old key is forgotten'
 	within 10 'b: a connected with the new key' peer_is b a connected
 	direct a b
 }
+
+mux_packets() { status a '.interfaces[0].counters | .stun_in + .stun_out'; }

@@ -89,6 +89,10 @@ GArray *nat_interface_candidates(gpointer iface); /* what peers are told (transf
 void nat_interface_poll_soon(NatInterface *iface);
 void nat_interface_for_each_peer(NatInterface *iface, void (*func)(NatPeer *peer));
 
+/* nat-interface-status.c: what its peers' status asks */
+GArray *nat_interface_public(gpointer iface); /* what the internet sees of us (transfer full) */
+gboolean nat_interface_udp_blocked(gpointer iface);
+
 /* nat-interface-relay.c: the TURN side */
 void nat_interface_start_relay(NatInterface *iface);
 void nat_interface_stop_relay(NatInterface *iface);

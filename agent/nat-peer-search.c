@@ -336,6 +336,25 @@ usable_candidates(NatPeer *peer, GArray *sources)
 	return usable;
 }
 
+gboolean
+nat_peer_is_reachable(NatPeer *peer)
+{
+	WgEndpoint configured = peer->configured, source;
+	guint16 keepalive;
+
+	/* what checks were run towards says it without asking */
+	if (peer->offered->len > 0)
+		return TRUE;
+	for (guint i = 0; i < peer->remote.n_candidates; i++)
+		if (peer->remote.candidates[i].type != NAT_CAND_RELAY &&
+		    nat_mux_source_for(peer->env->mux, &peer->remote.candidates[i].endpoint,
+				       &source))
+			return TRUE;
+	nat_originals_get(peer->env->originals, &peer->key, &configured, &keepalive);
+	return wg_endpoint_is_set(&configured) &&
+	       nat_mux_source_for(peer->env->mux, &configured, &source);
+}
+
 static void
 add_spare(NatPeer *peer, GArray *own)
 {

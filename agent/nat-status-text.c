@@ -474,6 +474,9 @@ print_detail(Pen *pen, const NatStatusPeer *peer)
 	detail(pen, "state", "%s", nat_peer_state_to_string(peer->state));
 	if (*peer->why)
 		detail(pen, "why", "%s", peer->why);
+	if (peer->reason)
+		detail(pen, "reason", "%s%s%s", peer->reason, peer->no_relay ? ", no relay: " : "",
+		       peer->no_relay ? peer->no_relay : "");
 	print_path(pen, peer);
 	print_standby(pen, peer);
 	detail(pen, "endpoint", "%s", wg_endpoint_format(&peer->endpoint, endpoint));

@@ -13,6 +13,8 @@ peer_free(gpointer data)
 
 	g_free(peer->name);
 	g_free(peer->why);
+	g_free(peer->reason);
+	g_free(peer->no_relay);
 	g_free(peer);
 }
 

@@ -28,7 +28,9 @@ typedef struct {
 	gint64 connect_ms;    /* from the session's start to the proof */
 	gint64 last_handshake_s;
 	guint64 rx_bytes, tx_bytes;
-	char *why; /* one sentence, never NULL */
+	char *why;	/* one sentence, never NULL */
+	char *reason;	/* the same for programs (nat-why.h); NULL: an older agent's */
+	char *no_relay; /* … and why there is no relay either; NULL: none is missing */
 } NatStatusPeer;
 
 typedef struct {

@@ -494,6 +494,9 @@ nat_peer_start_checks(NatPeer *peer)
 			 (const WgEndpoint *)(gpointer)peer->addresses->data, peer->addresses->len);
 	nat_search_add_remote(peer->search, (const NatCandidate *)(gpointer)remote->data,
 			      remote->len);
+	/* libnice does not call it a failure where there is nothing to check */
+	if (remote->len == 0)
+		on_ice_failed(peer);
 	if (peer->addresses->len > offered_addresses)
 		nat_peer_send_soon(peer);
 	/* last: it may begin another search, where the tunnel's pair has just gone */
@@ -504,11 +507,16 @@ void
 nat_peer_add_late_candidates(NatPeer *peer)
 {
 	g_autoptr(GArray) sources = g_array_new(FALSE, FALSE, sizeof(WgEndpoint));
+	gboolean first = peer->offered->len == 0;
 	g_autoptr(GArray) remote = usable_candidates(peer, sources);
 
-	if (remote->len > 0)
-		nat_search_add_remote(peer->search, (const NatCandidate *)(gpointer)remote->data,
-				      remote->len);
+	if (remote->len == 0)
+		return;
+	/* from here on libnice's word is waited for */
+	if (first)
+		nat_peer_stop_timer(&peer->give_up);
+	nat_search_add_remote(peer->search, (const NatCandidate *)(gpointer)remote->data,
+			      remote->len);
 }
 
 /* New credentials under a new session id. */

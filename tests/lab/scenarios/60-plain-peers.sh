@@ -40,6 +40,8 @@ check()
 	direct b c
 	within 5 'hub is shown as connected' peer_is c hub connected
 	within 5 'phone is shown as connected' peer_is c phone connected
+	expect_reason c hub direct-no-agent-configured
+	expect_reason c phone direct-no-agent-roamed
 	equal "hub's type" "$(peer c hub .path.remote.type)" configured
 	pings c hub
 	pings c phone

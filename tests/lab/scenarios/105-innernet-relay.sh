@@ -20,7 +20,6 @@ check()
 	inn_tier1
 	inn_fresh
 	both 'tier 1, one port-restricted' 20
-	expect_reason a b relayed-one-hard 20
 	nat_becomes rb symmetric 198.51.100.1
 	inn_fresh
 	both 'tier 1, both symmetric' 20

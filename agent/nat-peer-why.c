@@ -3,8 +3,6 @@
 #include "agent/nat-peer-pair.h"
 #include "agent/nat-peer-private.h"
 
-#include <string.h>
-
 gboolean
 nat_peer_udp_blocked(NatPeer *peer)
 {

@@ -35,7 +35,7 @@ GArray *nat_stun_probe_public(NatStunProbe *probe);
 /* Local addresses (port P) that lead to the servers. (transfer full, WgEndpoint) */
 GArray *nat_stun_probe_sources(NatStunProbe *probe);
 NatMapping nat_stun_probe_mapping(NatStunProbe *probe);
-/* Servers were asked until they were given up, and not one has ever answered from here. */
+/* Servers were asked from here until they were given up, and none answers now. */
 gboolean nat_stun_probe_is_silent(const NatStunProbe *probe);
 /* The first NAT that answers told of: our endpoint behind it, its public one, and the servers seen
  * through it (of WgEndpoint, appended). FALSE: none. */

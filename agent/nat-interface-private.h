@@ -99,6 +99,9 @@ void nat_interface_for_each_peer(NatInterface *iface, void (*func)(NatPeer *peer
 /* nat-interface-status.c */
 /* What mux, relay and signaling client have counted, before they go. */
 void nat_interface_keep_counters(NatInterface *iface);
+/* What its peers' status asks. */
+GArray *nat_interface_public(gpointer iface); /* what the internet sees of us (transfer full) */
+gboolean nat_interface_udp_blocked(gpointer iface);
 
 /* nat-interface-relay.c: the TURN side */
 void nat_interface_start_relay(NatInterface *iface);

@@ -130,6 +130,32 @@ status_relay(NatInterface *iface, NatStatusInterface *out)
 	}
 }
 
+/* ---- what peers' status asks ---- */
+
+GArray *
+nat_interface_public(gpointer user_data)
+{
+	NatInterface *iface = user_data;
+	GArray *seen = nat_stun_probe_public(iface->probe);
+
+	/* the innernet server sees what STUN servers would */
+	for (guint i = 0; iface->inn_observed != NULL && i < iface->inn_observed->len; i++)
+		wg_endpoint_array_add(seen, &g_array_index(iface->inn_observed, WgEndpoint, i),
+				      wg_endpoint_same);
+	return seen;
+}
+
+/* A relay that is reached by UDP is a better witness than STUN servers that are silent. */
+gboolean
+nat_interface_udp_blocked(gpointer user_data)
+{
+	NatInterface *iface = user_data;
+
+	return nat_stun_probe_is_silent(iface->probe) && !nat_relay_is_by_udp(iface->relay);
+}
+
+/* ---- the interface ---- */
+
 static void
 status_peer(NatPeer *peer, const WgPeer *wg, NatStatusInterface *out, gboolean detail,
 	    const char *whom)

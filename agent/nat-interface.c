@@ -489,6 +489,8 @@ start_serving(NatInterface *iface, GError **error)
 		.originals = iface->originals,
 		.candidates = nat_interface_candidates,
 		.mapping = local_mapping,
+		.public_endpoints = nat_interface_public,
+		.udp_blocked = nat_interface_udp_blocked,
 		.use_addresses = use_addresses,
 		.send = send_body,
 		.signal_problem = signal_problem,

@@ -21,6 +21,7 @@ typedef enum {
 				    * the sender's tunnel is up and only watched */
 	NAT_MSG_BLOCKED =
 		1 << 4, /* a direct pair answers the sender's checks, and drops WireGuard */
+	NAT_MSG_UDP_BLOCKED = 1 << 5, /* no STUN server answers the sender by UDP */
 } NatMsgFlags;
 
 typedef struct {

@@ -142,6 +142,8 @@ void nat_peer_go_waiting(NatPeer *peer);
 /* The interface's candidates, the addresses that only this peer is reached from (a second LAN
  * without a default route), and the spare relayed one where it is for this peer. */
 GArray *nat_peer_own_candidates(NatPeer *peer);
+/* Whether this host has a way to some address of the peer's. */
+gboolean nat_peer_is_reachable(NatPeer *peer);
 /* The standby carries on; something better is looked for soon. */
 void nat_peer_look_again(NatPeer *peer);
 /* The peer is at the signaling server (again). */
@@ -187,6 +189,11 @@ void nat_peer_path_lost(NatPeer *peer);
 void nat_peer_update_mtu(NatPeer *peer, gint64 now_us); /* each second */
 void nat_peer_suspect_mtu(NatPeer *peer);
 void nat_peer_stop_mtu(NatPeer *peer); /* before the watch goes */
+
+/* nat-peer-why.c: what is known of why */
+void nat_peer_fill_why(NatPeer *peer, NatWhy *why);
+/* Here, as far as this peer's path does not show the contrary. */
+gboolean nat_peer_udp_blocked(NatPeer *peer);
 
 /* nat-peer-plain.c: without an agent at the other end */
 void nat_peer_tick_plain(NatPeer *peer, gint64 now_us);

@@ -370,6 +370,25 @@ usable_candidates(NatPeer *peer, GArray *sources)
 	return usable;
 }
 
+gboolean
+nat_peer_is_reachable(NatPeer *peer)
+{
+	WgEndpoint configured = peer->configured, source;
+	guint16 keepalive;
+
+	/* what checks were run towards says it without asking */
+	if (peer->offered->len > 0)
+		return TRUE;
+	for (guint i = 0; i < peer->remote.n_candidates; i++)
+		if (peer->remote.candidates[i].type != NAT_CAND_RELAY &&
+		    nat_mux_source_for(peer->env->mux, &peer->remote.candidates[i].endpoint,
+				       &source))
+			return TRUE;
+	nat_originals_get(peer->env->originals, &peer->key, &configured, &keepalive);
+	return wg_endpoint_is_set(&configured) &&
+	       nat_mux_source_for(peer->env->mux, &configured, &source);
+}
+
 static void
 add_spare(NatPeer *peer, GArray *own)
 {
@@ -510,6 +529,9 @@ nat_peer_start_checks(NatPeer *peer)
 			 (const WgEndpoint *)(gpointer)peer->addresses->data, peer->addresses->len);
 	nat_search_add_remote(peer->search, (const NatCandidate *)(gpointer)remote->data,
 			      remote->len);
+	/* libnice does not call it a failure where there is nothing to check */
+	if (remote->len == 0)
+		on_ice_failed(peer);
 	if (peer->addresses->len > offered_addresses)
 		nat_peer_send_soon(peer);
 	/* last: it may begin another search, where the tunnel's pair has just gone */
@@ -520,11 +542,16 @@ void
 nat_peer_add_late_candidates(NatPeer *peer)
 {
 	g_autoptr(GArray) sources = g_array_new(FALSE, FALSE, sizeof(WgEndpoint));
+	gboolean first = peer->offered->len == 0;
 	g_autoptr(GArray) remote = usable_candidates(peer, sources);
 
-	if (remote->len > 0)
-		nat_search_add_remote(peer->search, (const NatCandidate *)(gpointer)remote->data,
-				      remote->len);
+	if (remote->len == 0)
+		return;
+	/* from here on libnice's word is waited for */
+	if (first)
+		nat_peer_stop_timer(&peer->give_up);
+	nat_search_add_remote(peer->search, (const NatCandidate *)(gpointer)remote->data,
+			      remote->len);
 }
 
 /* New credentials under a new session id. */

@@ -38,6 +38,8 @@ fill_snapshot(NatPeer *peer, NatMsg *msg)
 		msg->flags |= NAT_MSG_PROVEN;
 	if (peer->direct_blocked)
 		msg->flags |= NAT_MSG_BLOCKED;
+	if (nat_peer_udp_blocked(peer))
+		msg->flags |= NAT_MSG_UDP_BLOCKED;
 	if (!nat_peer_tunnel_live(peer) ||
 	    (peer->search != NULL &&
 	     (nat_search_started(peer->search) || nat_peer_on_relay(peer))) ||

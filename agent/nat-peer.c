@@ -546,47 +546,11 @@ status_path(NatPeer *peer, NatStatusPeer *out)
 	}
 }
 
-/* Why a direct pair that answers is not the one in use. */
-static void
-why_not_direct(NatPeer *peer, NatWhy *why)
-{
-	for (guint i = 0; peer->watch && i < nat_watch_count(peer->watch); i++) {
-		NatWatchPair *pair = nat_watch_nth(peer->watch, i);
-		gint64 hold = nat_choice_hold_us(nat_watch_deaths(pair));
-
-		if (nat_pair_relays(pair) > 0 || nat_watch_state(pair) != NAT_PAIR_ALIVE)
-			continue;
-		why->direct_alive = TRUE;
-		why->direct_failed |= nat_pair_info(pair)->failures > 0;
-		why->direct_hold_s = MAX(why->direct_hold_s, hold / G_USEC_PER_SEC);
-	}
-}
-
 void
 nat_peer_status(NatPeer *peer, const WgPeer *wg, NatStatusPeer *out)
 {
 	gint64 now = g_get_monotonic_time(), handshake = nat_path_handshake_us(peer->path);
-	NatWhy why = {
-		.state = peer->state,
-		.managed = peer->managed,
-		.online = peer->online,
-		.signal_problem = peer->env->signal_problem(peer->env->user_data),
-		.remote = peer->remote_type,
-		.local_mapping = peer->env->mapping(peer->env->user_data),
-		.remote_mapping = peer->remote.mapping,
-		.local_candidates = peer->addresses->len,
-		.remote_candidates = peer->offered->len,
-		.port = nat_mux_port(peer->env->mux),
-		.failure = peer->failure,
-		.innernet = peer->env->generation != NULL,
-		.beacon = peer->tier0,
-		.plain = nat_peer_is_plain(peer) ? peer->plain->len : 0,
-		.relay = nat_peer_on_relay(peer) || nat_peer_plain_bridge(peer, NULL, NULL),
-		.wireguard_blocked =
-			peer->direct_blocked || (peer->remote.flags & NAT_MSG_BLOCKED) != 0,
-	};
-
-	why.relay_problem = peer->env->relay_problem(&why.relay_known, peer->env->user_data);
+	NatWhy why;
 
 	out->name = g_strdup(peer->name);
 	out->state = peer->state;
@@ -604,8 +568,9 @@ nat_peer_status(NatPeer *peer, const WgPeer *wg, NatStatusPeer *out)
 	if (peer->state == NAT_PEER_CONNECTED)
 		status_path(peer, out);
 	status_standby(peer, out);
-	if (why.relay)
-		why_not_direct(peer, &why);
+	nat_peer_fill_why(peer, &why);
 	g_free(out->why);
 	out->why = nat_why_sentence(&why);
+	out->reason = g_strdup(nat_reason_to_string(nat_why_reason(&why)));
+	out->no_relay = g_strdup(nat_no_relay_to_string(nat_why_no_relay(&why)));
 }

@@ -42,6 +42,10 @@ typedef struct {
 	/* Our candidates as they are now (transfer full, of NatCandidate). */
 	GArray *(*candidates)(gpointer user_data);
 	NatMapping (*mapping)(gpointer user_data);
+	/* What the internet sees of us (transfer full, of WgEndpoint). May be NULL. */
+	GArray *(*public_endpoints)(gpointer user_data);
+	/* No STUN server answers, and nothing else shows that UDP passes. May be NULL. */
+	gboolean (*udp_blocked)(gpointer user_data);
 	/* Makes the ICE namespace carry the addresses (and those of all other searches). */
 	gboolean (*use_addresses)(const WgEndpoint *addrs, gsize n, gpointer user_data);
 	/* Sends a sealed body; FALSE when not at the signaling server. */

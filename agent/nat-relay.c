@@ -338,6 +338,12 @@ nat_relay_is_retiring(const NatRelay *relay, const WgEndpoint *relayed)
 	return leg && leg->state == NAT_RELAY_LEG_OLD;
 }
 
+gboolean
+nat_relay_is_by_udp(const NatRelay *relay)
+{
+	return relay->main.leg != NULL && relay->main.leg->uri->transport == NAT_TURN_UDP;
+}
+
 const char *
 nat_relay_server(const NatRelay *relay)
 {

@@ -79,6 +79,7 @@ gboolean nat_relay_is_retiring(const NatRelay *relay, const WgEndpoint *relayed)
 /* "turn:192.0.2.20:3478?transport=udp" of the present allocation; NULL: none. (transfer none) */
 const char *nat_relay_server(const NatRelay *relay);
 const char *nat_relay_spare_server(const NatRelay *relay); /* the same of the spare */
+gboolean nat_relay_is_by_udp(const NatRelay *relay); /* the present allocation is reached by it */
 /* Messages of servers that were neither an answer to us nor a peer's data. */
 guint64 nat_relay_dropped(const NatRelay *relay);
 /* WireGuard's data through all allocations so far. */

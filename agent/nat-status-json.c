@@ -116,6 +116,8 @@ peer_out(const NatStatusPeer *peer)
 	nat_json_set_int(obj, "rx_bytes", (gint64)MIN(peer->rx_bytes, (guint64)G_MAXINT64));
 	nat_json_set_int(obj, "tx_bytes", (gint64)MIN(peer->tx_bytes, (guint64)G_MAXINT64));
 	json_object_set_string_member(obj, "why", peer->why);
+	nat_json_set_string(obj, "reason", peer->reason);
+	nat_json_set_string(obj, "no_relay", peer->no_relay);
 	set_standby(obj, peer);
 	nat_json_set_int(obj, "failovers", peer->failovers);
 	if (peer->detail)

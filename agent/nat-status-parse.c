@@ -163,7 +163,10 @@ peer_in(JsonObject *obj, NatStatusPeer *peer, GError **error)
 	    !nat_json_get_int(obj, "last_handshake_s", &peer->last_handshake_s, error) ||
 	    !get_uint64(obj, "rx_bytes", &peer->rx_bytes, error) ||
 	    !get_uint64(obj, "tx_bytes", &peer->tx_bytes, error) ||
-	    !copy_string(obj, "why", &peer->why, error) || !standby_in(obj, peer, error) ||
+	    !copy_string(obj, "why", &peer->why, error) ||
+	    !copy_string(obj, "reason", &peer->reason, error) ||
+	    !copy_string(obj, "no_relay", &peer->no_relay, error) ||
+	    !standby_in(obj, peer, error) ||
 	    !get_uint(obj, "failovers", G_MAXUINT, &peer->failovers, error) ||
 	    !nat_json_get_object(obj, "detail", &detail, error))
 		return FALSE;

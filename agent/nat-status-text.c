@@ -445,6 +445,10 @@ print_detail(NatPen *pen, const NatStatusPeer *peer)
 	nat_pen_label(pen, "state", "%s", nat_peer_state_to_string(peer->state));
 	if (*peer->why)
 		nat_pen_label(pen, "why", "%s", peer->why);
+	if (peer->reason)
+		nat_pen_label(pen, "reason", "%s%s%s", peer->reason,
+			      peer->no_relay ? ", no relay: " : "",
+			      peer->no_relay ? peer->no_relay : "");
 	print_path(pen, peer);
 	print_standby(pen, peer);
 	nat_pen_label(pen, "endpoint", "%s", wg_endpoint_format(&peer->endpoint, endpoint));

@@ -14,6 +14,8 @@ peer_free(gpointer data)
 	g_free(peer->name);
 	g_free(peer->why);
 	nat_status_detail_free(peer->detail);
+	g_free(peer->reason);
+	g_free(peer->no_relay);
 	g_free(peer);
 }
 

@@ -31,6 +31,8 @@ typedef struct {
 	gint64 last_handshake_s;
 	guint64 rx_bytes, tx_bytes;
 	char *why;		 /* one sentence, never NULL */
+	char *reason;		 /* the same for programs (nat-why.h); NULL: an older agent's */
+	char *no_relay;		 /* … and why there is no relay either; NULL: none is missing */
 	NatStatusDetail *detail; /* NULL: not asked for */
 } NatStatusPeer;
 

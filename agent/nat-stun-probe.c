@@ -17,6 +17,7 @@ typedef struct {
 	guint8 id[NAT_STUN_ID_LEN];
 	guint sends;
 	gboolean waiting;
+	gboolean given_up; /* the last time it was asked from `source` */
 	guint timer;
 } Query;
 
@@ -47,10 +48,12 @@ static void
 query_give_up(Query *query)
 {
 	gboolean had = wg_endpoint_is_set(&query->mapped);
+	gboolean was_silent = nat_stun_probe_is_silent(query->probe);
 
 	query->waiting = FALSE;
+	query->given_up = wg_endpoint_is_set(&query->source);
 	memset(&query->mapped, 0, sizeof query->mapped);
-	if (had)
+	if (had || nat_stun_probe_is_silent(query->probe) != was_silent)
 		query->probe->changed(query->probe->user_data);
 }
 
@@ -63,8 +66,10 @@ query_route(Query *query)
 
 	if (!nat_mux_source_for(query->probe->mux, &query->server, &source))
 		memset(&source, 0, sizeof source);
-	if (!wg_endpoint_equal(&source, &query->source))
+	if (!wg_endpoint_equal(&source, &query->source)) {
 		memset(&query->mapped, 0, sizeof query->mapped);
+		query->given_up = FALSE;
+	}
 	query->source = source;
 }
 
@@ -117,7 +122,7 @@ on_response(const NatUdp *pkt, const NatStun *stun, gpointer user_data)
 		    wg_endpoint_port(&stun->mapped) == 0 ||
 		    wg_endpoint_family(&stun->mapped) != wg_endpoint_family(&query->server))
 			return;
-		query->waiting = FALSE;
+		query->waiting = query->given_up = FALSE;
 		g_clear_handle_id(&query->timer, g_source_remove);
 		if (!wg_endpoint_equal(&query->mapped, &stun->mapped)) {
 			query->mapped = stun->mapped;
@@ -345,6 +350,23 @@ nat_stun_probe_mapping(NatStunProbe *probe)
 		worst = MAX(worst, mapping);
 	}
 	return worst;
+}
+
+gboolean
+nat_stun_probe_is_silent(const NatStunProbe *probe)
+{
+	gboolean given_up = FALSE;
+
+	for (guint i = 0; i < probe->queries->len; i++) {
+		const Query *query = g_ptr_array_index(probe->queries, i);
+
+		/* One that is being asked for the first time may answer yet. */
+		if (wg_endpoint_is_set(&query->mapped) ||
+		    (query->waiting && !query->given_up && wg_endpoint_is_set(&query->source)))
+			return FALSE;
+		given_up |= query->given_up;
+	}
+	return given_up;
 }
 
 static gboolean

@@ -13,7 +13,8 @@
 
 typedef struct NatStunProbe NatStunProbe;
 
-/* Called from the main loop when a mapping was learnt, changed or lost. */
+/* Called from the main loop when a mapping was learnt, changed or lost, or the servers fell silent.
+ */
 typedef void (*NatStunProbeFunc)(gpointer user_data);
 
 NatStunProbe *nat_stun_probe_new(NatMux *mux, NatStunProbeFunc changed, gpointer user_data);
@@ -37,6 +38,8 @@ GArray *nat_stun_probe_public(NatStunProbe *probe);
 /* Local addresses (port P) that lead to the servers. (transfer full, WgEndpoint) */
 GArray *nat_stun_probe_sources(NatStunProbe *probe);
 NatMapping nat_stun_probe_mapping(NatStunProbe *probe);
+/* Servers were asked from here until they were given up, and none answers now. */
+gboolean nat_stun_probe_is_silent(const NatStunProbe *probe);
 /* The first NAT that answers told of: our endpoint behind it, its public one, and the servers seen
  * through it (of WgEndpoint, appended). FALSE: none. */
 gboolean nat_stun_probe_nat(NatStunProbe *probe, WgEndpoint *local, WgEndpoint *public_endpoint,

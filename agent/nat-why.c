@@ -1,162 +1,199 @@
 /* SPDX-License-Identifier: MIT */
+/* What the reason is: the whole decision; nat-why-text.c says it. */
 #include "agent/nat-why.h"
 
-static const char *
-mapping_words(NatMapping mapping)
+#include <string.h>
+
+static const char *const REASONS[] = {
+	[NAT_REASON_DIRECT_NO_NAT] = "direct-no-nat",
+	[NAT_REASON_DIRECT_OWN_ADDRESSES] = "direct-own-addresses",
+	[NAT_REASON_DIRECT_EASY_NATS] = "direct-easy-nats",
+	[NAT_REASON_DIRECT_PUBLIC_HERE] = "direct-public-here",
+	[NAT_REASON_DIRECT_PUBLIC_PEER] = "direct-public-peer",
+	[NAT_REASON_DIRECT_HARD_HERE] = "direct-hard-here",
+	[NAT_REASON_DIRECT_HARD_PEER] = "direct-hard-peer",
+	[NAT_REASON_DIRECT_CONFIGURED] = "direct-configured",
+	[NAT_REASON_DIRECT_UNKNOWN_NAT] = "direct-unknown-nat",
+	[NAT_REASON_DIRECT_NO_AGENT_CONFIGURED] = "direct-no-agent-configured",
+	[NAT_REASON_DIRECT_NO_AGENT_ROAMED] = "direct-no-agent-roamed",
+	[NAT_REASON_DIRECT_NO_AGENT_INNERNET] = "direct-no-agent-innernet",
+	[NAT_REASON_RELAYED_BOTH_HARD] = "relayed-both-hard",
+	[NAT_REASON_RELAYED_ONE_HARD] = "relayed-one-hard",
+	[NAT_REASON_RELAYED_SEARCHING] = "relayed-searching",
+	[NAT_REASON_RELAYED_UDP_BLOCKED] = "relayed-udp-blocked",
+	[NAT_REASON_RELAYED_WIREGUARD_BLOCKED] = "relayed-wireguard-blocked",
+	[NAT_REASON_RELAYED_WIREGUARD_RETRY] = "relayed-wireguard-retry",
+	[NAT_REASON_RELAYED_HELD_DOWN] = "relayed-held-down",
+	[NAT_REASON_RELAYED_DIRECT_COMING] = "relayed-direct-coming",
+	[NAT_REASON_RELAYED_NO_AGENT] = "relayed-no-agent",
+	[NAT_REASON_FAILED_CHECKS] = "failed-checks",
+	[NAT_REASON_FAILED_HARD_NATS] = "failed-hard-nats",
+	[NAT_REASON_FAILED_UDP_BLOCKED] = "failed-udp-blocked",
+	[NAT_REASON_FAILED_NO_COMMON_ADDRESS] = "failed-no-common-address",
+	[NAT_REASON_FAILED_PROOF] = "failed-proof",
+	[NAT_REASON_FAILED_SILENCE] = "failed-silence",
+	[NAT_REASON_FAILED_BEACON] = "failed-beacon",
+	[NAT_REASON_FAILED_NO_AGENT] = "failed-no-agent",
+	[NAT_REASON_CHECKING_CANDIDATES] = "checking-candidates",
+	[NAT_REASON_CHECKING_SILENCE] = "checking-silence",
+	[NAT_REASON_CHECKING_NO_AGENT] = "checking-no-agent",
+	[NAT_REASON_WAITING_FOR_SIGNALING] = "waiting-for-signaling",
+	[NAT_REASON_WAITING_FOR_PEER] = "waiting-for-peer",
+	[NAT_REASON_WAITING_FOR_ANSWER] = "waiting-for-answer",
+	[NAT_REASON_WAITING_NO_AGENT] = "waiting-no-agent",
+};
+G_STATIC_ASSERT(G_N_ELEMENTS(REASONS) == NAT_N_REASONS);
+
+const char *
+nat_reason_to_string(NatReason reason)
 {
-	switch (mapping) {
-	case NAT_MAPPING_UNKNOWN:
-		return "unknown mapping";
-	case NAT_MAPPING_NONE:
-		return "no NAT";
-	case NAT_MAPPING_ENDPOINT_INDEPENDENT:
-		return "one mapping for all destinations";
-	case NAT_MAPPING_ADDRESS_DEPENDENT:
-		return "a mapping per destination address";
-	case NAT_MAPPING_ADDRESS_AND_PORT_DEPENDENT:
-		return "a mapping per destination";
+	return REASONS[reason];
+}
+
+gboolean
+nat_reason_from_string(const char *s, NatReason *out)
+{
+	for (gsize i = 0; i < G_N_ELEMENTS(REASONS); i++) {
+		if (g_strcmp0(REASONS[i], s) == 0) {
+			*out = (NatReason)i;
+			return TRUE;
+		}
 	}
-	return "unknown mapping";
+	return FALSE;
+}
+
+const char *
+nat_no_relay_to_string(NatNoRelay no_relay)
+{
+	switch (no_relay) {
+	case NAT_NO_RELAY_UNASKED:
+		return NULL;
+	case NAT_NO_RELAY_SERVER:
+		return "no-server";
+	case NAT_NO_RELAY_FAILED:
+		return "failed";
+	}
+	return NULL;
+}
+
+void
+nat_why_address(const WgEndpoint *endpoints, gsize n, WgEndpoint *out)
+{
+	const WgEndpoint *first = NULL;
+
+	memset(out, 0, sizeof *out);
+	for (gsize i = 0; i < n; i++) {
+		if (wg_endpoint_family(&endpoints[i]) != AF_INET)
+			continue;
+		if (first != NULL && !wg_endpoint_same_address(first, &endpoints[i]))
+			return;
+		first = &endpoints[i];
+	}
+	if (first != NULL)
+		*out = *first;
+}
+
+/* ---- the decision ---- */
+
+static gboolean
+is_hard(const NatWhyEnd *end)
+{
+	return end->mapping == NAT_MAPPING_ADDRESS_DEPENDENT ||
+	       end->mapping == NAT_MAPPING_ADDRESS_AND_PORT_DEPENDENT;
 }
 
 static gboolean
-is_hard(NatMapping mapping)
+is_easy(const NatWhyEnd *end)
 {
-	return mapping == NAT_MAPPING_ADDRESS_DEPENDENT ||
-	       mapping == NAT_MAPPING_ADDRESS_AND_PORT_DEPENDENT;
+	return end->mapping == NAT_MAPPING_ENDPOINT_INDEPENDENT;
 }
 
 static gboolean
-is_easy(NatMapping mapping)
+is_public(const NatWhyEnd *end)
 {
-	return mapping == NAT_MAPPING_ENDPOINT_INDEPENDENT;
-}
-
-/* Both NATs' classes, for a remark in brackets. */
-static char *
-both_mappings(const NatWhy *why)
-{
-	return g_strdup_printf("%s here, %s at the peer", mapping_words(why->local_mapping),
-			       mapping_words(why->remote_mapping));
+	return end->mapping == NAT_MAPPING_NONE;
 }
 
 /* The most certain cause first: a fact about WireGuard or UDP itself, then the NATs' classes. */
-static char *
+static NatReason
 relayed(const NatWhy *why)
 {
-	g_autofree char *both = both_mappings(why);
-
 	if (why->plain > 0)
-		return g_strdup_printf(
-			"relayed: the peer has no agent, and none of the %u "
-			"endpoints that the innernet server knows answered directly; "
-			"an agent there, or UDP %u forwarded on either router, lets "
-			"it go direct",
-			why->plain, why->port);
+		return NAT_REASON_RELAYED_NO_AGENT;
 	if (why->wireguard_blocked)
-		return g_strdup("relayed: checks pass directly, but WireGuard's packets do not: a "
-				"firewall drops WireGuard");
+		return NAT_REASON_RELAYED_WIREGUARD_BLOCKED;
 	if (why->direct_alive && why->direct_failed)
-		return g_strdup("relayed: checks pass directly, but WireGuard's packets have not "
-				"yet; trying again");
+		return NAT_REASON_RELAYED_WIREGUARD_RETRY;
 	if (why->direct_alive && why->direct_hold_s > 0)
-		return g_strdup_printf("relayed: the direct path broke lately and is back; it is "
-				       "used again once it has held for %u s",
-				       why->direct_hold_s);
+		return NAT_REASON_RELAYED_HELD_DOWN;
 	if (why->direct_alive)
-		return g_strdup("relayed: a direct path answers, and is about to be used");
-	if (why->local_udp_blocked || why->remote_udp_blocked)
-		return g_strdup_printf("relayed: UDP is blocked %s: allow it to go direct",
-				       !why->remote_udp_blocked	 ? "here"
-				       : !why->local_udp_blocked ? "at the peer"
-								 : "here and at the peer");
-	if (is_hard(why->local_mapping) && is_hard(why->remote_mapping))
-		return g_strdup_printf("relayed: both NATs map per destination (%s): forward UDP "
-				       "%u on either router, or use IPv6, to go direct",
-				       both, why->port);
-	if (is_hard(why->local_mapping) || is_hard(why->remote_mapping))
-		return g_strdup_printf("relayed: no direct check was answered yet (%s); still "
-				       "looking; forward UDP %u on either router, or use IPv6, to "
-				       "go direct",
-				       both, why->port);
-	return g_strdup_printf("relayed: no direct check was answered yet (%s); still looking",
-			       both);
+		return NAT_REASON_RELAYED_DIRECT_COMING;
+	if (why->here.udp_blocked || why->peer.udp_blocked)
+		return NAT_REASON_RELAYED_UDP_BLOCKED;
+	if (is_hard(&why->here) && is_hard(&why->peer))
+		return NAT_REASON_RELAYED_BOTH_HARD;
+	if (is_hard(&why->here) || is_hard(&why->peer))
+		return NAT_REASON_RELAYED_ONE_HARD;
+	return NAT_REASON_RELAYED_SEARCHING;
 }
 
-static char *
-connected(const NatWhy *why)
+static NatReason
+without_agent(const NatWhy *why)
 {
-	g_autofree char *both = both_mappings(why);
-
-	if (why->relay)
-		return relayed(why);
-	if (!why->managed && why->plain > 0)
-		return g_strdup("direct: an endpoint that the innernet server knows answers; the "
-				"peer has no agent");
-	if (!why->managed)
-		return g_strdup(why->remote == NAT_CAND_CONFIGURED
-					? "direct: the configured endpoint answers; no agent has "
-					  "announced itself there, so it is left alone"
-					: "direct: the peer reached us by itself; no agent has "
-					  "announced itself there, so it is left alone");
-	if (why->remote == NAT_CAND_HOST && why->local_mapping != NAT_MAPPING_NONE &&
-	    why->remote_mapping != NAT_MAPPING_NONE)
-		return g_strdup("direct: both hosts reach each other's own addresses");
-	if (why->local_mapping == NAT_MAPPING_NONE && why->remote_mapping == NAT_MAPPING_NONE)
-		return g_strdup("direct: no NAT at either end");
-	if (is_easy(why->local_mapping) && is_easy(why->remote_mapping))
-		return g_strdup("direct: both NATs keep one mapping for all destinations");
-	if (why->local_mapping == NAT_MAPPING_NONE)
-		return g_strdup("direct: this host has a public address");
-	if (why->remote_mapping == NAT_MAPPING_NONE)
-		return g_strdup("direct: the peer has a public address");
-	if (is_hard(why->local_mapping))
-		return g_strdup("direct: the peer accepts this NAT's mapping though it differs per "
-				"destination");
-	if (is_hard(why->remote_mapping))
-		return g_strdup("direct: this end accepts the peer's mapping though its NAT makes "
-				"one per destination");
-	return g_strdup_printf("direct: %s", both);
+	if (why->plain > 0)
+		return NAT_REASON_DIRECT_NO_AGENT_INNERNET;
+	return why->remote == NAT_CAND_CONFIGURED ? NAT_REASON_DIRECT_NO_AGENT_CONFIGURED
+						  : NAT_REASON_DIRECT_NO_AGENT_ROAMED;
 }
 
-static char *
+static NatReason
+direct(const NatWhy *why)
+{
+	if (!why->managed)
+		return without_agent(why);
+	if (why->remote == NAT_CAND_CONFIGURED)
+		return NAT_REASON_DIRECT_CONFIGURED;
+	if (why->remote == NAT_CAND_HOST && !is_public(&why->here) && !is_public(&why->peer))
+		return NAT_REASON_DIRECT_OWN_ADDRESSES;
+	if (is_public(&why->here) && is_public(&why->peer))
+		return NAT_REASON_DIRECT_NO_NAT;
+	if (is_easy(&why->here) && is_easy(&why->peer))
+		return NAT_REASON_DIRECT_EASY_NATS;
+	if (is_public(&why->here))
+		return NAT_REASON_DIRECT_PUBLIC_HERE;
+	if (is_public(&why->peer))
+		return NAT_REASON_DIRECT_PUBLIC_PEER;
+	if (is_hard(&why->here))
+		return NAT_REASON_DIRECT_HARD_HERE;
+	if (is_hard(&why->peer))
+		return NAT_REASON_DIRECT_HARD_PEER;
+	return NAT_REASON_DIRECT_UNKNOWN_NAT;
+}
+
+static NatReason
 checks_failed(const NatWhy *why)
 {
-	g_autofree char *both = both_mappings(why);
-
-	if (why->beacon && why->remote_candidates > 0)
-		return g_strdup_printf("no check was answered (%s): a firewall may drop UDP %u; or "
-				       "the peer is off: the innernet server shows the last word "
-				       "of its agent, not whether it runs",
-				       both, why->port);
-
-	if (why->remote_candidates == 0)
-		return g_strdup("the peer offers no address that this host could reach: no address "
-				"family in common, or only routes through tunnels");
-	if (is_hard(why->local_mapping) || is_hard(why->remote_mapping))
-		return g_strdup_printf("no direct path: %s: forward UDP %u on either router, or "
-				       "use IPv6",
-				       both, why->port);
-	return g_strdup_printf("no direct path: no check was answered (%s): a firewall may drop "
-			       "UDP %u",
-			       both, why->port);
+	if (!why->reachable)
+		return NAT_REASON_FAILED_NO_COMMON_ADDRESS;
+	if (why->beacon)
+		return NAT_REASON_FAILED_BEACON;
+	if (why->here.udp_blocked || why->peer.udp_blocked)
+		return NAT_REASON_FAILED_UDP_BLOCKED;
+	if (is_hard(&why->here) || is_hard(&why->peer))
+		return NAT_REASON_FAILED_HARD_NATS;
+	return NAT_REASON_FAILED_CHECKS;
 }
 
-static char *
-no_path(const NatWhy *why)
+static NatReason
+failed(const NatWhy *why)
 {
 	if (why->plain > 0)
-		return g_strdup_printf("no handshake at any of the %u endpoints that the innernet "
-				       "server knows, and the peer has no agent to check paths "
-				       "with: it is off, or behind a NAT that only an agent "
-				       "there can open",
-				       why->plain);
+		return NAT_REASON_FAILED_NO_AGENT;
 	switch (why->failure) {
 	case NAT_FAILURE_PROOF:
-		return g_strdup("checks pass, but WireGuard's handshake does not: a firewall drops "
-				"WireGuard, or the keys or preshared keys differ");
+		return NAT_REASON_FAILED_PROOF;
 	case NAT_FAILURE_SILENCE:
-		return g_strdup("the path went silent and no other was found yet");
+		return NAT_REASON_FAILED_SILENCE;
 	case NAT_FAILURE_NONE:
 	case NAT_FAILURE_CHECKS:
 		break;
@@ -164,44 +201,49 @@ no_path(const NatWhy *why)
 	return checks_failed(why);
 }
 
-/* A relay would have helped; where one is there and did not, the cause lies elsewhere. */
-static char *
-failed(const NatWhy *why)
+static NatReason
+checking(const NatWhy *why)
 {
-	g_autofree char *direct = no_path(why);
-
-	if (!why->relay_known)
-		return g_strconcat(direct, "; and no TURN server is configured (--turn)", NULL);
-	if (why->relay_problem)
-		return g_strconcat(direct, "; and no relay: ", why->relay_problem, NULL);
-	return g_steal_pointer(&direct);
+	if (why->plain > 0)
+		return NAT_REASON_CHECKING_NO_AGENT;
+	return why->failure == NAT_FAILURE_SILENCE ? NAT_REASON_CHECKING_SILENCE
+						   : NAT_REASON_CHECKING_CANDIDATES;
 }
 
-char *
-nat_why_sentence(const NatWhy *why)
+/* Where there is an innernet server, the other one may be missing. */
+static NatReason
+waiting(const NatWhy *why)
+{
+	if (why->innernet && !why->online)
+		return NAT_REASON_WAITING_NO_AGENT;
+	if (why->signal_problem != NULL && !why->innernet)
+		return NAT_REASON_WAITING_FOR_SIGNALING;
+	return why->online ? NAT_REASON_WAITING_FOR_ANSWER : NAT_REASON_WAITING_FOR_PEER;
+}
+
+NatReason
+nat_why_reason(const NatWhy *why)
 {
 	switch (why->state) {
 	case NAT_PEER_CONNECTED:
-		return connected(why);
+		return why->relay ? relayed(why) : direct(why);
 	case NAT_PEER_FAILED:
 		return failed(why);
 	case NAT_PEER_CHECKING:
-		if (why->plain > 0)
-			return g_strdup_printf("trying the %u endpoints that the innernet server "
-					       "knows by handshake: the peer has no agent",
-					       why->plain);
-		if (why->failure == NAT_FAILURE_SILENCE)
-			return g_strdup("the path went silent: looking for another");
-		return g_strdup_printf("checking %u candidates of the peer from %u of ours",
-				       why->remote_candidates, why->local_candidates);
+		return checking(why);
 	case NAT_PEER_WAITING:
 		break;
 	}
-	if (why->innernet)
-		return g_strdup("waiting: no agent of the peer is known: neither at the signaling "
-				"server nor by its record at the innernet server");
-	if (why->signal_problem != NULL)
-		return g_strdup_printf("waiting: %s", why->signal_problem);
-	return g_strdup(why->online ? "waiting: the peer's agent has not answered yet"
-				    : "waiting: the peer's agent is not at the signaling server");
+	return waiting(why);
+}
+
+/* A relay would have helped; where one is there and did not, the cause lies elsewhere. */
+NatNoRelay
+nat_why_no_relay(const NatWhy *why)
+{
+	if (why->state != NAT_PEER_FAILED)
+		return NAT_NO_RELAY_UNASKED;
+	if (!why->relay_known)
+		return NAT_NO_RELAY_SERVER;
+	return why->relay_problem != NULL ? NAT_NO_RELAY_FAILED : NAT_NO_RELAY_UNASKED;
 }

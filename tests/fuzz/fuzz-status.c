@@ -6,6 +6,7 @@
 #include "agent/nat-json.h"
 #include "agent/nat-status.h"
 #include "agent/nat-text.h"
+#include "agent/nat-why.h"
 
 int LLVMFuzzerTestOneInput(const guint8 *data, size_t size);
 
@@ -39,6 +40,24 @@ check_again(const NatStatus *status)
 		abort();
 }
 
+/* A reason that is known is that one; of a newer agent any word may come. */
+static void
+check_reasons(const NatStatus *status)
+{
+	for (guint i = 0; i < status->interfaces->len; i++) {
+		const NatStatusInterface *iface = g_ptr_array_index(status->interfaces, i);
+
+		for (guint j = 0; j < iface->peers->len; j++) {
+			const NatStatusPeer *peer = g_ptr_array_index(iface->peers, j);
+			NatReason reason;
+
+			if (nat_reason_from_string(peer->reason, &reason) &&
+			    strcmp(nat_reason_to_string(reason), peer->reason) != 0)
+				abort();
+		}
+	}
+}
+
 int
 LLVMFuzzerTestOneInput(const guint8 *data, size_t size)
 {
@@ -55,6 +74,7 @@ LLVMFuzzerTestOneInput(const guint8 *data, size_t size)
 	check_text(all, width);
 	check_text(one, width);
 	check_again(status);
+	check_reasons(status);
 	nat_status_exit_code(status);
 	nat_status_filter(status, size % 2 ? "wg0" : NULL, size % 3 ? "A" : NULL, NULL);
 	return 0;

@@ -77,6 +77,15 @@ agreed()
 	[ "$state" = connected ] && [ "$device" = "$endpoint" ] && [ "$(wg_get "$1" "$2" endpoints)" = "$device" ]
 }
 
+# expect_reason A B REASON [SECONDS]: A's status says of B why it is in its state
+expect_reason()
+{
+	within "${4:-10}" "$1: $2 is $3" has_reason "$1" "$2" "$3"
+	say "$1: $2: $(peer "$1" "$2" .why)"
+}
+
+has_reason() { [ "$(peer "$1" "$2" .reason)" = "$3" ]; }
+
 # pings A B [COUNT]: through the tunnel; the first one gets time to wake a session
 pings()
 {

@@ -92,6 +92,25 @@ test_network_noise(Agents *f, gconstpointer data)
 	g_assert_true(hosts_wait(both_connected, f, 10000));
 }
 
+/* No address of the peer's is one that we have a way to: nothing is checked, and that is said. */
+static void
+test_nothing_in_common(Agents *f, gconstpointer data)
+{
+	if (!f->up)
+		return;
+	g_array_set_size(f->a.candidates, 0);
+	g_array_set_size(f->b.candidates, 0);
+	agent_offer(&f->a, "[2001:db8:98::1]:51820");
+	agent_offer(&f->b, "[2001:db8:99::1]:51820");
+	agents_meet(f);
+	g_assert_true(hosts_wait(a_failed, f, 20000));
+	expect_reason(f, "failed-no-common-address", 1000);
+	agent_offer(&f->b, "10.9.0.2:51820");
+	nat_peer_candidates_changed(f->b.peer);
+	g_assert_true(hosts_wait(both_connected, f, 60000));
+	expect_direct(f);
+}
+
 /* The session that an agent announced last, as the other end reads it. */
 static guint64
 announced_session(const Agent *agent)
@@ -146,5 +165,6 @@ main(int argc, char **argv)
 	AGENTS("proof-fails", test_proof_fails);
 	AGENTS("retry-gives-way", test_retry_gives_way);
 	AGENTS("network-noise", test_network_noise);
+	AGENTS("nothing-in-common", test_nothing_in_common);
 	return g_test_run();
 }

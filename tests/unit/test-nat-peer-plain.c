@@ -183,11 +183,13 @@ test_order(Agents *f, gconstpointer data)
 	g_assert_true(hosts_wait(a_tried, f, ROUND_MS));
 	g_assert_true(agent_is(&f->a, NAT_PEER_CHECKING));
 	expect_why(f, "trying the 4 endpoints");
+	expect_reason(f, "checking-no-agent", 0);
 	g_assert_true(hosts_wait(a_connected, f, ROUND_MS));
 	expect_tries(NOBODY " " NOBODY_ELSE " " B);
 	/* an initiation each: none waits for WireGuard's slot */
 	g_assert_cmpuint(f->a.replaces, >=, 3);
 	expect_why(f, "direct: an endpoint that the innernet server knows answers");
+	expect_reason(f, "direct-no-agent-innernet", 0);
 	writes = f->a.endpoint_writes;
 	hosts_run(1000);
 	g_assert_cmpuint(f->a.endpoint_writes, ==, writes);
@@ -207,6 +209,7 @@ test_round(Agents *f, gconstpointer data)
 	g_assert_true(hosts_wait(a_failed, f, ROUND_MS));
 	failed_us = g_get_monotonic_time();
 	expect_why(f, "no handshake at any of the 1 endpoints");
+	expect_reason(f, "failed-no-agent", 0);
 	g_assert_cmpuint(nat_peer_plain_rounds(f->a.peer), ==, 1);
 	g_assert_cmpuint(f->a.wg->keepalive, ==, 0);
 	g_ptr_array_set_size(tries, 0);

@@ -87,6 +87,7 @@ test_direct_appears(World *w, gconstpointer data)
 	hosts_run(1000);
 	moves = row_of(&w->agents.a).moves;
 	world_cut(w, FALSE);
+	expect_reason(&w->agents, "relayed-direct-coming", 40000);
 	g_assert_true(hosts_wait(both_on_direct, w, 40000));
 	g_assert_cmpuint(row_of(&w->agents.a).moves, ==, moves + 1);
 	/* and stays */
@@ -141,6 +142,7 @@ test_direct_dies_under_traffic(World *w, gconstpointer data)
 	g_assert_cmpuint(w->agents.a.replaces + w->agents.b.replaces, ==, 0);
 	/* and back */
 	world_cut(w, FALSE);
+	expect_reason(&w->agents, "relayed-held-down", 40000);
 	g_assert_true(hosts_wait(both_on_direct, w, 40000));
 }
 
@@ -175,6 +177,7 @@ test_wireguard_is_dropped_later(World *w, gconstpointer data)
 	g_assert_true(hosts_wait(both_have_standbys, w, 10000));
 	w->direct_drops_wireguard = TRUE;
 	g_assert_true(hosts_wait(both_on_relay, w, 15000));
+	expect_reason(&w->agents, "relayed-wireguard-retry", 5000);
 	g_assert_true(world_carries(w, 3000));
 }
 

@@ -78,11 +78,12 @@ sample(void)
 {
 	NatStatus *status = nat_status_new();
 	NatStatusInterface *wg0 = add_wg0(status), *wg1 = nat_status_add_interface(status, "wg1");
-	NatStatusPeer *phone, *late;
+	NatStatusPeer *alice, *phone, *late, *carol;
 
-	set_path(add(wg0, 1, "alice", NAT_PEER_CONNECTED,
-		     "direct: both NATs keep one mapping for all destinations"),
-		 NAT_CAND_HOST, NAT_CAND_SRFLX, "203.0.113.9:41020", 21.4);
+	alice = add(wg0, 1, "alice", NAT_PEER_CONNECTED,
+		    "direct: both NATs keep one mapping for all destinations");
+	set_path(alice, NAT_CAND_HOST, NAT_CAND_SRFLX, "203.0.113.9:41020", 21.4);
+	alice->reason = g_strdup("direct-easy-nats");
 	set_path(add(wg0, 2, NULL, NAT_PEER_CONNECTED, "direct: both are in the same network"),
 		 NAT_CAND_HOST, NAT_CAND_HOST, "[2001:db8:85a3:1234:5678:8a2e:370:7334]:51820",
 		 0.254);
@@ -99,9 +100,11 @@ sample(void)
 		"only a peer-reflexive path is possible");
 	late->last_handshake_s = 5000;
 	add(wg0, 5, "bob", NAT_PEER_WAITING, "its agent is not at the signaling server");
-	add(wg0, 6, "carol", NAT_PEER_FAILED,
-	    "no pair answered: a firewall at one end drops UDP to port 51820; open it, or wait for "
-	    "another network");
+	carol = add(wg0, 6, "carol", NAT_PEER_FAILED,
+		    "no pair answered: a firewall at one end drops UDP to port 51820; open it, or "
+		    "wait for another network");
+	carol->reason = g_strdup("failed-checks");
+	carol->no_relay = g_strdup("no-server");
 	wg1->problem = g_strdup("interface wg1 does not exist; waiting for it to appear");
 	wg1->signal_url = g_strdup("ws://192.0.2.1:8080");
 	wg1->signal_state = g_strdup("waiting");
@@ -132,11 +135,12 @@ contract(void)
 {
 	g_autoptr(NatStatus) status = nat_status_new();
 	NatStatusInterface *iface = add_wg0(status);
+	NatStatusPeer *first = add(iface, 1, NULL, NAT_PEER_CONNECTED, "why");
 	g_autofree char *text = NULL;
 
 	iface->mapping_lifetime_s = 9;
-	set_path(add(iface, 1, NULL, NAT_PEER_CONNECTED, "why"), NAT_CAND_HOST, NAT_CAND_SRFLX,
-		 "203.0.113.9:41020", 21.4);
+	set_path(first, NAT_CAND_HOST, NAT_CAND_SRFLX, "203.0.113.9:41020", 21.4);
+	first->reason = g_strdup("direct-no-nat");
 	add(iface, 2, "bob", NAT_PEER_WAITING, "not there");
 	text = json_of(status);
 	g_assert_cmpstr(
@@ -159,12 +163,14 @@ contract(void)
 		"\"loss_ratio\":null,\"mtu_bytes\":null,\"since_s\":null},\"endpoint\":"
 		"\"203.0.113.9:41020\",\"connect_ms\":312,\"last_handshake_s\":12,\"rx_bytes\":"
 		"1300000,"
-		"\"tx_bytes\":353000,\"why\":\"why\",\"standby\":null,"
+		"\"tx_bytes\":353000,\"why\":\"why\",\"reason\":\"direct-no-nat\","
+		"\"no_relay\":null,\"standby\":null,"
 		"\"failovers\":0,\"detail\":null},{\"public_key\":"
 		"\"AgECAwAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA=\",\"name\":\"bob\",\"state\":"
 		"\"waiting\",\"managed\":false,\"path\":null,\"endpoint\":null,\"connect_ms\":null,"
 		"\"last_handshake_s\":null,\"rx_bytes\":0,\"tx_bytes\":0,\"why\":\"not there\","
-		"\"standby\":null,\"failovers\":0,\"detail\":null}],"
+		"\"reason\":null,\"no_relay\":null,\"standby\":null,\"failovers\":0,\"detail\":"
+		"null}],"
 		"\"problem\":null,\"counters\":{\"drop_stranger\":0,\"mux_to_peer\":42},"
 		"\"relays\":[],\"mtu_advice_bytes\":null,\"innernet\":null}]}");
 }
@@ -357,7 +363,7 @@ tolerant(void)
 		status_of("{\"interfaces\":[{\"name\":\"wg0\",\"nat\":{\"mapping\":\"novel\"},"
 			  "\"candidates\":[{\"type\":\"novel\",\"endpoint\":\"192.0.2.1:1\"}],"
 			  "\"peers\":[{\"state\":\"connected\",\"path\":{\"kind\":\"novel\",\"rtt_"
-			  "ms\":3}}]}]}",
+			  "ms\":3},\"reason\":\"direct-novel\",\"no_relay\":\"novel\"}]}]}",
 			  &error);
 	const NatStatusInterface *iface;
 	const NatStatusPeer *peer;
@@ -367,6 +373,8 @@ tolerant(void)
 	iface = g_ptr_array_index(bare->interfaces, 0);
 	peer = g_ptr_array_index(iface->peers, 0);
 	g_assert_cmpstr(peer->why, ==, "");
+	g_assert_null(peer->reason);
+	g_assert_null(peer->no_relay);
 	g_assert_cmpint(peer->last_handshake_s, ==, -1);
 	iface = g_ptr_array_index(newer->interfaces, 0);
 	peer = g_ptr_array_index(iface->peers, 0);
@@ -374,6 +382,9 @@ tolerant(void)
 	g_assert_cmpuint(iface->candidates->len, ==, 0);
 	g_assert_true(peer->has_path);
 	g_assert_cmpfloat(peer->rtt_ms, ==, 3);
+	/* kept for whoever reads our JSON of it */
+	g_assert_cmpstr(peer->reason, ==, "direct-novel");
+	g_assert_cmpstr(peer->no_relay, ==, "novel");
 }
 
 static void
@@ -394,6 +405,8 @@ wrong_types(void)
 		"{\"interfaces\":[{\"counters\":{\"x\":\"y\"}}]}",
 		"{\"interfaces\":[{\"peers\":[{\"state\":\"dreaming\"}]}]}",
 		"{\"interfaces\":[{\"peers\":[{\"managed\":1}]}]}",
+		"{\"interfaces\":[{\"peers\":[{\"reason\":1}]}]}",
+		"{\"interfaces\":[{\"peers\":[{\"no_relay\":true}]}]}",
 		"{\"interfaces\":[{\"peers\":[{\"rx_bytes\":-1}]}]}",
 		"{\"interfaces\":[{\"peers\":[{\"path\":{\"rtt_ms\":\"1\"}}]}]}",
 		"{\"interfaces\":[{\"peers\":[{\"path\":{\"local\":\"x\"}}]}]}",
@@ -629,6 +642,7 @@ static const char DETAIL[] =
 	"  name        alice\n"
 	"  state       connected\n"
 	"  why         direct: both NATs keep one mapping for all destinations\n"
+	"  reason      direct-easy-nats\n"
 	"  path        direct\n"
 	"  local       192.168.1.2:51820 (host)\n"
 	"  remote      203.0.113.9:41020 (srflx)\n"
@@ -718,9 +732,11 @@ text_looks(void)
 	g_autoptr(NatStatus) status = sample();
 	g_autofree char *all = nat_status_to_text(status, "wg0", NULL, FALSE, 80);
 	g_autofree char *one = nat_status_to_text(status, NULL, "alice", FALSE, 80);
+	g_autofree char *failed = nat_status_to_text(status, NULL, "carol", FALSE, 80);
 
 	g_assert_cmpstr(all, ==, TABLE);
 	g_assert_cmpstr(one, ==, DETAIL);
+	g_assert_nonnull(strstr(failed, "\n  reason      failed-checks, no relay: no-server\n"));
 }
 
 /* 25 s is all that is asked for. */

@@ -250,9 +250,41 @@ test_lost_answer_gives_up(Fixture *f, gconstpointer data)
 	g_assert_cmpuint(n_public(f), ==, 1);
 	g_assert_true(hosts_wait(has_no_public, f, 15000));
 	g_assert_cmpuint(f->changes, ==, before + 1);
+	g_assert_true(nat_stun_probe_is_silent(f->probe));
 	g_assert_cmpuint(f->servers[0].requests, ==, 7);
 	hosts_run(300);
 	g_assert_cmpuint(f->servers[0].requests, ==, 7);
+}
+
+static gboolean
+is_silent(gconstpointer data)
+{
+	return nat_stun_probe_is_silent(((const Fixture *)data)->probe);
+}
+
+/* Silence is what no server has broken; it is told, and so is its end. */
+static void
+test_silence(Fixture *f, gconstpointer data)
+{
+	guint before;
+
+	if (!f->up)
+		return;
+	g_assert_false(is_silent(f));
+	f->servers[0].lose = f->servers[1].lose = G_MAXUINT;
+	use(f, 0, 2);
+	hosts_run(300);
+	g_assert_false(is_silent(f)); /* they may answer yet */
+	before = f->changes;
+	g_assert_true(hosts_wait(is_silent, f, 20000));
+	g_assert_cmpuint(f->changes, ==, before + 1);
+	nat_stun_probe_run(f->probe, TRUE);
+	hosts_run(50);
+	g_assert_true(is_silent(f)); /* asked again */
+	f->servers[1].lose = 0;
+	nat_stun_probe_run(f->probe, TRUE);
+	g_assert_true(hosts_wait(has_public, f, 5000));
+	g_assert_false(is_silent(f));
 }
 
 static void
@@ -393,6 +425,7 @@ main(int argc, char **argv)
 	ADD("/stun-probe/mapping-per-destination", test_mapping_per_destination);
 	ADD("/stun-probe/retransmission", test_retransmission);
 	ADD("/stun-probe/lost-answer-gives-up", test_lost_answer_gives_up);
+	ADD("/stun-probe/silence", test_silence);
 	ADD("/stun-probe/set-servers-keeps-known", test_set_servers_keeps_known);
 	ADD("/stun-probe/duplicates-and-too-many", test_duplicates_and_too_many);
 	ADD("/stun-probe/odd-answers", test_odd_answers);

@@ -525,6 +525,35 @@ expect_direct(const Agents *agents)
 	g_assert_cmpuint(agents->b.wg->keepalive, ==, 25);
 }
 
+/* What this end's status says. */
+static inline gboolean
+agent_has_reason(Agent *agent, const char *reason)
+{
+	g_autoptr(NatStatus) status = nat_status_new();
+	NatStatusPeer *row = nat_status_add_peer(nat_status_add_interface(status, "wg0"),
+						 &agent->wg->public_key);
+
+	if (agent->peer == NULL)
+		return FALSE;
+	nat_peer_status(agent->peer, agent->wg, row);
+	return g_strcmp0(row->reason, reason) == 0;
+}
+
+/* Waits until one of the two says so (some reasons pass, and only the choosing end sees them):
+ * tests/README.md has a table of who does. */
+static inline void
+expect_reason(Agents *agents, const char *reason, int timeout_ms)
+{
+	gint64 end = g_get_monotonic_time() + timeout_ms * G_TIME_SPAN_MILLISECOND;
+
+	while (!agent_has_reason(&agents->a, reason) && !agent_has_reason(&agents->b, reason)) {
+		if (g_get_monotonic_time() > end)
+			g_error("neither end is %s within %d ms", reason, timeout_ms);
+		if (!g_main_context_iteration(NULL, FALSE))
+			g_usleep(500);
+	}
+}
+
 /* The round trip as this end's status has it; negative: none. */
 static inline double
 agent_rtt(Agent *agent)

@@ -21,6 +21,7 @@ check()
 	within 5 'b: a connected' peer_is b a connected
 	say "both connected $((($(now_us) - t0) / 1000)) ms after the later agent's start"
 	direct a b
+	expect_reason a b direct-easy-nats
 	pings6 a b
 	equal 'exit status of status' "$(nx a "$NAT_AGENT" status --control "$AGENT_CONTROL" >"$LAB_DIR/log/text"; echo $?)" 0
 	expect 'the text names the peer' grep -q "$(pub b | cut -c1-8)" "$LAB_DIR/log/text"

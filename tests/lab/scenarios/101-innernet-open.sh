@@ -48,6 +48,7 @@ tier0()
 	event 'both agents run' inn_agent b yes
 	took 30 'pings pass' passes a b
 	direct a b 20
+	expect_reason a b direct-unknown-nat
 	equal 'the name' "$(peer a b .name)" bob
 	expect 'alice has a beacon first' beacon_first alice
 	expect 'and no more than ten candidates' few alice

@@ -29,12 +29,12 @@ nothing()
 {
 	local before
 	inn_agent a yes
-	inn_agent b yes
 	within 30 'a: the server is connected' peer_is a sig connected
+	expect_reason a b waiting-no-agent 30
+	inn_agent b yes
 	within 60 'a: bob is not' no_path a b
 	equal "a's path to bob" "$(peer a b .path)" null
-	[ -n "$(peer a b .why)" ] || fail 'no word why'
-	say "$(peer a b .why)"
+	expect_reason a b failed-beacon 60
 	pings a sig
 	before=$(inn_count alice)
 	sleep 10

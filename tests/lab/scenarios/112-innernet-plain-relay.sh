@@ -12,6 +12,7 @@ check()
 {
 	inn_plain_meets 60 110
 	equal "the path" "$(peer a b .path.kind)" relay
+	expect_reason a b relayed-no-agent
 	nat_becomes ra symmetric 203.0.113.1
 	inn_fresh
 	inn_plain_meets 60 110

@@ -21,5 +21,7 @@ check()
 	agent a b
 	direct a b
 	equal "a's endpoint of b" "$(wg_get a b endpoints)" 198.51.100.7:51820
+	expect_reason a b direct-public-peer
+	expect_reason b a direct-public-here
 	equal "b's type of a" "$(peer b a .path.remote.type)" prflx
 }

@@ -12,6 +12,8 @@ check()
 	agent a b
 	direct a b
 	within 10 "a's NAT is found out" a_is_symmetric
+	expect_reason a b direct-hard-here
+	expect_reason b a direct-hard-peer
 }
 
 a_is_symmetric()

@@ -25,5 +25,6 @@ check()
 	within 2 'a keeps the configured endpoint' peer_at a b 198.51.100.1:40000
 	equal "type of a's remote candidate" "$(peer a b .path.remote.type)" configured
 	equal "a's path" "$(peer a b .path.kind)" direct
+	expect_reason a b direct-configured
 	pings a b
 }

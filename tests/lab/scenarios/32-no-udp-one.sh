@@ -13,6 +13,8 @@ check()
 	took 10 'pings pass' passes a b
 	relayed a b
 	expect 'a reaches the relay by TCP' relay_is a up transport=tcp
+	expect_reason a b relayed-udp-blocked 20
+	expect_reason b a relayed-udp-blocked
 	transfer a b 1000000
 	transfer b a 1000000
 }

@@ -18,6 +18,7 @@ check()
 	event 'the direct path is cut' cut_path 203.0.113.1 198.51.100.1
 	took 5 'pings pass' passes a b
 	relayed a b
+	expect_reason a b relayed-searching
 	gap a b 3000
 	within 5 'a failover more is told' metric_above a "$moves" nat_agent_failovers_total
 	tells_of_relaying

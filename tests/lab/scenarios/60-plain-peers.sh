@@ -40,6 +40,7 @@ check()
 	direct b c
 	within 5 'hub is shown as connected' peer_is c hub connected
 	within 5 'phone is shown as connected' peer_is c phone connected
+	expect_reason c hub direct-no-agent-configured
 	equal "hub's type" "$(peer c hub .path.remote.type)" configured
 	pings c hub
 	pings c phone
@@ -60,6 +61,7 @@ phone_roams()
 	within 10 "phone has another endpoint than $old" phone_moved "$old"
 	within 5 'phone is still connected' peer_is c phone connected
 	within 3 "phone's type is 'roamed'" phone_roamed
+	expect_reason c phone direct-no-agent-roamed
 	equal "phone's keepalive" "$(wg_get c phone persistent-keepalive)" off
 	pings c phone
 }

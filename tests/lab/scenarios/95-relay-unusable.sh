@@ -14,6 +14,8 @@ check()
 {
 	agent a b
 	within 30 'a: each server has a problem' problems a 4
+	expect_reason a b failed-checks 60
+	equal 'and why no relay' "$(peer a b .no_relay)" failed
 	expect 'credentials are named' relay_says a 'credential\|401\|unauthori'
 	within 30 "each problem is the server's own" own_problems
 	expect 'no secret is shown' sh -c '! grep -q "opensesame\|:secret" "$@"' sh "$(log_of a nat-agent)" <(status a)

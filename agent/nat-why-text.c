@@ -1,0 +1,240 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * The sentence of each reason. What the reason is, nat-why.c has decided: nothing is decided here.
+ *
+ * A sentence is a pattern with facts in braces: {both} what is known of both ends' NATs, {port}
+ * WireGuard's, {blocked} the ends without UDP, {seconds} of the hold-down, {tried} endpoints,
+ * {ours} and {theirs} candidates, {signaling} what is wrong with it.
+ */
+#include "agent/nat-why.h"
+
+#include <string.h>
+
+/* ---- facts ---- */
+
+static const char *
+mapping_words(NatMapping mapping)
+{
+	switch (mapping) {
+	case NAT_MAPPING_UNKNOWN:
+		return "unknown mapping";
+	case NAT_MAPPING_NONE:
+		return "no NAT";
+	case NAT_MAPPING_ENDPOINT_INDEPENDENT:
+		return "one mapping";
+	case NAT_MAPPING_ADDRESS_DEPENDENT:
+		return "mapping per address";
+	case NAT_MAPPING_ADDRESS_AND_PORT_DEPENDENT:
+		return "mapping per destination";
+	}
+	return "unknown mapping";
+}
+
+static void
+append_end(GString *out, const NatWhyEnd *end)
+{
+	char address[WG_ENDPOINT_STRLEN];
+
+	if (wg_endpoint_is_set(&end->address))
+		g_string_append_printf(out, "%s, ",
+				       wg_endpoint_format_address(&end->address, address));
+	g_string_append(out, mapping_words(end->mapping));
+}
+
+/* "here 203.0.113.1, one mapping; peer 198.51.100.1, mapping per destination" */
+static void
+append_both(GString *out, const NatWhy *why)
+{
+	g_string_append(out, "here ");
+	append_end(out, &why->here);
+	g_string_append(out, "; peer ");
+	append_end(out, &why->peer);
+}
+
+static const char *
+blocked_where(const NatWhy *why)
+{
+	if (!why->peer.udp_blocked)
+		return "here";
+	return why->here.udp_blocked ? "here and at the peer" : "at the peer";
+}
+
+static gboolean
+is_named(const char *name, gsize len, const char *fact)
+{
+	return strlen(fact) == len && memcmp(name, fact, len) == 0;
+}
+
+static void
+append_fact(GString *out, const NatWhy *why, const char *name, gsize len)
+{
+	const struct {
+		const char *name;
+		guint value;
+	} NUMBERS[] = {
+		{"port", why->port},
+		{"seconds", why->direct_hold_s},
+		{"tried", why->plain},
+		{"ours", why->local_candidates},
+		{"theirs", why->remote_candidates},
+	};
+
+	if (is_named(name, len, "both"))
+		append_both(out, why);
+	else if (is_named(name, len, "blocked"))
+		g_string_append(out, blocked_where(why));
+	else if (is_named(name, len, "signaling"))
+		g_string_append(out, why->signal_problem);
+	for (gsize i = 0; i < G_N_ELEMENTS(NUMBERS); i++)
+		if (is_named(name, len, NUMBERS[i].name))
+			g_string_append_printf(out, "%u", NUMBERS[i].value);
+}
+
+static GString *
+fill_in(const char *pattern, const NatWhy *why)
+{
+	GString *out = g_string_new(NULL);
+	const char *brace;
+
+	while ((brace = strchr(pattern, '{')) != NULL) {
+		gsize len = strcspn(brace + 1, "}");
+
+		g_string_append_len(out, pattern, brace - pattern);
+		append_fact(out, why, brace + 1, len);
+		pattern = brace + 1 + len + 1;
+	}
+	return g_string_append(out, pattern);
+}
+
+/* ---- sentences ---- */
+
+/* As long as there are reasons: a table, with the compiler's word that none is missing. */
+static const char *
+pattern_of(NatReason reason)
+{
+	switch (reason) {
+	case NAT_REASON_DIRECT_NO_NAT:
+		return "direct: no NAT at either end";
+	case NAT_REASON_DIRECT_OWN_ADDRESSES:
+		return "direct: both hosts reach each other's own addresses";
+	case NAT_REASON_DIRECT_EASY_NATS:
+		return "direct: both NATs keep one mapping for all destinations";
+	case NAT_REASON_DIRECT_PUBLIC_HERE:
+		return "direct: this host has a public address";
+	case NAT_REASON_DIRECT_PUBLIC_PEER:
+		return "direct: the peer has a public address";
+	case NAT_REASON_DIRECT_HARD_HERE:
+		return "direct: the peer accepts this NAT's mapping though it differs per "
+		       "destination";
+	case NAT_REASON_DIRECT_HARD_PEER:
+		return "direct: this end accepts the peer's mapping though its NAT makes one per "
+		       "destination";
+	case NAT_REASON_DIRECT_CONFIGURED:
+		return "direct: the endpoint that is configured here for the peer answers";
+	case NAT_REASON_DIRECT_UNKNOWN_NAT:
+		return "direct: checks pass ({both})";
+	case NAT_REASON_DIRECT_NO_AGENT_CONFIGURED:
+		return "direct: the configured endpoint answers; no agent has announced itself "
+		       "there, so it is left alone";
+	case NAT_REASON_DIRECT_NO_AGENT_ROAMED:
+		return "direct: the peer reached us by itself; no agent has announced itself "
+		       "there, so it is left alone";
+	case NAT_REASON_DIRECT_NO_AGENT_INNERNET:
+		return "direct: an endpoint that the innernet server knows answers; the peer has "
+		       "no agent";
+	case NAT_REASON_RELAYED_BOTH_HARD:
+		return "relayed: both NATs map per destination ({both}). Forward UDP {port} on "
+		       "either router, or use IPv6, to go direct";
+	case NAT_REASON_RELAYED_ONE_HARD:
+		return "relayed: no direct check was answered yet ({both}). Still looking; "
+		       "forward UDP {port} on either router, or use IPv6, to go direct";
+	case NAT_REASON_RELAYED_SEARCHING:
+		return "relayed: no direct check was answered yet ({both}). Still looking; a "
+		       "firewall may drop UDP {port}";
+	case NAT_REASON_RELAYED_UDP_BLOCKED:
+		return "relayed: UDP is blocked {blocked} (no STUN server answers). Let UDP from "
+		       "WireGuard's port out there to go direct";
+	case NAT_REASON_RELAYED_WIREGUARD_BLOCKED:
+		return "relayed: checks pass directly, but WireGuard's packets do not: a firewall "
+		       "drops WireGuard; have it let them pass to go direct";
+	case NAT_REASON_RELAYED_WIREGUARD_RETRY:
+		return "relayed: checks pass directly, but WireGuard's packets have not yet; "
+		       "trying again";
+	case NAT_REASON_RELAYED_HELD_DOWN:
+		return "relayed: the direct path broke lately and is back; it is used again once "
+		       "it has held for {seconds} s";
+	case NAT_REASON_RELAYED_DIRECT_COMING:
+		return "relayed: a direct path answers, and is about to be used";
+	case NAT_REASON_RELAYED_NO_AGENT:
+		return "relayed: the peer has no agent, and none of the {tried} endpoints that "
+		       "the innernet server knows answered directly. An agent there, or UDP "
+		       "{port} forwarded on either router, lets it go direct";
+	case NAT_REASON_FAILED_CHECKS:
+		return "no direct path: no check was answered ({both}). A firewall may drop UDP "
+		       "{port}";
+	case NAT_REASON_FAILED_HARD_NATS:
+		return "no direct path ({both}). Forward UDP {port} on either router, or use IPv6";
+	case NAT_REASON_FAILED_UDP_BLOCKED:
+		return "no direct path: UDP is blocked {blocked} (no STUN server answers). Let it "
+		       "out there, or give a TURN server by TCP";
+	case NAT_REASON_FAILED_NO_COMMON_ADDRESS:
+		return "the peer offers no address that this host could reach: no address family "
+		       "in common, or only routes through tunnels. Give both IPv4, or both IPv6";
+	case NAT_REASON_FAILED_PROOF:
+		return "checks pass, but WireGuard's handshake does not: a firewall drops "
+		       "WireGuard, or the keys or preshared keys differ";
+	case NAT_REASON_FAILED_SILENCE:
+		return "the path went silent and no other was found yet: the peer is off, or "
+		       "something between drops UDP; still looking";
+	case NAT_REASON_FAILED_BEACON:
+		return "nobody answers ({both}): the peer is off, or a firewall or a NAT drops UDP "
+		       "{port}";
+	case NAT_REASON_FAILED_NO_AGENT:
+		return "no handshake at any of the {tried} endpoints that the innernet server "
+		       "knows, and the peer has no agent to check paths with: it is off, or "
+		       "behind a NAT that only an agent there can open";
+	case NAT_REASON_CHECKING_CANDIDATES:
+		return "checking {theirs} candidates of the peer from {ours} of ours";
+	case NAT_REASON_CHECKING_SILENCE:
+		return "the path went silent: looking for another";
+	case NAT_REASON_CHECKING_NO_AGENT:
+		return "trying the {tried} endpoints that the innernet server knows by handshake: "
+		       "the peer has no agent";
+	case NAT_REASON_WAITING_FOR_SIGNALING:
+		return "waiting: {signaling}";
+	case NAT_REASON_WAITING_FOR_PEER:
+		return "waiting: the peer's agent is not at the signaling server. Start it there, "
+		       "with the same server; each host must be a peer of the other's interface";
+	case NAT_REASON_WAITING_FOR_ANSWER:
+		return "waiting: the peer's agent is there, and has not answered yet; if that "
+		       "lasts, see its log";
+	case NAT_REASON_WAITING_NO_AGENT:
+		return "waiting: no agent of the peer is known: neither at the signaling server "
+		       "nor by its record at the innernet server. Start one there";
+	}
+	return "";
+}
+
+static void
+append_no_relay(GString *out, const NatWhy *why)
+{
+	switch (nat_why_no_relay(why)) {
+	case NAT_NO_RELAY_UNASKED:
+		break;
+	case NAT_NO_RELAY_SERVER:
+		g_string_append(out, "; and no TURN server is known (--turn)");
+		break;
+	case NAT_NO_RELAY_FAILED:
+		g_string_append_printf(out, "; and no relay: %s", why->relay_problem);
+		break;
+	}
+}
+
+char *
+nat_why_sentence(const NatWhy *why)
+{
+	GString *out = fill_in(pattern_of(nat_why_reason(why)), why);
+
+	append_no_relay(out, why);
+	return g_string_free(out, FALSE);
+}

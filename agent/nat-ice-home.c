@@ -44,7 +44,7 @@ struct NatIceHome {
 	NatIceLink *link;
 	guint number; /* of the device */
 	guint next4, next6;
-	GArray *rules; /* of WgEndpoint: from these */
+	GArray *addresses; /* of WgEndpoint */
 	int raw4, raw6;
 	gboolean told; /* of a firewall */
 };
@@ -192,7 +192,7 @@ nat_ice_home_new(GError **error)
 	g_autoptr(NatIceHome) home = g_new0(NatIceHome, 1);
 
 	home->raw4 = home->raw6 = -1;
-	home->rules = g_array_new(FALSE, FALSE, sizeof(WgEndpoint));
+	home->addresses = g_array_new(FALSE, FALSE, sizeof(WgEndpoint));
 	home->link = nat_ice_link_new(NAT_ICE_PRIVATE_DEVICE "%d", error);
 	if (!home->link || !read_number(home, error) || !open_sockets(home, error))
 		return NULL;
@@ -205,9 +205,9 @@ nat_ice_home_free(NatIceHome *home)
 {
 	if (!home)
 		return;
-	for (guint i = 0; i < home->rules->len; i++)
-		remove_rule(home, &g_array_index(home->rules, WgEndpoint, i), home->number);
-	g_array_unref(home->rules);
+	for (guint i = 0; i < home->addresses->len; i++)
+		remove_rule(home, &g_array_index(home->addresses, WgEndpoint, i), home->number);
+	g_array_unref(home->addresses);
 	if (home->raw4 >= 0)
 		close(home->raw4);
 	if (home->raw6 >= 0)
@@ -323,7 +323,7 @@ nat_ice_home_add(NatIceHome *home, int family, WgEndpoint *address, GError **err
 	if (choose(home, family, address))
 		err = dress(home, address);
 	if (err == 0) {
-		g_array_append_val(home->rules, *address);
+		g_array_append_val(home->addresses, *address);
 		try_firewall(home, address);
 		return TRUE;
 	}
@@ -346,9 +346,10 @@ nat_ice_home_remove(NatIceHome *home, const WgEndpoint *address)
 	int err;
 
 	remove_rule(home, address, home->number);
-	for (guint i = home->rules->len; i-- > 0;)
-		if (wg_endpoint_same_address(&g_array_index(home->rules, WgEndpoint, i), address))
-			g_array_remove_index(home->rules, i);
+	for (guint i = home->addresses->len; i-- > 0;)
+		if (wg_endpoint_same_address(&g_array_index(home->addresses, WgEndpoint, i),
+					     address))
+			g_array_remove_index(home->addresses, i);
 	err = nat_ice_link_remove(home->link, address);
 	if (err != 0)
 		g_debug("%s: cannot remove an address: %s", nat_ice_link_name(home->link),
@@ -358,14 +359,13 @@ nat_ice_home_remove(NatIceHome *home, const WgEndpoint *address)
 void
 nat_ice_home_renew(NatIceHome *home)
 {
-	for (guint i = 0; i < home->rules->len; i++) {
-		const WgEndpoint *from = &g_array_index(home->rules, WgEndpoint, i);
-		int err = put_rule(home, from);
+	int err = nat_ice_link_up(home->link);
 
-		if (err != 0)
-			g_warning("%s: cannot put a rule back: %s", nat_ice_link_name(home->link),
-				  g_strerror(err));
-	}
+	for (guint i = 0; err == 0 && i < home->addresses->len; i++)
+		err = dress(home, &g_array_index(home->addresses, WgEndpoint, i));
+	if (err != 0)
+		g_warning("%s: cannot put back what somebody removed: %s",
+			  nat_ice_link_name(home->link), g_strerror(err));
 }
 
 /* ---- packets ---- */

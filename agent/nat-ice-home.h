@@ -21,7 +21,7 @@ NatIceLink *nat_ice_home_link(NatIceHome *home);
  * is a warning. */
 gboolean nat_ice_home_add(NatIceHome *home, int family, WgEndpoint *address, GError **error);
 void nat_ice_home_remove(NatIceHome *home, const WgEndpoint *address);
-/* Puts back rules that somebody else removed. */
+/* Puts back rules, addresses and routes that somebody else removed. */
 void nat_ice_home_renew(NatIceHome *home);
 /* A whole IP packet to one of the private addresses: as if it came in by loopback. */
 gboolean nat_ice_home_deliver(NatIceHome *home, const WgEndpoint *to, const guint8 *pkt, gsize len);

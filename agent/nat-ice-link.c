@@ -82,17 +82,23 @@ silence_ipv6(NatIceLink *link)
 		g_debug("%s: addr_gen_mode: %s", link->name, g_strerror(err));
 }
 
+int
+nat_ice_link_up(NatIceLink *link)
+{
+	struct nlmsghdr *nlh = begin_link(link, IFF_UP);
+
+	mnl_attr_put_u32(nlh, IFLA_MTU, TUN_MTU);
+	return nat_rtnl_talk(link->rtnl, nlh, NULL, NULL);
+}
+
 static gboolean
 bring_up(NatIceLink *link, GError **error)
 {
-	struct nlmsghdr *nlh;
 	int err;
 
 	link->ifindex = (int)if_nametoindex(link->name);
 	silence_ipv6(link);
-	nlh = begin_link(link, IFF_UP);
-	mnl_attr_put_u32(nlh, IFLA_MTU, TUN_MTU);
-	err = nat_rtnl_talk(link->rtnl, nlh, NULL, NULL);
+	err = nat_ice_link_up(link);
 	return err == 0 || fail(error, err, "cannot bring the TUN up");
 }
 

@@ -20,6 +20,8 @@ void nat_ice_link_free(NatIceLink *link);
 int nat_ice_link_fd(const NatIceLink *link); /* whole IP packets; owned by link */
 const char *nat_ice_link_name(const NatIceLink *link);
 NatRtnl *nat_ice_link_rtnl(NatIceLink *link);
+/* As it was at first, should somebody have changed that. 0 or an errno. */
+int nat_ice_link_up(NatIceLink *link);
 /* A/32 or A/128, nodad; unnoticed: never chosen by the kernel as the source of others' packets
  * (IPv4: scope host, IPv6: deprecated). 0 or an errno. Sockets can bind to it at once, but see
  * _wait. */

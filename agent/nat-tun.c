@@ -46,6 +46,17 @@ dispatch(NatTun *tun, const guint8 *pkt, gsize len)
 	port->func(&udp, port->user_data);
 }
 
+/* Somebody has deleted the device; its descriptor would be readable for ever. */
+static gboolean
+lost(NatTun *tun, int err)
+{
+	g_warning("the TUN device has been removed (%s): no new direct path until nat-agent is "
+		  "started again",
+		  g_strerror(err));
+	tun->source = 0;
+	return G_SOURCE_REMOVE;
+}
+
 static gboolean
 on_readable(gint fd, GIOCondition condition, gpointer user_data)
 {
@@ -57,6 +68,8 @@ on_readable(gint fd, GIOCondition condition, gpointer user_data)
 
 		if (n < 0 && errno == EINTR)
 			continue;
+		if (n < 0 && errno != EAGAIN)
+			return lost(tun, errno);
 		if (n <= 0)
 			break;
 		dispatch(tun, pkt, (gsize)n);
@@ -81,7 +94,8 @@ nat_tun_free(NatTun *tun)
 {
 	if (tun == NULL)
 		return;
-	g_source_remove(tun->source);
+	if (tun->source != 0)
+		g_source_remove(tun->source);
 	g_warn_if_fail(g_hash_table_size(tun->ports) == 0);
 	g_hash_table_unref(tun->ports);
 	g_free(tun);

@@ -101,6 +101,16 @@ new_home(void)
 	return home;
 }
 
+/* With the addresses' local routes, which the kernel puts later. */
+static void
+renew(NatIceHome *home)
+{
+	const WgEndpoint v6 = net_ep("fd4e:419c:1da7::1");
+
+	nat_ice_home_renew(home);
+	nat_ice_link_wait(nat_ice_home_link(home), &v6);
+}
+
 static WgEndpoint
 add(NatIceHome *home, int family)
 {
@@ -273,10 +283,11 @@ test_removed(void)
 	nat_ice_home_free(home);
 }
 
-/* Somebody flushes the rules (systemd-networkd does when it starts). */
+/* Somebody flushes the rules (systemd-networkd does when it starts), or more. */
 static void
 test_renewed(void)
 {
+	g_autofree char *before = NULL, *after = NULL, *again = NULL;
 	NatIceHome *home;
 
 	if (!fresh())
@@ -284,14 +295,39 @@ test_renewed(void)
 	home = new_home();
 	add(home, AF_INET);
 	add(home, AF_INET6);
+	renew(home);
+	before = picture();
 	net_run("ip rule del pref 7");
 	net_run("ip -6 rule del pref 7");
+	net_run("ip link set nat-ice0 down");
 	g_assert_cmpuint(count_rules(), ==, 0);
-	nat_ice_home_renew(home);
-	g_assert_cmpuint(count_rules(), ==, 2);
-	nat_ice_home_renew(home);
-	g_assert_cmpuint(count_rules(), ==, 2);
+	renew(home);
+	after = picture();
+	g_assert_cmpstr(after, ==, before);
+	renew(home);
+	again = picture();
+	g_assert_cmpstr(again, ==, before);
 	nat_ice_home_free(home);
+}
+
+/* Told once, and no endless loop. */
+static void
+test_deleted(void)
+{
+	gboolean never = FALSE;
+	NatIceNs *ns;
+	NatTun *tun;
+
+	if (!fresh())
+		return;
+	ns = ways_new(WAY_RULES);
+	tun = nat_tun_new(ns);
+	n_warnings = 0;
+	net_run("ip link del nat-ice0");
+	net_wait(&never, 300);
+	expect_warning("the TUN device has been removed");
+	nat_tun_free(tun);
+	nat_ice_ns_free(ns);
 }
 
 static void
@@ -515,6 +551,7 @@ main(int argc, char **argv)
 	g_test_add_func("/ice-home/leaves-nothing", test_leaves_nothing);
 	g_test_add_func("/ice-home/removed", test_removed);
 	g_test_add_func("/ice-home/renewed", test_renewed);
+	g_test_add_func("/ice-home/deleted", test_deleted);
 	g_test_add_func("/ice-home/taken", test_taken);
 	g_test_add_func("/ice-home/all-taken", test_all_taken);
 	g_test_add_func("/ice-home/two-agents", test_two_agents);

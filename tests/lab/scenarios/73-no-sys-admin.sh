@@ -30,8 +30,9 @@ check()
 	local before
 	refusals
 	before=$(picture a)
-	bare_agent a "${LAB_SIGNAL:?}"
-	bare_agent b "$LAB_SIGNAL"
+	# as a container's root is, by default
+	LAB_AGENT_UNDER='setpriv --bounding-set=-all,+net_admin,+net_raw --inh-caps=-all'
+	agent a b
 	direct a b
 	equal "a's isolation" "$(status a .isolation)" rules
 	equal "a's own rules" "$(own_rules a)" 1
@@ -44,16 +45,6 @@ check()
 	equal 'what is left of it' "$(diff <(echo "$before") <(picture a))" ''
 	pings a b
 	by_ipv6
-}
-
-# bare_agent NODE URL: as a container's root is, by default
-bare_agent()
-{
-	local uri turn=()
-	while read -r uri; do turn+=(--turn "$uri"); done < <(turn_uris)
-	daemon "$1" nat-agent setpriv --bounding-set=-all,+net_admin,+net_raw --inh-caps=-all \
-		env G_MESSAGES_DEBUG="${LAB_DEBUG:-}" NAT_AGENT_DEBUG=1 \
-		"$NAT_AGENT" run --interface wg0 --signal "$2" "${turn[@]}" --control "$AGENT_CONTROL"
 }
 
 own_rules() { { nx "$1" ip -d rule; nx "$1" ip -6 -d rule; } | grep -c 'proto 78' || true; }
@@ -74,7 +65,7 @@ killed()
 {
 	agent_stop a KILL
 	equal 'rules that a killed agent leaves' "$(own_rules a)" 1
-	bare_agent a "$LAB_SIGNAL"
+	agent a
 	within 5 'a: b connected' peer_is a b connected
 	direct a b
 	# The path is adopted without a search: rules come with the next one.
@@ -95,8 +86,8 @@ relays()
 
 by_ipv6()
 {
-	bare_agent c "$LAB_SIGNAL6"
-	bare_agent d "$LAB_SIGNAL6"
+	LAB_SIGNAL=$LAB_SIGNAL6
+	agent c d
 	direct c d
 	equal "c's isolation" "$(status c .isolation)" rules
 	equal "c's endpoint of d" "$(wg_get c d endpoints)" '[2001:db8:d::2]:51820'

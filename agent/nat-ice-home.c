@@ -3,9 +3,9 @@
  * Theory of operation. What this relies on is proved by tests/platform/tun-beside-host.c.
  *
  * Outwards: libnice's sockets are bound to a private address and to the TUN. The rule of that
- * address leads into a table whose default route is the TUN; it stands before all rules of users,
- * which it cannot touch, since nobody else sends from there. So a full tunnel's rules do not see
- * libnice's packets, and nat-mux gives them WireGuard's mark and the host's address.
+ * address leads into a table whose default route is the TUN. It stands before users' rules, so that
+ * no full tunnel swallows libnice's packets (nat-mux gives them WireGuard's mark and the host's
+ * address), and takes nothing from them, since nobody else sends from there.
  *
  * Inwards: what came in on WireGuard's port is injected by a raw socket, over loopback. Written to
  * the TUN it would be new to a firewall that is open for WireGuard's port only. Being bound
@@ -52,10 +52,10 @@ struct NatIceHome {
 /* ---- rules ---- */
 
 static int
-change_rule(NatIceHome *home, guint16 type, const WgEndpoint *from, guint number)
+change_rule(NatRtnl *rtnl, guint16 type, const WgEndpoint *from, guint number)
 {
 	guint16 flags = type == RTM_NEWRULE ? NLM_F_CREATE | NLM_F_EXCL : 0;
-	struct nlmsghdr *nlh = nat_rtnl_begin(nat_ice_link_rtnl(home->link), type, flags);
+	struct nlmsghdr *nlh = nat_rtnl_begin(rtnl, type, flags);
 	struct fib_rule_hdr *frh = mnl_nlmsg_put_extra_header(nlh, sizeof *frh);
 	gsize len = 0;
 	const guint8 *bytes = wg_endpoint_bytes(from, &len);
@@ -67,25 +67,25 @@ change_rule(NatIceHome *home, guint16 type, const WgEndpoint *from, guint number
 	mnl_attr_put_u32(nlh, FRA_PRIORITY, RULE_PRIORITY);
 	mnl_attr_put_u32(nlh, FRA_TABLE, NAT_ICE_PRIVATE_FIRST_TABLE + number);
 	mnl_attr_put_u8(nlh, FRA_PROTOCOL, NAT_ICE_PRIVATE_PROTOCOL);
-	return nat_rtnl_talk(nat_ice_link_rtnl(home->link), nlh, NULL, NULL);
+	return nat_rtnl_talk(rtnl, nlh, NULL, NULL);
 }
 
 static int
 put_rule(NatIceHome *home, const WgEndpoint *from)
 {
-	int err = change_rule(home, RTM_NEWRULE, from, home->number);
+	int err = change_rule(nat_ice_link_rtnl(home->link), RTM_NEWRULE, from, home->number);
 
 	return err == EEXIST ? 0 : err;
 }
 
 static void
-remove_rule(NatIceHome *home, const WgEndpoint *from, guint number)
+remove_rule(NatRtnl *rtnl, const WgEndpoint *from, guint number)
 {
-	int err = change_rule(home, RTM_DELRULE, from, number);
+	int err = change_rule(rtnl, RTM_DELRULE, from, number);
 
 	/* only "it is not there" is possible */
 	if (err != 0)
-		g_debug("%s: cannot remove a rule: %s", nat_ice_link_name(home->link),
+		g_debug("cannot remove a rule of " NAT_ICE_PRIVATE_DEVICE "%u: %s", number,
 			g_strerror(err));
 }
 
@@ -106,39 +106,40 @@ on_rule(const struct nlmsghdr *nlh, void *data)
 	return MNL_CB_OK;
 }
 
-static int
-list_rules(NatIceHome *home, guint8 family, GArray *out)
+static void
+list_rules(NatRtnl *rtnl, guint8 family, GArray *out)
 {
-	NatRtnl *rtnl = nat_ice_link_rtnl(home->link);
 	struct nlmsghdr *nlh = nat_rtnl_begin(rtnl, RTM_GETRULE, NLM_F_DUMP);
 	struct fib_rule_hdr *frh = mnl_nlmsg_put_extra_header(nlh, sizeof *frh);
 
 	frh->family = family;
-	return nat_rtnl_talk(rtnl, nlh, on_rule, out);
+	/* a dump that was disturbed tells of some: the others are the next start's */
+	nat_rtnl_talk(rtnl, nlh, on_rule, out);
 }
 
 static gboolean
-is_alive(const NatIceHome *home, guint number)
+is_there(guint number)
 {
 	g_autofree char *device = g_strdup_printf(NAT_ICE_PRIVATE_DEVICE "%u", number);
 
-	/* of our own number only a killed one can have left any */
-	return number != home->number && if_nametoindex(device) != 0;
+	return if_nametoindex(device) != 0;
 }
 
-static void
-remove_remains(NatIceHome *home)
+void
+nat_ice_home_sweep(void)
 {
+	g_autoptr(NatRtnl) rtnl = nat_rtnl_new(NULL);
 	g_autoptr(GArray) rules = g_array_new(FALSE, FALSE, sizeof(Rule));
 
-	/* a dump that was disturbed tells of some: the others are the next start's */
-	list_rules(home, AF_INET, rules);
-	list_rules(home, AF_INET6, rules);
+	if (!rtnl)
+		return;
+	list_rules(rtnl, AF_INET, rules);
+	list_rules(rtnl, AF_INET6, rules);
 	for (guint i = 0; i < rules->len; i++) {
 		const Rule *rule = &g_array_index(rules, Rule, i);
 
-		if (!is_alive(home, rule->number))
-			remove_rule(home, &rule->from, rule->number);
+		if (!is_there(rule->number))
+			remove_rule(rtnl, &rule->from, rule->number);
 	}
 }
 
@@ -196,7 +197,6 @@ nat_ice_home_new(GError **error)
 	home->link = nat_ice_link_new(NAT_ICE_PRIVATE_DEVICE "%d", error);
 	if (!home->link || !read_number(home, error) || !open_sockets(home, error))
 		return NULL;
-	remove_remains(home);
 	return g_steal_pointer(&home);
 }
 
@@ -206,7 +206,8 @@ nat_ice_home_free(NatIceHome *home)
 	if (!home)
 		return;
 	for (guint i = 0; i < home->addresses->len; i++)
-		remove_rule(home, &g_array_index(home->addresses, WgEndpoint, i), home->number);
+		remove_rule(nat_ice_link_rtnl(home->link),
+			    &g_array_index(home->addresses, WgEndpoint, i), home->number);
 	g_array_unref(home->addresses);
 	if (home->raw4 >= 0)
 		close(home->raw4);
@@ -315,20 +316,10 @@ dress(NatIceHome *home, const WgEndpoint *address)
 	return err;
 }
 
-gboolean
-nat_ice_home_add(NatIceHome *home, int family, WgEndpoint *address, GError **error)
+/* addrconf.c refuses an address with EACCES where the device has IPv6 disabled. */
+static gboolean
+refuse(NatIceHome *home, int family, int err, GError **error)
 {
-	int err = EADDRNOTAVAIL;
-
-	if (choose(home, family, address))
-		err = dress(home, address);
-	if (err == 0) {
-		g_array_append_val(home->addresses, *address);
-		try_firewall(home, address);
-		return TRUE;
-	}
-	nat_ice_link_remove(home->link, address);
-	/* addrconf.c refuses it where the device has IPv6 disabled */
 	if (family == AF_INET6 && err == EACCES)
 		g_set_error_literal(error, G_IO_ERROR, G_IO_ERROR_NOT_SUPPORTED,
 				    "IPv6 is off for new interfaces "
@@ -340,12 +331,29 @@ nat_ice_home_add(NatIceHome *home, int family, WgEndpoint *address, GError **err
 	return FALSE;
 }
 
+gboolean
+nat_ice_home_add(NatIceHome *home, int family, WgEndpoint *address, GError **error)
+{
+	int err;
+
+	if (!choose(home, family, address))
+		return refuse(home, family, EADDRNOTAVAIL, error);
+	err = dress(home, address);
+	if (err != 0) {
+		nat_ice_link_remove(home->link, address);
+		return refuse(home, family, err, error);
+	}
+	g_array_append_val(home->addresses, *address);
+	try_firewall(home, address);
+	return TRUE;
+}
+
 void
 nat_ice_home_remove(NatIceHome *home, const WgEndpoint *address)
 {
 	int err;
 
-	remove_rule(home, address, home->number);
+	remove_rule(nat_ice_link_rtnl(home->link), address, home->number);
 	for (guint i = home->addresses->len; i-- > 0;)
 		if (wg_endpoint_same_address(&g_array_index(home->addresses, WgEndpoint, i),
 					     address))

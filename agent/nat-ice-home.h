@@ -10,8 +10,11 @@
 
 typedef struct NatIceHome NatIceHome;
 
-/* Opens the next nat-iceN, removes the rules of those whose device is gone, and opens the raw
- * sockets. The error names the missing capability or device in one line. */
+/* Removes the rules of killed agents: those whose nat-iceN is gone. Before _new, in the agent's
+ * namespace, and also by one that will have a namespace of its own. */
+void nat_ice_home_sweep(void);
+/* Opens the next nat-iceN and the raw sockets. The error names the missing capability or device in
+ * one line. */
 NatIceHome *nat_ice_home_new(GError **error);
 /* Removes its rules, then the device. */
 void nat_ice_home_free(NatIceHome *home);

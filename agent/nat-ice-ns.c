@@ -147,6 +147,7 @@ nat_ice_ns_new(GError **error)
 	ns->loop = g_main_loop_new(ns->context, FALSE);
 	g_mutex_init(&ns->mutex);
 	g_cond_init(&ns->cond);
+	nat_ice_home_sweep();
 	ns->thread = g_thread_try_new("ice", ice_thread, ns, error);
 	if (ns->thread) {
 		g_mutex_lock(&ns->mutex);

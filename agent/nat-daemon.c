@@ -41,7 +41,7 @@ use_addresses(const WgEndpoint *addrs, gsize n, gpointer user_data)
 	if (nat_ice_ns_set_addresses(daemon->ns, (const WgEndpoint *)(gpointer)all->data, all->len,
 				     &error))
 		return TRUE;
-	g_warning("ICE namespace: %s", error->message);
+	g_warning("%s", error->message);
 	return FALSE;
 }
 
@@ -118,6 +118,7 @@ nat_daemon_status(NatDaemon *daemon, gboolean detail, const char *peer)
 {
 	NatStatus *status = nat_status_new();
 
+	status->isolation = g_strdup(nat_ice_ns_isolation(daemon->ns));
 	for (guint i = 0; i < daemon->interfaces->len; i++)
 		nat_interface_status(g_ptr_array_index(daemon->interfaces, i), status, detail,
 				     peer);

@@ -7,6 +7,7 @@
  */
 #include "agent/nat-fib.h"
 
+#include "agent/nat-ice-private.h"
 #include "agent/nat-rtnl.h"
 
 #include <errno.h>
@@ -179,6 +180,13 @@ route_request(NatFib *fib, const WgEndpoint *dst, guint32 fwmark)
 	return nlh;
 }
 
+/* Where no interface has a global IPv6 address, the kernel takes an agent's, though deprecated. */
+static gboolean
+is_no_source(const WgEndpoint *source)
+{
+	return wg_endpoint_family(source) == AF_INET6 && nat_ice_private_is(source);
+}
+
 gboolean
 nat_fib_lookup(NatFib *fib, const WgEndpoint *dst, guint32 fwmark, NatRoute *out)
 {
@@ -187,7 +195,8 @@ nat_fib_lookup(NatFib *fib, const WgEndpoint *dst, guint32 fwmark, NatRoute *out
 	memset(out, 0, sizeof *out);
 	if (!wg_endpoint_is_set(dst) ||
 	    nat_rtnl_talk(fib->rtnl, route_request(fib, dst, fwmark), on_route, out) != 0 ||
-	    wg_endpoint_family(&out->source) != wg_endpoint_family(dst)) {
+	    wg_endpoint_family(&out->source) != wg_endpoint_family(dst) ||
+	    is_no_source(&out->source)) {
 		memset(out, 0, sizeof *out);
 		return FALSE;
 	}

@@ -1,45 +1,48 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Theory of operation. The ICE thread alone is in the private namespace: it unshares, opens the
- * TUN and a rtnetlink socket there, brings up lo and the TUN, reports, and then only runs its main
- * loop. A socket and a TUN fd stay in the namespace that opened them, so the host thread reads and
- * writes packets and changes addresses without ever entering it. The kernel lets the host thread
- * do so when both the opener had and the sender has CAP_NET_ADMIN
- * (tests/platform/netns-rtnl-opener.c).
+ * Theory of operation. There are two ways to keep libnice's packets apart from the host's, and the
+ * rest of the agent sees no difference: it speaks of the host's addresses.
  *
- * The namespace is silent by itself: no link-local address (addr_gen_mode 1), so no router
+ * A namespace of its own. The ICE thread alone is in it: it unshares, opens the TUN and a rtnetlink
+ * socket there, brings up lo and the TUN, reports, and then only runs its main loop. A socket and
+ * a TUN fd stay in the namespace that opened them, so the host thread reads and writes packets and
+ * changes addresses without ever entering it. The kernel lets the host thread do so when both the
+ * opener had and the sender has CAP_NET_ADMIN (tests/platform/netns-rtnl-opener.c). The TUN
+ * carries copies of the host's addresses: inside and outside are the same.
+ *
+ * At home, where there is no permission for that: nat-ice-home. Private addresses stand for the
+ * host's, and are translated here, at each packet.
+ *
+ * The link is silent by itself: no link-local address (addr_gen_mode 1), so no router
  * solicitation and no MLD; addresses are nodad. What comes out of the TUN is libnice's.
  */
 #include "agent/nat-ice-ns.h"
 
+#include "agent/nat-ice-home.h"
 #include "agent/nat-privs.h"
-#include "agent/nat-rtnl.h"
 
 #include <errno.h>
-#include <fcntl.h>
 #include <gio/gio.h>
-#include <linux/if_addr.h>
-#include <linux/if_link.h>
-#include <linux/if_tun.h>
 #include <net/if.h>
 #include <sched.h>
 #include <string.h>
-#include <sys/ioctl.h>
 #include <unistd.h>
 
 #define TUN_NAME "ice0"
-#define TUN_MTU 1500
-#define LOCAL_ROUTE_WAIT (100 * G_TIME_SPAN_MILLISECOND)
 #define LO_IFINDEX 1 /* in every namespace: drivers/net/loopback.c, BUG_ON */
+
+typedef struct {
+	WgEndpoint host, inside; /* port 0 */
+} Address;
 
 struct NatIceNs {
 	GThread *thread;
 	GMainContext *context;
 	GMainLoop *loop;
-	int tun_fd;
-	int ifindex;
-	NatRtnl *rtnl;
-	GArray *addrs; /* of WgEndpoint, port 0: what the TUN carries now */
+	NatIceLink *link; /* home's, where there is one */
+	NatIceHome *home; /* NULL: a namespace of its own */
+	GArray *addrs;	  /* of Address: what the TUN carries now */
+	gboolean told;	  /* that a family is off */
 
 	/* how the thread reports once that it is up, or why not */
 	GMutex mutex;
@@ -64,97 +67,50 @@ fail(GError **error, int err, const char *format, ...)
 
 /* ---- setting up, in the ICE thread ---- */
 
-static gboolean
-enter_namespace(GError **error)
+/* Why there is none; NULL: we are in it. */
+static const char *
+enter_namespace(void)
 {
 	if (unshare(CLONE_NEWNET) == 0)
-		return TRUE;
+		return NULL;
 	if (errno == EPERM)
-		return fail(error, errno,
-			    "no permission for a private network namespace: CAP_SYS_ADMIN is "
-			    "missing (run as root, or grant it in the unit or container)");
+		return "CAP_SYS_ADMIN is missing, or unshare(2) forbidden";
 	if (errno == ENOSPC)
-		return fail(error, errno,
-			    "no more network namespaces: raise sysctl user.max_net_namespaces");
-	return fail(error, errno, "cannot make a private network namespace (CONFIG_NET_NS)");
+		return "no more are allowed, sysctl user.max_net_namespaces";
+	return g_strerror(errno);
 }
 
 static gboolean
-open_tun(NatIceNs *ns, GError **error)
+bring_lo_up(NatIceNs *ns, GError **error)
 {
-	struct ifreq ifr = {.ifr_name = TUN_NAME, .ifr_flags = IFF_TUN | IFF_NO_PI};
-
-	ns->tun_fd = open("/dev/net/tun", O_RDWR | O_CLOEXEC | O_NONBLOCK);
-	if (ns->tun_fd < 0)
-		return fail(error, errno,
-			    "cannot open /dev/net/tun (load the tun module, or give the container "
-			    "the device)");
-	if (ioctl(ns->tun_fd, TUNSETIFF, &ifr) == 0)
-		return TRUE;
-	if (errno == EPERM)
-		return fail(error, errno,
-			    "no permission for a TUN device: CAP_NET_ADMIN is missing (run as "
-			    "root, or grant it in the unit or container)");
-	return fail(error, errno, "cannot make a TUN device from /dev/net/tun");
-}
-
-static struct nlmsghdr *
-begin_link(NatIceNs *ns, int ifindex, unsigned flags)
-{
-	struct nlmsghdr *nlh = nat_rtnl_begin(ns->rtnl, RTM_NEWLINK, 0);
+	NatRtnl *rtnl = nat_ice_link_rtnl(ns->link);
+	struct nlmsghdr *nlh = nat_rtnl_begin(rtnl, RTM_NEWLINK, 0);
 	struct ifinfomsg *ifi = mnl_nlmsg_put_extra_header(nlh, sizeof *ifi);
+	int err;
 
 	ifi->ifi_family = AF_UNSPEC;
-	ifi->ifi_index = ifindex;
-	ifi->ifi_flags = flags;
-	ifi->ifi_change = flags;
-	return nlh;
-}
-
-/* addr_gen_mode 1 (none). By netlink, since /proc/sys may be read-only (ProtectKernelTunables, a
- * container). Refused where IPv6 is off, which is fine: then there is nothing to keep silent. */
-static void
-silence_ipv6(NatIceNs *ns)
-{
-	struct nlmsghdr *nlh = begin_link(ns, ns->ifindex, 0);
-	struct nlattr *spec = mnl_attr_nest_start(nlh, IFLA_AF_SPEC);
-	struct nlattr *inet6 = mnl_attr_nest_start(nlh, AF_INET6);
-	int err;
-
-	mnl_attr_put_u8(nlh, IFLA_INET6_ADDR_GEN_MODE, IN6_ADDR_GEN_MODE_NONE);
-	mnl_attr_nest_end(nlh, inet6);
-	mnl_attr_nest_end(nlh, spec);
-	err = nat_rtnl_talk(ns->rtnl, nlh, NULL, NULL);
-	if (err != 0)
-		g_debug("ICE namespace: addr_gen_mode: %s", g_strerror(err));
-}
-
-static gboolean
-bring_up(NatIceNs *ns, GError **error)
-{
-	struct nlmsghdr *nlh;
-	int err;
-
-	ns->ifindex = (int)if_nametoindex(TUN_NAME);
-	silence_ipv6(ns);
-	err = nat_rtnl_talk(ns->rtnl, begin_link(ns, LO_IFINDEX, IFF_UP), NULL, NULL);
-	if (err != 0)
-		return fail(error, err, "cannot bring lo up in the ICE namespace");
-	nlh = begin_link(ns, ns->ifindex, IFF_UP);
-	mnl_attr_put_u32(nlh, IFLA_MTU, TUN_MTU);
-	err = nat_rtnl_talk(ns->rtnl, nlh, NULL, NULL);
-	if (err != 0)
-		return fail(error, err, "cannot bring the TUN up in the ICE namespace");
-	return TRUE;
+	ifi->ifi_index = LO_IFINDEX;
+	ifi->ifi_flags = ifi->ifi_change = IFF_UP;
+	err = nat_rtnl_talk(rtnl, nlh, NULL, NULL);
+	return err == 0 || fail(error, err, "cannot bring lo up in the ICE namespace");
 }
 
 static gboolean
 set_up(NatIceNs *ns, GError **error)
 {
-	if (!enter_namespace(error) || !open_tun(ns, error))
+	const char *reason = enter_namespace();
+
+	if (!reason) {
+		ns->link = nat_ice_link_new(TUN_NAME, error);
+		return ns->link && bring_lo_up(ns, error);
+	}
+	ns->home = nat_ice_home_new(error);
+	if (!ns->home)
 		return FALSE;
-	ns->rtnl = nat_rtnl_new(error);
-	return ns->rtnl && bring_up(ns, error);
+	ns->link = nat_ice_home_link(ns->home);
+	g_message("no network namespace of its own (%s): checks run by rules and %s instead",
+		  reason, nat_ice_link_name(ns->link));
+	return TRUE;
 }
 
 static gpointer
@@ -186,12 +142,12 @@ nat_ice_ns_new(GError **error)
 {
 	NatIceNs *ns = g_new0(NatIceNs, 1);
 
-	ns->tun_fd = -1;
-	ns->addrs = g_array_new(FALSE, FALSE, sizeof(WgEndpoint));
+	ns->addrs = g_array_new(FALSE, FALSE, sizeof(Address));
 	ns->context = g_main_context_new();
 	ns->loop = g_main_loop_new(ns->context, FALSE);
 	g_mutex_init(&ns->mutex);
 	g_cond_init(&ns->cond);
+	nat_ice_home_sweep();
 	ns->thread = g_thread_try_new("ice", ice_thread, ns, error);
 	if (ns->thread) {
 		g_mutex_lock(&ns->mutex);
@@ -225,9 +181,10 @@ nat_ice_ns_free(NatIceNs *ns)
 		nat_ice_ns_invoke(ns, quit, ns->loop, NULL);
 		g_thread_join(ns->thread);
 	}
-	if (ns->tun_fd >= 0)
-		close(ns->tun_fd);
-	nat_rtnl_free(ns->rtnl);
+	if (ns->home)
+		nat_ice_home_free(ns->home);
+	else
+		nat_ice_link_free(ns->link);
 	g_array_unref(ns->addrs);
 	g_main_loop_unref(ns->loop);
 	g_main_context_unref(ns->context);
@@ -245,7 +202,7 @@ nat_ice_ns_context(NatIceNs *ns)
 int
 nat_ice_ns_tun_fd(NatIceNs *ns)
 {
-	return ns->tun_fd;
+	return nat_ice_link_fd(ns->link);
 }
 
 typedef struct {
@@ -287,83 +244,136 @@ nat_ice_ns_invoke(NatIceNs *ns, void (*func)(gpointer), gpointer data, GDestroyN
 	g_source_attach(source, ns->context);
 }
 
+const char *
+nat_ice_ns_isolation(const NatIceNs *ns)
+{
+	return ns->home ? "rules" : "namespace";
+}
+
+void
+nat_ice_ns_bind(const NatIceNs *ns, int fd)
+{
+	if (ns->home)
+		nat_ice_home_bind(ns->home, fd);
+}
+
+gboolean
+nat_ice_ns_port_is_free(const NatIceNs *ns, guint16 port)
+{
+	return !ns->home || nat_ice_home_port_is_free(port);
+}
+
 /* ---- addresses ---- */
 
-static int
-change_address(NatIceNs *ns, guint16 type, const WgEndpoint *addr)
+static const Address *
+find(const NatIceNs *ns, const WgEndpoint *host)
 {
-	guint16 flags = type == RTM_NEWADDR ? NLM_F_CREATE | NLM_F_REPLACE : 0;
-	struct nlmsghdr *nlh = nat_rtnl_begin(ns->rtnl, type, flags);
-	struct ifaddrmsg *ifa = mnl_nlmsg_put_extra_header(nlh, sizeof *ifa);
-	gsize len = 0;
-	const guint8 *bytes = wg_endpoint_bytes(addr, &len);
+	for (guint i = 0; i < ns->addrs->len; i++) {
+		const Address *addr = &g_array_index(ns->addrs, Address, i);
 
-	ifa->ifa_family = (guint8)wg_endpoint_family(addr);
-	ifa->ifa_prefixlen = (guint8)(len * 8);
-	ifa->ifa_index = (guint32)ns->ifindex;
-	ifa->ifa_scope = RT_SCOPE_UNIVERSE;
-	mnl_attr_put(nlh, IFA_LOCAL, len, bytes);
-	mnl_attr_put(nlh, IFA_ADDRESS, len, bytes);
-	/* nodad: no announcement, and sockets can bind at once */
-	mnl_attr_put_u32(nlh, IFA_FLAGS, IFA_F_NODAD | IFA_F_NOPREFIXROUTE);
-	return nat_rtnl_talk(ns->rtnl, nlh, NULL, NULL);
+		if (wg_endpoint_same_address(&addr->host, host))
+			return addr;
+	}
+	return NULL;
 }
 
-/* The kernel refuses the IPv4 default route before the first address and drops it with the last
- * (fib_disable_ip), so it is put again with every address. */
-static int
-put_default_route(NatIceNs *ns, int family)
+gboolean
+nat_ice_ns_to_inside(const NatIceNs *ns, const WgEndpoint *host, WgEndpoint *inside)
 {
-	struct nlmsghdr *nlh = nat_rtnl_begin(ns->rtnl, RTM_NEWROUTE, NLM_F_CREATE | NLM_F_REPLACE);
-	struct rtmsg *rtm = mnl_nlmsg_put_extra_header(nlh, sizeof *rtm);
+	const Address *addr = find(ns, host);
+	guint16 port = wg_endpoint_port(host);
 
-	rtm->rtm_family = (guint8)family;
-	rtm->rtm_table = RT_TABLE_MAIN;
-	rtm->rtm_protocol = RTPROT_STATIC;
-	rtm->rtm_scope = family == AF_INET ? RT_SCOPE_LINK : RT_SCOPE_UNIVERSE;
-	rtm->rtm_type = RTN_UNICAST;
-	mnl_attr_put_u32(nlh, RTA_OIF, (guint32)ns->ifindex);
-	return nat_rtnl_talk(ns->rtnl, nlh, NULL, NULL);
+	if (!addr)
+		return FALSE;
+	*inside = addr->inside;
+	wg_endpoint_set_port(inside, port);
+	return TRUE;
 }
 
-static int
-on_route(const struct nlmsghdr *nlh, void *data)
+gboolean
+nat_ice_ns_to_host(const NatIceNs *ns, const WgEndpoint *inside, WgEndpoint *host)
 {
-	const struct rtmsg *rtm = mnl_nlmsg_get_payload(nlh);
-	gboolean *local = data;
+	guint16 port = wg_endpoint_port(inside);
 
-	if (nlh->nlmsg_type == RTM_NEWROUTE && mnl_nlmsg_get_payload_len(nlh) >= sizeof *rtm)
-		*local = rtm->rtm_type == RTN_LOCAL;
-	return MNL_CB_OK;
+	for (guint i = 0; i < ns->addrs->len; i++) {
+		const Address *addr = &g_array_index(ns->addrs, Address, i);
+
+		if (!wg_endpoint_same_address(&addr->inside, inside))
+			continue;
+		*host = addr->host;
+		wg_endpoint_set_port(host, port);
+		return TRUE;
+	}
+	return FALSE;
+}
+
+gboolean
+nat_ice_ns_deliver(NatIceNs *ns, const WgEndpoint *to, const guint8 *pkt, gsize len)
+{
+	if (ns->home)
+		return nat_ice_home_deliver(ns->home, to, pkt, len);
+	return write(nat_ice_link_fd(ns->link), pkt, len) == (gssize)len;
 }
 
 static gboolean
-is_local(NatIceNs *ns, const WgEndpoint *addr)
+copy_address(NatIceNs *ns, const WgEndpoint *addr, GError **error)
 {
-	struct nlmsghdr *nlh = nat_rtnl_begin(ns->rtnl, RTM_GETROUTE, 0);
-	struct rtmsg *rtm = mnl_nlmsg_put_extra_header(nlh, sizeof *rtm);
-	gboolean local = FALSE;
-	gsize len = 0;
-	const guint8 *bytes = wg_endpoint_bytes(addr, &len);
+	char text[WG_ENDPOINT_STRLEN];
+	int err = nat_ice_link_add(ns->link, addr, FALSE);
 
-	rtm->rtm_family = (guint8)wg_endpoint_family(addr);
-	rtm->rtm_dst_len = (guint8)(len * 8);
-	mnl_attr_put(nlh, RTA_DST, len, bytes);
-	return nat_rtnl_talk(ns->rtnl, nlh, on_route, &local) == 0 && local;
+	if (err == 0)
+		err = nat_ice_link_put_default_route(ns->link, wg_endpoint_family(addr),
+						     RT_TABLE_MAIN);
+	return err == 0 || fail(error, err, "cannot give the ICE namespace %s",
+				wg_endpoint_format_address(addr, text));
 }
 
-/* An IPv6 address can be bound at once, but what comes in for it is lost until a kernel worker has
- * put its local route (addrconf_dad_work, also for nodad): mostly well under a millisecond. Past
- * the limit a lost packet is only sent again. */
-static void
-wait_until_local(NatIceNs *ns)
+/* Where IPv6 is off, IPv4 must do: TRUE without an address. */
+static gboolean
+stand_in(NatIceNs *ns, Address *addr, GError **error)
 {
-	gint64 end = g_get_monotonic_time() + LOCAL_ROUTE_WAIT;
+	g_autoptr(GError) problem = NULL;
 
-	for (guint i = 0; i < ns->addrs->len; i++)
-		while (!is_local(ns, &g_array_index(ns->addrs, WgEndpoint, i)) &&
-		       g_get_monotonic_time() < end)
-			g_usleep(200);
+	if (nat_ice_home_add(ns->home, wg_endpoint_family(&addr->host), &addr->inside, &problem))
+		return TRUE;
+	addr->inside = (WgEndpoint){0};
+	if (!g_error_matches(problem, G_IO_ERROR, G_IO_ERROR_NOT_SUPPORTED)) {
+		g_propagate_error(error, g_steal_pointer(&problem));
+		return FALSE;
+	}
+	if (!ns->told)
+		g_warning("%s", problem->message);
+	ns->told = TRUE;
+	return TRUE;
+}
+
+static gboolean
+add_address(NatIceNs *ns, const WgEndpoint *host, GError **error)
+{
+	Address addr = {*host, *host};
+
+	if (!wg_endpoint_is_set(host))
+		return fail(error, EINVAL, "cannot give the ICE namespace an unset address");
+	wg_endpoint_set_port(&addr.host, 0);
+	wg_endpoint_set_port(&addr.inside, 0);
+	if (!(ns->home ? stand_in(ns, &addr, error) : copy_address(ns, &addr.inside, error)))
+		return FALSE;
+	if (wg_endpoint_is_set(&addr.inside))
+		g_array_append_val(ns->addrs, addr);
+	return TRUE;
+}
+
+static void
+remove_address(NatIceNs *ns, guint index)
+{
+	const Address *addr = &g_array_index(ns->addrs, Address, index);
+
+	/* only "it is not there" is possible: the TUN lives as long as ns */
+	if (ns->home)
+		nat_ice_home_remove(ns->home, &addr->inside);
+	else
+		nat_ice_link_remove(ns->link, &addr->inside);
+	g_array_remove_index(ns->addrs, index);
 }
 
 static gboolean
@@ -375,53 +385,22 @@ contains(const WgEndpoint *addrs, gsize n, const WgEndpoint *addr)
 	return FALSE;
 }
 
-static gboolean
-add_address(NatIceNs *ns, const WgEndpoint *addr, GError **error)
-{
-	char text[WG_ENDPOINT_STRLEN];
-	WgEndpoint plain = *addr;
-	int err;
-
-	if (!wg_endpoint_is_set(addr))
-		return fail(error, EINVAL, "cannot give the ICE namespace an unset address");
-	err = change_address(ns, RTM_NEWADDR, addr);
-	if (err == 0) {
-		wg_endpoint_set_port(&plain, 0);
-		g_array_append_val(ns->addrs, plain);
-		err = put_default_route(ns, wg_endpoint_family(addr));
-	}
-	return err == 0 || fail(error, err, "cannot give the ICE namespace %s",
-				wg_endpoint_format_address(addr, text));
-}
-
-static void
-remove_address(NatIceNs *ns, guint index)
-{
-	const WgEndpoint *addr = &g_array_index(ns->addrs, WgEndpoint, index);
-	int err = change_address(ns, RTM_DELADDR, addr);
-
-	/* only "it is not there" is possible: the TUN lives as long as ns */
-	if (err != 0)
-		g_debug("ICE namespace: cannot remove an address: %s", g_strerror(err));
-	g_array_remove_index(ns->addrs, index);
-}
-
 gboolean
 nat_ice_ns_set_addresses(NatIceNs *ns, const WgEndpoint *addrs, gsize n, GError **error)
 {
 	gboolean ok = TRUE;
 
+	if (ns->home)
+		nat_ice_home_renew(ns->home);
 	/* first the new ones: the routes stay */
-	for (gsize i = 0; i < n; i++) {
-		const WgEndpoint *now = (const WgEndpoint *)(gpointer)ns->addrs->data;
-
+	for (gsize i = 0; i < n; i++)
 		/* one that fails must not cost the others; its error is the answer */
-		if (!contains(now, ns->addrs->len, &addrs[i]))
+		if (!find(ns, &addrs[i]))
 			ok = add_address(ns, &addrs[i], ok ? error : NULL) && ok;
-	}
 	for (guint i = ns->addrs->len; i-- > 0;)
-		if (!contains(addrs, n, &g_array_index(ns->addrs, WgEndpoint, i)))
+		if (!contains(addrs, n, &g_array_index(ns->addrs, Address, i).host))
 			remove_address(ns, i);
-	wait_until_local(ns);
+	for (guint i = 0; i < ns->addrs->len; i++)
+		nat_ice_link_wait(ns->link, &g_array_index(ns->addrs, Address, i).inside);
 	return ok;
 }

@@ -40,8 +40,7 @@ struct NatIce {
 	guint ta_ms;
 	gboolean controlling;
 	char *local_ufrag, *local_pwd, *remote_ufrag, *remote_pwd;
-	WgEndpoint *addresses;
-	gsize n_addresses;
+	GArray *addresses; /* of WgEndpoint, as libnice sees them */
 };
 
 typedef enum {
@@ -82,7 +81,7 @@ ice_unref(gpointer data)
 	g_free(ice->local_pwd);
 	g_free(ice->remote_ufrag);
 	g_free(ice->remote_pwd);
-	g_free(ice->addresses);
+	g_array_unref(ice->addresses);
 	g_free(ice);
 }
 
@@ -109,6 +108,7 @@ event_dispatch(gpointer data)
 {
 	Event *event = data;
 	NatIce *ice = event->ice;
+	WgEndpoint host;
 
 	if (ice->closed)
 		return G_SOURCE_REMOVE;
@@ -117,7 +117,9 @@ event_dispatch(gpointer data)
 		ice->funcs.ready(ice->user_data);
 		break;
 	case EVENT_SELECTED:
-		ice->funcs.selected(&event->local, &event->remote, ice->user_data);
+		/* of an address that has gone meanwhile: nothing */
+		if (nat_ice_ns_to_host(ice->ns, &event->local, &host))
+			ice->funcs.selected(&host, &event->remote, ice->user_data);
 		break;
 	case EVENT_FAILED:
 		ice->funcs.failed(ice->user_data);
@@ -209,10 +211,10 @@ make_agent(NatIce *ice)
 	g_object_set(agent, "controlling-mode", ice->controlling, "upnp", FALSE, "ice-tcp", FALSE,
 		     "ice-udp", TRUE, "stun-pacing-timer", ice->ta_ms, "max-connectivity-checks",
 		     MAX_CHECKS, NULL);
-	for (gsize i = 0; i < ice->n_addresses; i++) {
+	for (guint i = 0; i < ice->addresses->len; i++) {
 		NiceAddress addr;
 
-		to_nice_address(&ice->addresses[i], &addr);
+		to_nice_address(&g_array_index(ice->addresses, WgEndpoint, i), &addr);
 		nice_address_set_port(&addr, 0);
 		nice_agent_add_local_address(agent, &addr);
 	}
@@ -222,11 +224,25 @@ make_agent(NatIce *ice)
 }
 
 static void
+bind_sockets(NatIce *ice)
+{
+	g_autoptr(GPtrArray) sockets = nice_agent_get_sockets(ice->core.agent, ice->core.stream, 1);
+
+	for (guint i = 0; sockets != NULL && i < sockets->len; i++)
+		nat_ice_ns_bind(ice->ns, g_socket_get_fd(g_ptr_array_index(sockets, i)));
+}
+
+static void
 core_start(gpointer data)
 {
 	NatIce *ice = data;
 	Core *core = &ice->core;
 
+	/* without any, libnice would look for addresses itself */
+	if (ice->addresses->len == 0) {
+		event_post(ice, event_new(EVENT_FAILED));
+		return;
+	}
 	core->agent = make_agent(ice);
 	core->stream = nice_agent_add_stream(core->agent, 1);
 	nice_agent_set_port_range(core->agent, core->stream, 1, ice->port, ice->port);
@@ -238,6 +254,7 @@ core_start(gpointer data)
 		event_post(ice, event_new(EVENT_FAILED));
 		return;
 	}
+	bind_sockets(ice);
 	nice_agent_set_remote_credentials(core->agent, core->stream, ice->remote_ufrag,
 					  ice->remote_pwd);
 	event_post(ice, event_new(EVENT_READY));
@@ -335,9 +352,13 @@ nat_ice_new(NatIceNs *ns, const NatIceParams *params, const NatIceFuncs *funcs, 
 	ice->local_pwd = g_strdup(params->local_pwd);
 	ice->remote_ufrag = g_strdup(params->remote_ufrag);
 	ice->remote_pwd = g_strdup(params->remote_pwd);
-	ice->n_addresses = params->n_addresses;
-	ice->addresses =
-		g_memdup2(params->addresses, params->n_addresses * sizeof *params->addresses);
+	ice->addresses = g_array_new(FALSE, FALSE, sizeof(WgEndpoint));
+	for (gsize i = 0; i < params->n_addresses; i++) {
+		WgEndpoint inside;
+
+		if (nat_ice_ns_to_inside(ns, &params->addresses[i], &inside))
+			g_array_append_val(ice->addresses, inside);
+	}
 	nat_ice_ns_invoke(ns, core_start, ice_ref(ice), ice_unref);
 	return ice;
 }

@@ -19,7 +19,7 @@ typedef struct {
 	gboolean controlling;
 	const char *local_ufrag, *local_pwd;
 	const char *remote_ufrag, *remote_pwd;
-	const WgEndpoint *addresses; /* local, ports ignored; the namespace has them */
+	const WgEndpoint *addresses; /* local, ports ignored; nat-ice-ns has them */
 	gsize n_addresses;
 } NatIceParams;
 

@@ -6,6 +6,7 @@
  */
 #include "agent/nat-netmon.h"
 
+#include "agent/nat-ice-private.h"
 #include "agent/nat-rtnl.h"
 
 #include <errno.h>
@@ -113,6 +114,8 @@ route_changed(const struct nlmsghdr *nlh)
 static gboolean
 is_change(NatNetmon *mon, const struct nlmsghdr *nlh)
 {
+	if (nat_ice_private_is_event(nlh))
+		return FALSE;
 	switch (nlh->nlmsg_type) {
 	case RTM_NEWLINK:
 	case RTM_DELLINK:

@@ -2,6 +2,7 @@
 #include "agent/nat-privs.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <gio/gio.h>
 #include <linux/capability.h>
 #include <sys/syscall.h>
@@ -14,8 +15,10 @@ static const struct {
 } NEEDED[] = {
 	{CAP_NET_ADMIN, "CAP_NET_ADMIN", "WireGuard and the TUN device"},
 	{CAP_NET_RAW, "CAP_NET_RAW", "STUN on WireGuard's port"},
-	{CAP_SYS_ADMIN, "CAP_SYS_ADMIN", "a network namespace of its own"},
 };
+
+#define REMEDY "--cap-add NET_ADMIN --cap-add NET_RAW --device /dev/net/tun"
+#define TUN "/dev/net/tun"
 
 /* Of the first n that are needed. */
 static gboolean
@@ -31,7 +34,7 @@ check(guint64 effective, gsize n, GError **error)
 		return TRUE;
 	g_set_error(error, G_IO_ERROR, G_IO_ERROR_PERMISSION_DENIED,
 		    "not allowed to run without %s: run it as root, or with %s", missing->str,
-		    n > 1 ? "these capabilities" : "this capability");
+		    n > 1 ? "these capabilities (a container: " REMEDY ")" : "this capability");
 	return FALSE;
 }
 
@@ -91,12 +94,42 @@ read_effective(guint64 *effective, GError **error)
 	return TRUE;
 }
 
+static const char *
+tun_remedy(int err)
+{
+	switch (err) {
+	case ENOENT:
+	case ENODEV:
+	case ENXIO:
+		return "load the tun module, and give a container the device: " REMEDY;
+	default:
+		return "give the unit (DeviceAllow=" TUN " rw) or the container (" REMEDY
+		       ") the device";
+	}
+}
+
+/* Opening it makes nothing. */
+static gboolean
+check_tun(GError **error)
+{
+	int fd = open(TUN, O_RDWR | O_CLOEXEC), err = errno;
+
+	if (fd >= 0) {
+		close(fd);
+		return TRUE;
+	}
+	g_set_error(error, G_IO_ERROR, (int)g_io_error_from_errno(err),
+		    "cannot open " TUN " (%s): %s", g_strerror(err), tun_remedy(err));
+	return FALSE;
+}
+
 gboolean
 nat_privs_check(GError **error)
 {
 	guint64 effective;
 
-	return read_effective(&effective, error) && nat_privs_check_set(effective, error);
+	return read_effective(&effective, error) && nat_privs_check_set(effective, error) &&
+	       check_tun(error);
 }
 
 gboolean

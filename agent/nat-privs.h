@@ -6,8 +6,9 @@
 
 #include <glib.h>
 
-/* Whether the calling thread has the effective capabilities that `run` needs; the error names those
- * that are missing. */
+/* Whether the calling thread has the effective capabilities that `run` needs, and the device
+ * /dev/net/tun; the error names what is missing and how to give it. CAP_SYS_ADMIN is not needed
+ * (nat-ice-ns). */
 gboolean nat_privs_check(GError **error);
 /* The same for what changes interfaces only: CAP_NET_ADMIN. */
 gboolean nat_privs_check_admin(GError **error);

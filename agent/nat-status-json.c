@@ -258,5 +258,6 @@ nat_status_to_json(const NatStatus *status)
 			interfaces, interface_out(g_ptr_array_index(status->interfaces, i)));
 	json_object_set_string_member(obj, "version", status->version);
 	json_object_set_array_member(obj, "interfaces", interfaces);
+	nat_json_set_string(obj, "isolation", status->isolation);
 	return nat_json_node_take(obj);
 }

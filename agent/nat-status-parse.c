@@ -358,6 +358,7 @@ status_in(JsonNode *node, NatStatus *status, GError **error)
 		return invalid(error, "status", "an object");
 	obj = json_node_get_object(node);
 	if (!copy_string(obj, "version", &status->version, error) ||
+	    !copy_string(obj, "isolation", &status->isolation, error) ||
 	    !nat_json_get_array(obj, "interfaces", &list, error))
 		return FALSE;
 	for (guint i = 0; list && i < json_array_get_length(list); i++) {

@@ -69,6 +69,7 @@ nat_status_free(NatStatus *status)
 	if (!status)
 		return;
 	g_free(status->version);
+	g_free(status->isolation);
 	g_ptr_array_unref(status->interfaces);
 	g_free(status);
 }

@@ -68,6 +68,7 @@ typedef struct {
 
 typedef struct {
 	char *version;
+	char *isolation;       /* "namespace" or "rules" (docs/privileges.md); NULL: unknown */
 	GPtrArray *interfaces; /* of NatStatusInterface */
 } NatStatus;
 

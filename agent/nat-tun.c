@@ -5,9 +5,11 @@
 #include <glib-unix.h>
 #include <unistd.h>
 
-/* Private ports exist in the ICE namespace only: any range does, no service is there. */
-#define FIRST_PORT 10000
-#define LAST_PORT 60000
+/* Where the ICE thread has no namespace of its own, libnice's sockets share the ports with the
+ * host's programs: they are taken from those that the kernel hands out itself
+ * (ip_local_port_range), which no service counts on. */
+#define FIRST_PORT 33000
+#define LAST_PORT 48000
 /* One wakeup reads at most this many packets, so that a burst cannot starve the loop. */
 #define READ_BATCH 64
 
@@ -20,7 +22,7 @@ struct NatTunPort {
 };
 
 struct NatTun {
-	int fd; /* the namespace's */
+	NatIceNs *ns;
 	guint source;
 	GHashTable *ports; /* Q → NatTunPort, not owned */
 	guint16 next;
@@ -34,7 +36,7 @@ dispatch(NatTun *tun, const guint8 *pkt, gsize len)
 	NatUdp udp;
 	NatTunPort *port = NULL;
 
-	if (nat_packet_parse_ip(pkt, len, &udp))
+	if (nat_packet_parse_ip(pkt, len, &udp) && nat_ice_ns_to_host(tun->ns, &udp.src, &udp.src))
 		port = g_hash_table_lookup(tun->ports,
 					   GUINT_TO_POINTER(wg_endpoint_port(&udp.src)));
 	if (port == NULL) {
@@ -42,6 +44,17 @@ dispatch(NatTun *tun, const guint8 *pkt, gsize len)
 		return;
 	}
 	port->func(&udp, port->user_data);
+}
+
+/* Somebody has deleted the device; its descriptor would be readable for ever. */
+static gboolean
+lost(NatTun *tun, int err)
+{
+	g_warning("the TUN device has been removed (%s): no new direct path until nat-agent is "
+		  "started again",
+		  g_strerror(err));
+	tun->source = 0;
+	return G_SOURCE_REMOVE;
 }
 
 static gboolean
@@ -55,6 +68,8 @@ on_readable(gint fd, GIOCondition condition, gpointer user_data)
 
 		if (n < 0 && errno == EINTR)
 			continue;
+		if (n < 0 && errno != EAGAIN)
+			return lost(tun, errno);
 		if (n <= 0)
 			break;
 		dispatch(tun, pkt, (gsize)n);
@@ -67,10 +82,10 @@ nat_tun_new(NatIceNs *ns)
 {
 	NatTun *tun = g_new0(NatTun, 1);
 
-	tun->fd = nat_ice_ns_tun_fd(ns);
+	tun->ns = ns;
 	tun->ports = g_hash_table_new(NULL, NULL);
 	tun->next = FIRST_PORT;
-	tun->source = g_unix_fd_add(tun->fd, G_IO_IN, on_readable, tun);
+	tun->source = g_unix_fd_add(nat_ice_ns_tun_fd(ns), G_IO_IN, on_readable, tun);
 	return tun;
 }
 
@@ -79,7 +94,8 @@ nat_tun_free(NatTun *tun)
 {
 	if (tun == NULL)
 		return;
-	g_source_remove(tun->source);
+	if (tun->source != 0)
+		g_source_remove(tun->source);
 	g_warn_if_fail(g_hash_table_size(tun->ports) == 0);
 	g_hash_table_unref(tun->ports);
 	g_free(tun);
@@ -96,7 +112,8 @@ nat_tun_port_new(NatTun *tun, NatTunFunc func, gpointer user_data)
 		/* Round robin: a port just freed rests, since its NiceAgent may still be closing.
 		 */
 		tun->next = q == LAST_PORT ? FIRST_PORT : (guint16)(q + 1);
-		if (g_hash_table_contains(tun->ports, GUINT_TO_POINTER(q)))
+		if (g_hash_table_contains(tun->ports, GUINT_TO_POINTER(q)) ||
+		    !nat_ice_ns_port_is_free(tun->ns, q))
 			continue;
 		port = g_new0(NatTunPort, 1);
 		port->tun = tun;
@@ -145,13 +162,15 @@ nat_tun_port_deliver(NatTunPort *port, const WgEndpoint *src, const WgEndpoint *
 		     const guint8 *payload, gsize len)
 {
 	guint8 pkt[NAT_PACKET_MAX];
-	WgEndpoint to = *dst;
+	WgEndpoint to;
 	gsize n;
 
+	if (!nat_ice_ns_to_inside(port->tun->ns, dst, &to))
+		return;
 	wg_endpoint_set_port(&to, port->number);
 	n = nat_packet_build_ip(pkt, sizeof pkt, src, &to, payload, len);
 	/* A full TUN queue loses the packet as any network would; STUN retransmits. */
-	if (n > 0 && write(port->tun->fd, pkt, n) < 0)
+	if (n > 0 && !nat_ice_ns_deliver(port->tun->ns, &to, pkt, n))
 		g_debug("tun: %s", g_strerror(errno));
 }
 

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * NatTun: the host side of the ICE namespace's TUN: hands out private ports Q, one per NiceAgent,
- * and moves UDP packets between the port's owner and the namespace. Host thread only.
+ * NatTun: the host side of libnice's TUN: hands out private ports Q, one per NiceAgent, and moves
+ * UDP packets between the port's owner, who sees the host's addresses, and libnice (nat-ice-ns).
+ * Host thread only.
  */
 #pragma once
 
@@ -24,8 +25,8 @@ guint16 nat_tun_port_number(const NatTunPort *port); /* Q */
 void nat_tun_port_set_busy(NatTunPort *port);
 /* How many run: RFC 8445 §14 paces all of an agent's checks together. */
 guint nat_tun_busy(const NatTun *tun);
-/* Delivers payload into the namespace as src → dst's address, port Q. */
+/* Delivers payload to libnice as src → dst's address, port Q. */
 void nat_tun_port_deliver(NatTunPort *port, const WgEndpoint *src, const WgEndpoint *dst,
 			  const guint8 *payload, gsize len);
-/* Packets of the namespace that belonged to no port or were no UDP. */
+/* Packets from the TUN that belonged to no port or were no UDP. */
 guint64 nat_tun_strays(const NatTun *tun);

@@ -185,13 +185,15 @@ agent()
 	for n; do agent_run "$n" --interface wg0 --signal "${LAB_SIGNAL:-$(<"$LAB_DIR/conf/signal")}" "${turn[@]}" ${LAB_AGENT_OPTIONS:-}; done
 }
 
-# agent_run NODE ARGUMENTS…: with these instead
+# agent_run NODE ARGUMENTS…: with these instead. LAB_AGENT_UNDER: a command that starts it, such as
+# setpriv --bounding-set=-sys_admin
 agent_run()
 {
 	local node=$1
 	shift
 	[ -x "$NAT_AGENT" ] || fail "$NAT_AGENT is not built: NAT_BUILD names the build directory"
-	daemon "$node" nat-agent env G_MESSAGES_DEBUG="${LAB_DEBUG:-}" NAT_AGENT_DEBUG=1 "$NAT_AGENT" run "$@" --control "$AGENT_CONTROL"
+	# shellcheck disable=SC2086
+	daemon "$node" nat-agent ${LAB_AGENT_UNDER:-} env G_MESSAGES_DEBUG="${LAB_DEBUG:-}" NAT_AGENT_DEBUG=1 "$NAT_AGENT" run "$@" --control "$AGENT_CONTROL"
 }
 
 agent_stop() { daemon_stop "$1" nat-agent "${2:-TERM}"; }

@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: MIT */
+#include "agent/nat-ice-home.h"
 #include "agent/nat-netmon.h"
 #include "tests/unit/net-util.h"
 
@@ -143,6 +144,33 @@ test_repeated(Fixture *f, gconstpointer data)
 	expect_silence(f, "ip link set nm0 alias some-text");
 }
 
+/* What an agent without a namespace of its own does here (nat-ice-home) is no change of the
+ * network. */
+static void
+test_own(Fixture *f, gconstpointer data)
+{
+	g_autoptr(NatIceHome) home = NULL;
+	g_autoptr(GError) error = NULL;
+	WgEndpoint address;
+
+	if (!f->mon)
+		return;
+	settle(f);
+	home = nat_ice_home_new(&error);
+	g_assert_no_error(error);
+	settle(f); /* the kernel's own routes of a new link */
+	f->told = FALSE;
+	nat_ice_home_add(home, AF_INET, &address, &error);
+	g_assert_no_error(error);
+	nat_ice_home_remove(home, &address);
+	nat_ice_home_add(home, AF_INET6, &address, &error);
+	g_assert_no_error(error);
+	nat_ice_link_wait(nat_ice_home_link(home), &address);
+	nat_ice_home_renew(home);
+	if (net_wait(&f->told, DEBOUNCE * 10))
+		g_error("told of what is ours");
+}
+
 /* Many events in the debounce time are one call. */
 static void
 test_debounce(Fixture *f, gconstpointer data)
@@ -202,6 +230,7 @@ main(int argc, char **argv)
 	g_test_init(&argc, &argv, NULL);
 	g_test_add("/netmon/kinds", Fixture, NULL, set_up, test_kinds, tear_down);
 	g_test_add("/netmon/repeated", Fixture, NULL, set_up, test_repeated, tear_down);
+	g_test_add("/netmon/own", Fixture, NULL, set_up, test_own, tear_down);
 	g_test_add("/netmon/debounce", Fixture, NULL, set_up, test_debounce, tear_down);
 	g_test_add("/netmon/overrun", Fixture, NULL, set_up, test_overrun, tear_down);
 	g_test_add("/netmon/free-inside", Fixture, NULL, set_up, test_free_inside, tear_down);

@@ -138,6 +138,7 @@ contract(void)
 	NatStatusPeer *first = add(iface, 1, NULL, NAT_PEER_CONNECTED, "why");
 	g_autofree char *text = NULL;
 
+	status->isolation = g_strdup("rules");
 	iface->mapping_lifetime_s = 9;
 	set_path(first, NAT_CAND_HOST, NAT_CAND_SRFLX, "203.0.113.9:41020", 21.4);
 	first->reason = g_strdup("direct-no-nat");
@@ -172,7 +173,8 @@ contract(void)
 		"\"reason\":null,\"no_relay\":null,\"standby\":null,\"failovers\":0,\"detail\":"
 		"null}],"
 		"\"problem\":null,\"counters\":{\"drop_stranger\":0,\"mux_to_peer\":42},"
-		"\"relays\":[],\"mtu_advice_bytes\":null,\"innernet\":null}]}");
+		"\"relays\":[],\"mtu_advice_bytes\":null,\"innernet\":null}],\"isolation\":"
+		"\"rules\"}");
 }
 
 static NatStatusRelay *
@@ -325,7 +327,8 @@ round_trip(void)
 	g_assert_no_error(error);
 	second = json_of(again);
 	g_assert_cmpstr(text, ==, second);
-	g_assert_cmpstr(empty, ==, "{\"version\":\"" NAT_VERSION "\",\"interfaces\":[]}");
+	g_assert_cmpstr(empty, ==,
+			"{\"version\":\"" NAT_VERSION "\",\"interfaces\":[],\"isolation\":null}");
 }
 
 static void
@@ -747,6 +750,7 @@ lifetime_looks(void)
 	NatStatusInterface *iface = add_wg0(status);
 	g_autofree char *brief = NULL, *good = NULL;
 
+	status->isolation = g_strdup("rules");
 	iface->mapping_lifetime_s = 9;
 	brief = nat_status_to_text(status, NULL, NULL, FALSE, 200);
 	g_assert_nonnull(strstr(brief, "NAT endpoint-independent, mappings last 9 s, public "));

@@ -1,0 +1,49 @@
+# SPDX-License-Identifier: MIT
+# Two agents in one network namespace, without CAP_SYS_ADMIN, each with an interface of its own: each has a
+# TUN, addresses and rules of its own, and the end of one takes nothing from the other.
+
+setup()
+{
+	two_nats port-restr port-restr
+	server c 198.51.100.7
+	wg_up c 3
+	wg_key a wg1
+	wg_link a wg1
+	nx a wg set wg1 private-key "$LAB_DIR/conf/a.wg1.key" listen-port 51821 \
+		peer "$(pub c)" allowed-ips 10.78.0.3/32
+	nx c wg set wg0 peer "$(pub a.wg1)" allowed-ips 10.78.0.1/32
+	node_ip a <<-END
+		addr add 10.78.0.1/24 dev wg1
+		link set wg1 up
+	END
+	node_ip c <<-END
+		addr add 10.78.0.3/32 dev wg0
+		route add 10.78.0.1/32 dev wg0
+	END
+	signald sig
+}
+
+check()
+{
+	LAB_AGENT_UNDER='setpriv --bounding-set=-sys_admin'
+	agent a b c
+	daemon a second $LAB_AGENT_UNDER env STATE_DIRECTORY=/run/state/second "$NAT_AGENT" run \
+		--interface wg1 --signal "$LAB_SIGNAL" --control /run/second.sock
+	direct a b
+	within 10 'a: c connected on wg1' second_is connected
+	nx a ping -n -q -c 1 -W 2 -I wg1 10.78.0.3 >/dev/null || fail 'no ping by wg1'
+	equal 'TUN devices' "$(nx a ip -br link | grep -o 'nat-ice[0-9]' | sort | xargs)" 'nat-ice0 nat-ice1'
+	equal 'tables' "$(nx a ip -d rule | grep 'proto 78' | grep -o 'lookup [0-9]*' | sort -u | wc -l)" 2
+	daemon_stop a second
+	equal 'TUN devices' "$(nx a ip -br link | grep -o 'nat-ice[0-9]' | wc -l)" 1
+	equal 'rules' "$(nx a ip -d rule | grep -c 'proto 78')" 1
+	# the first one is as able to search as before
+	event 'the NAT of a has another address' nat_moves ra 203.0.113.77
+	within 30 'a: b from the new address' peer_at b a 203.0.113.77:51820
+	direct a b
+}
+
+second_is()
+{
+	[ "$(nx a "$NAT_AGENT" status --json --control /run/second.sock | jq -r '.interfaces[0].peers[0].state')" = "$1" ]
+}

@@ -31,6 +31,7 @@ typedef struct {
 	char *control; /* NULL: not given */
 	char *peer;
 	gboolean json, watch;
+	gboolean slow;		   /* netcheck */
 	char *invite, *config_dir; /* of innernet install */
 	gboolean delete_invite;
 } NatCli;

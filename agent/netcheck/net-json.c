@@ -123,6 +123,7 @@ uplink_out(gconstpointer element)
 	set_gateway(obj, &uplink->gateway);
 	nat_json_set_int(obj, "metric", uplink->metric);
 	json_object_set_boolean_member(obj, "used", uplink->used);
+	set_answer(obj, "tunnel", !uplink->used ? NET_UNKNOWN : uplink->tunnel ? NET_YES : NET_NO);
 	json_object_set_array_member(obj, "addresses", addresses);
 	return obj;
 }

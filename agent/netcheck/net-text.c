@@ -50,6 +50,8 @@ uplink_line(GString *out, guint width, const NetUplink *uplink)
 		g_string_append_printf(text, ", gateway %s",
 				       net_gateway_format(&uplink->gateway, address));
 	g_string_append(text, uplink->used ? ", in use" : ", not in use");
+	if (uplink->tunnel)
+		g_string_append(text, ", a tunnel");
 	line(out, width, "uplink", text->str);
 }
 

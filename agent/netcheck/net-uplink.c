@@ -176,8 +176,9 @@ find_used(NatFib *fib, int family, NatRoute *out)
 	       nat_fib_lookup(fib, &far, 0, out) && !out->local;
 }
 
+/* way: how packets to the internet go, where it is this one. */
 static void
-add_uplink(Netcheck *check, const Route *route, gboolean used, const GArray *own)
+add_uplink(Netcheck *check, const Route *route, const NatRoute *way, const GArray *own)
 {
 	char name[IF_NAMESIZE];
 	NetUplink *uplink;
@@ -188,7 +189,8 @@ add_uplink(Netcheck *check, const Route *route, gboolean used, const GArray *own
 	uplink->index = route->oif;
 	uplink->gateway = route->gateway;
 	uplink->metric = route->metric;
-	uplink->used = used;
+	uplink->used = way != NULL;
+	uplink->tunnel = way && way->tunnel;
 	fill_addresses(uplink, own);
 }
 
@@ -218,12 +220,12 @@ add_family(Netcheck *check, NatFib *fib, const GArray *routes, const GArray *own
 	const Route direct = {.family = family, .oif = way.oif};
 
 	if (leads)
-		add_uplink(check, used ? used : &direct, TRUE, own);
+		add_uplink(check, used ? used : &direct, &way, own);
 	for (guint i = 0; i < routes->len; i++) {
 		const Route *route = &g_array_index(routes, Route, i);
 
 		if (route->family == family && route != used)
-			add_uplink(check, route, FALSE, own);
+			add_uplink(check, route, NULL, own);
 	}
 }
 

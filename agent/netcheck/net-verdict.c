@@ -188,11 +188,13 @@ advise_forwarding(GPtrArray *out, const Netcheck *check)
 }
 
 static void
-advise_family(GPtrArray *out, const char *label, const NetFamily *family, guint overhead)
+advise_family(GPtrArray *out, const char *label, const NetFamily *family, const NetFamily *other,
+	      guint overhead)
 {
 	const NetLifetime *lifetime = &family->lifetime;
 
-	if (family->has_address && !netcheck_udp_passes(family))
+	/* where neither family has answers, the verdict has said so */
+	if (family->has_address && !netcheck_udp_passes(family) && other->answered > 0)
 		advise(out, "%s has an address that leads out, but no server answers by UDP there",
 		       label);
 	if (lifetime->lost_s >= 0 && lifetime->lost_s <= WG_KEEPALIVE_S)
@@ -207,14 +209,32 @@ advise_family(GPtrArray *out, const char *label, const NetFamily *family, guint 
 		       label, family->path_mtu, family->path_mtu - overhead);
 }
 
+/* nat-agent's own sockets carry WireGuard's fwmark, which takes privileges. */
+static void
+advise_tunnel(GPtrArray *out, const Netcheck *check)
+{
+	for (guint i = 0; i < check->uplinks->len; i++) {
+		const NetUplink *uplink = g_ptr_array_index(check->uplinks, i);
+
+		if (uplink->used && uplink->tunnel) {
+			advise(out,
+			       "all this is what %s, a tunnel, lets through: take it down to see "
+			       "the network below, which is the one that WireGuard uses",
+			       uplink->name);
+			return;
+		}
+	}
+}
+
 GPtrArray *
 net_advice(const Netcheck *check)
 {
 	GPtrArray *out = g_ptr_array_new_with_free_func(g_free);
 
+	advise_tunnel(out, check);
 	if (check->v4.answered > 0 && netcheck_is_hard(check->v4.mapping))
 		advise_forwarding(out, check);
-	advise_family(out, "IPv4", &check->v4, WG_OVERHEAD_V4);
-	advise_family(out, "IPv6", &check->v6, WG_OVERHEAD_V6);
+	advise_family(out, "IPv4", &check->v4, &check->v6, WG_OVERHEAD_V4);
+	advise_family(out, "IPv6", &check->v6, &check->v4, WG_OVERHEAD_V6);
 	return out;
 }

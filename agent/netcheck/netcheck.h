@@ -73,6 +73,7 @@ typedef struct {
 	WgEndpoint gateway; /* unset: the link itself leads out */
 	guint32 metric;
 	gboolean used;	   /* packets to the internet leave this way */
+	gboolean tunnel;   /* of WireGuard or another kind; only known of one that is used */
 	GArray *addresses; /* of WgEndpoint: the interface's, of the family */
 } NetUplink;
 

@@ -184,6 +184,9 @@ test_advice(void)
 	advice_is(check, "has to be 1380 at most");
 	v4->path_mtu = 0;
 	check->v6.has_address = TRUE;
+	uplink->tunnel = TRUE;
+	advice_is(check, "eth0, a tunnel");
+	uplink->tunnel = FALSE;
 	check->v6.servers = 1;
 	advice_is(check, "IPv6 has an address that leads out, but no server answers");
 }
@@ -293,7 +296,7 @@ test_json(void)
 	g_autofree char *text = nat_json_print(node, FALSE);
 
 	json_has(text, "\"uplinks\":[{\"interface\":\"eth0\",\"family\":\"ipv4\","
-		       "\"gateway\":\"192.168.1.1\",\"metric\":100,\"used\":true,"
+		       "\"gateway\":\"192.168.1.1\",\"metric\":100,\"used\":true,\"tunnel\":false,"
 		       "\"addresses\":[\"192.168.1.2\"]}]");
 	json_has(text, "\"nat_pmp\":true,\"nat_pmp_result\":2,\"external\":null,\"pcp\":false,"
 		       "\"pcp_result\":null,\"upnp\":true,\"upnp_host\":\"192.168.1.1:5000\"}");

@@ -6,6 +6,8 @@
  */
 #include "agent/netcheck/net-servers.h"
 
+#include <string.h>
+
 #include "agent/nat-config.h"
 #include "agent/nat-signal-url.h"
 #include "agent/nat-turn-uri.h"
@@ -68,6 +70,12 @@ target_free(gpointer data)
 
 static void start_stun(Target *target, const WgEndpoint *addrs, gsize n);
 
+static char *
+stun_name(const char *host, guint port)
+{
+	return g_strdup_printf(strchr(host, ':') ? "[%s]:%u" : "%s:%u", host, port);
+}
+
 /* A signaling server may answer STUN at another port than the usual one, or nowhere. FALSE: there
  * is nothing (more) to ask. */
 static gboolean
@@ -92,7 +100,7 @@ ask_announced(Target *target)
 	if (port == 0)
 		return FALSE;
 	g_free(target->row->name);
-	target->row->name = g_strdup_printf("%s:%u", target->host, port);
+	target->row->name = stun_name(target->host, port);
 	start_stun(target, addrs, n);
 	return TRUE;
 }
@@ -272,7 +280,7 @@ add_signal(NetServers *servers)
 						text),
 			    url->host, url->port);
 	target->url = g_strdup(url->url);
-	stun = g_strdup_printf("%s:%d", url->host, STUN_PORT);
+	stun = stun_name(url->host, STUN_PORT);
 	beside = add_target(servers, netcheck_add_server(servers->check, "stun", "udp", stun),
 			    url->host, STUN_PORT);
 	beside->announced_by = target;

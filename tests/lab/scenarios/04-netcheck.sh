@@ -164,6 +164,8 @@ servers()
 	equal 'an announced port' "$(rows h2)" "$(printf 'signaling tcp true null null\nstun udp true null null')"
 	equal 'its name' "$(seen h2 '.servers[1].name')" 203.0.113.100:3999
 	ended h1 0
+	equal 'names of h1' "$(seen h1 '.servers | map(.name) | join(" ")')" \
+		"ws://[2001:db8:ff::10]:$LAB_SIGNAL_PORT [2001:db8:ff::10]:3478 2001:db8:ff::10"
 	equal 'a firewall on IPv6' "$(seen h1 '.ipv6 | "\(.answered) \(.mapping) \(.filtering)"')" '1 none address-and-port-dependent'
 }
 

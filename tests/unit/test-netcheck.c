@@ -10,7 +10,9 @@
 #include "agent/netcheck/net-mtu.h"
 #include "agent/netcheck/net-ports.h"
 #include "agent/netcheck/net-text.h"
+#include "agent/netcheck/net-uplink.h"
 #include "agent/netcheck/net-verdict.h"
+#include "tests/unit/net-util.h"
 
 static void
 test_ports(void)
@@ -358,6 +360,77 @@ test_mtu_sizes(void)
 	g_assert_cmpuint(net_mtu_sizes(AF_INET, 0, 100, sizes), ==, 0);
 }
 
+/* Each as "interface gateway addresses", those in use marked; in one line. */
+static char *
+uplinks(void)
+{
+	g_autoptr(Netcheck) check = netcheck_new();
+	GString *out = g_string_new(NULL);
+	char text[WG_ENDPOINT_STRLEN];
+
+	net_uplink_find(check);
+	for (guint i = 0; i < check->uplinks->len; i++) {
+		const NetUplink *uplink = g_ptr_array_index(check->uplinks, i);
+
+		g_string_append_printf(out, "%s%s %s", uplink->used ? "*" : "", uplink->name,
+				       net_gateway_format(&uplink->gateway, text));
+		for (guint j = 0; j < uplink->addresses->len; j++)
+			g_string_append_printf(
+				out, " %s",
+				wg_endpoint_format_address(
+					&g_array_index(uplink->addresses, WgEndpoint, j), text));
+		g_string_append(out, uplink->tunnel ? ", tunnel; " : "; ");
+	}
+	return g_string_free(out, FALSE);
+}
+
+static void
+uplinks_are(const char *expected)
+{
+	g_autofree char *found = uplinks();
+
+	g_assert_cmpstr(found, ==, expected);
+}
+
+static void
+test_uplinks(void)
+{
+	if (!net_fresh())
+		return;
+	uplinks_are("");
+	for (guint i = 0; i < 2; i++) {
+		net_run("ip link add up%u type veth peer name far%u", i, i);
+		net_run("ip link set up%u addrgenmode none up", i);
+		net_run("ip link set far%u up", i);
+		net_run("ip addr add 192.0.%u.2/24 dev up%u", i, i);
+	}
+	uplinks_are("");
+	net_run("ip route add default via 192.0.1.1 dev up1 metric 50");
+	net_run("ip route add default via 192.0.0.1 dev up0 metric 60");
+	uplinks_are("*up1 192.0.1.1 192.0.1.2; up0 192.0.0.1 192.0.0.2; ");
+	/* what is more specific leads out all the same */
+	net_run("ip route add 128.0.0.0/1 dev up0");
+	uplinks_are("*up0 192.0.0.1 192.0.0.2; up1 192.0.1.1 192.0.1.2; ");
+	net_run("ip route del 128.0.0.0/1");
+	net_run("ip -4 route flush default");
+	/* a gateway of the other family, and two ways of one route */
+	net_run("ip -6 addr add fe80::2/64 dev up0 nodad");
+	net_run("ip -4 route add 0.0.0.0/0 via inet6 fe80::1 dev up0");
+	uplinks_are("*up0 fe80::1 192.0.0.2; ");
+	net_run("ip -4 route flush default");
+	net_run("ip addr add 2001:db8::2/64 dev up0 nodad");
+	net_run("ip -6 route add default nexthop via 2001:db8::1 dev up0 nexthop via fe80::1 dev "
+		"up0");
+	uplinks_are("*up0 2001:db8::1 2001:db8::2; up0 fe80::1 2001:db8::2; ");
+	net_run("ip -6 route flush default");
+	if (!net_try("ip tuntap add vpn mode tun"))
+		return;
+	net_run("ip link set vpn up");
+	net_run("ip addr add 10.7.0.2/24 dev vpn");
+	net_run("ip route add default dev vpn");
+	uplinks_are("*vpn (none) 10.7.0.2, tunnel; ");
+}
+
 static void
 refused(const char *flag, const char *value, const char *word)
 {
@@ -404,5 +477,6 @@ main(int argc, char **argv)
 	g_test_add_func("/netcheck/json", test_json);
 	g_test_add_func("/netcheck/request", test_request);
 	g_test_add_func("/netcheck/flags", test_flags);
+	g_test_add_func("/netcheck/uplinks", test_uplinks);
 	return g_test_run();
 }

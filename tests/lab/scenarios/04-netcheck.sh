@@ -4,7 +4,7 @@
 # NAT64 there are; each server by each transport, with the reason where it can't be reached; and what it
 # says where UDP is blocked, and where nothing is.
 
-profiles='fullcone addr-restr port-restr port-restr-rand adm symmetric symmetric-seq symmetric-eif no-udp udp5s'
+profiles='fullcone addr-restr port-restr port-restr-rand adm symmetric symmetric-seq symmetric-eif no-udp udp5s tcp443 linux'
 
 setup()
 {
@@ -12,7 +12,7 @@ setup()
 	internet
 	server sig 192.0.2.10 192.0.2.11 2001:db8:ff::10 64:ff9b::c000:20a
 	server turn 192.0.2.20
-	node r{1..10} h{1..10} open
+	node r{1..12} h{1..12} open
 	for p in $profiles; do
 		i=$((i + 1))
 		nat_setup "r$i" "$p" "203.0.113.$i" "192.168.$i.1/24"
@@ -29,6 +29,7 @@ setup()
 	lan_attach h2 r1 192.168.1.22/24 eth1 500
 	forwards r3 20.30.40.50
 	turn_server turn user:secret
+	turn_trust turn h11
 	signald sig
 }
 
@@ -81,7 +82,8 @@ check()
 {
 	local ei=endpoint-independent ad=address-dependent apd=address-and-port-dependent n
 	begin h10 --signal "ws://192.0.2.10:$LAB_SIGNAL_PORT" --slow
-	for n in h{1..9} open; do begin "$n" --signal "ws://192.0.2.10:$LAB_SIGNAL_PORT" --stun 192.0.2.11; done
+	for n in h{1..9} h12 open; do begin "$n" --signal "ws://192.0.2.10:$LAB_SIGNAL_PORT" --stun 192.0.2.11; done
+	begin h11 --signal "ws://192.0.2.10:$LAB_SIGNAL_PORT" --turn turns:user:secret@192.0.2.20:443
 	behaves h1 $ei $ei preserved true unknown
 	behaves h2 $ei $ad preserved true unknown
 	behaves h3 $ei $apd preserved false unknown
@@ -90,6 +92,7 @@ check()
 	behaves h6 $apd $apd random false random
 	behaves h7 $apd $apd sequential false sequential
 	behaves h8 $apd $ei random false random
+	behaves h12 $ei $apd preserved false unknown
 	behaves open none $ei preserved '' unknown
 	equal 'steps of h7' "$(seen h7 '.ipv4 | "\(.port_step) \(.per_destination.port_step)"')" '1 1'
 	seen h6 .verdict | grep -q '^hard NAT' || fail "h6: $(seen h6 .verdict)"
@@ -107,6 +110,9 @@ blocked()
 	ended h9 1
 	equal 'UDP blocked' "$(seen h9 '.ipv4 | [.answered, .mapping] | join(" ")')" '0 unknown'
 	seen h9 .verdict | grep -q '^UDP is blocked' || fail "h9: $(seen h9 .verdict)"
+	ended h11 1
+	equal 'TCP 443 only' "$(rows h11)" "$(printf '%s\n' 'signaling tcp false null timed out' 'stun udp false null timed out' 'turn tls true relays at 192.0.2.20 null')"
+	seen h11 .verdict | grep -q 'by the relay only' || fail "h11: $(seen h11 .verdict)"
 	equal 'signaling by TCP' "$(seen h9 '.servers[] | select(.kind == "signaling") | .ok')" true
 }
 

@@ -226,12 +226,25 @@ advise_tunnel(GPtrArray *out, const Netcheck *check)
 	}
 }
 
+static void
+advise_signaling(GPtrArray *out, const Netcheck *check)
+{
+	for (guint i = 0; i < check->servers->len; i++) {
+		const NetServer *server = g_ptr_array_index(check->servers, i);
+
+		if (g_strcmp0(server->kind, "signaling") == 0 && !server->ok)
+			advise(out, "the signaling server is not reached, so that agents can't "
+				    "find each other: its line says why");
+	}
+}
+
 GPtrArray *
 net_advice(const Netcheck *check)
 {
 	GPtrArray *out = g_ptr_array_new_with_free_func(g_free);
 
 	advise_tunnel(out, check);
+	advise_signaling(out, check);
 	if (check->v4.answered > 0 && netcheck_is_hard(check->v4.mapping))
 		advise_forwarding(out, check);
 	advise_family(out, "IPv4", &check->v4, &check->v6, WG_OVERHEAD_V4);

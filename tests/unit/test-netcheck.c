@@ -150,12 +150,16 @@ test_advice(void)
 	g_autoptr(Netcheck) check = netcheck_new();
 	NetFamily *v4 = &check->v4;
 	WgEndpoint gateway;
+	NetServer *signal;
 	NetUplink *uplink;
 	NetRouter *router;
 
 	v4->has_address = TRUE;
 	v4->servers = v4->answered = 2;
 	advice_is(check, NULL);
+	signal = netcheck_add_server(check, "signaling", "tls", "wss://x");
+	advice_is(check, "agents can't find each other");
+	signal->ok = TRUE;
 	v4->mapping = NAT_MAPPING_ADDRESS_DEPENDENT;
 	advice_is(check, "forward WireGuard's UDP port on the router");
 	g_assert_true(wg_endpoint_parse("203.0.113.1:4000", &v4->public_endpoint));

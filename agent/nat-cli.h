@@ -41,6 +41,7 @@ typedef struct {
 	gboolean paths; /* ping: each of them */
 	char *output;	/* bugreport: the file; NULL: a new one in the working directory */
 	guint count;	/* ping: so many; 0: until interrupted */
+	gboolean slow;	/* netcheck */
 	char *invite, *config_dir; /* of innernet install */
 	gboolean delete_invite;
 } NatCli;

@@ -21,6 +21,7 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include "agent/nat-certificate.h"
 #include "agent/nat-turn-frame.h"
 
 #define CONNECT_S 8
@@ -232,25 +233,12 @@ connect_tcp(NatTurnStream *stream, GError **error)
 	return g_socket_connect(sock, address, stream->cancellable, error);
 }
 
-static const char *
-certificate_problem(GTlsCertificateFlags flags)
-{
-	if (flags & G_TLS_CERTIFICATE_UNKNOWN_CA)
-		return "its certificate is signed by nobody this host trusts";
-	if (flags & G_TLS_CERTIFICATE_BAD_IDENTITY)
-		return "its certificate is for another name";
-	if (flags & (G_TLS_CERTIFICATE_EXPIRED | G_TLS_CERTIFICATE_NOT_ACTIVATED))
-		return "its certificate is expired or not yet valid (or this host's clock is "
-		       "wrong)";
-	return "its certificate is not acceptable";
-}
-
 /* Only says why: what is wrong stays refused. */
 static gboolean
 on_bad_certificate(GTlsConnection *tls, GTlsCertificate *cert, GTlsCertificateFlags flags,
 		   gpointer user_data)
 {
-	set_problem(user_data, certificate_problem(flags));
+	set_problem(user_data, nat_certificate_problem(flags));
 	return FALSE;
 }
 

@@ -10,6 +10,7 @@
 
 #include "agent/nat-address-list.h"
 #include "agent/nat-bounded-stream.h"
+#include "agent/nat-certificate.h"
 #include "agent/nat-log.h"
 
 /*
@@ -48,7 +49,8 @@ struct NatWebsocket {
 	guint probe;
 	gint64 probe_at;
 	gint64 heard;
-	gsize unheard; /* bytes sent since */
+	gsize unheard;		      /* bytes sent since */
+	GTlsCertificateFlags refused; /* what is wrong with the server's certificate */
 	gboolean tcp_connected;
 	gboolean gone;
 	guint busy; /* signal handlers running */
@@ -158,6 +160,17 @@ on_network_event(SoupMessage *msg, GSocketClientEvent event, GIOStream *stream, 
 		       TCP_TIMEOUT_MS);
 }
 
+/* Only says why: what is wrong stays refused. */
+static gboolean
+on_bad_certificate(SoupMessage *msg, GTlsCertificate *cert, GTlsCertificateFlags flags,
+		   gpointer user_data)
+{
+	NatWebsocket *ws = user_data;
+
+	ws->refused = flags;
+	return FALSE;
+}
+
 static char *
 describe_io_error(NatWebsocket *ws, const GError *error)
 {
@@ -189,6 +202,9 @@ describe_open_error(NatWebsocket *ws, const GError *error)
 	g_autofree char *text = nat_log_escape(error->message, -1);
 	guint status = soup_message_get_status(ws->msg);
 
+	if (ws->refused)
+		return g_strdup_printf("TLS with %s failed: %s", ws->name,
+				       nat_certificate_problem(ws->refused));
 	if (error->domain == G_TLS_ERROR)
 		return g_strdup_printf("TLS with %s failed: %s: check the server's certificate and "
 				       "the host in the URL",
@@ -416,6 +432,7 @@ nat_websocket_new(const char *url, const char *host, guint16 port, const WgEndpo
 	/* A redirect would lead to a host whose addresses are not the given ones. */
 	soup_message_add_flags(ws->msg, SOUP_MESSAGE_NO_REDIRECT);
 	g_signal_connect(ws->msg, "network-event", G_CALLBACK(on_network_event), ws);
+	g_signal_connect(ws->msg, "accept-certificate", G_CALLBACK(on_bad_certificate), ws);
 	ws->timer = g_timeout_add_seconds(OPEN_TIMEOUT_S, on_open_timeout, ws);
 	soup_session_websocket_connect_async(ws->session, ws->msg, NULL, protocols,
 					     G_PRIORITY_DEFAULT, ws->cancellable, on_connected,

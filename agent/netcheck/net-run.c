@@ -1,195 +1,398 @@
 /* SPDX-License-Identifier: MIT */
+/*
+ * Theory of operation. Three stages, each of which ends when all that it began has called back:
+ *
+ *     servers    names are looked up, each server is asked by its transport
+ *     families   the NAT's behaviour, by the STUN servers that have answered
+ *     silence    with --slow, the mapping's lifetime
+ *
+ * and beside them, from the first to the second, the routers and NAT64. Blocking work is in
+ * net-thread's threads; all of Run belongs to the main thread.
+ */
 #include "agent/netcheck/net-run.h"
 
-#include <netdb.h>
-#include <string.h>
-
-#include "agent/nat-config.h"
 #include "agent/nat-fib.h"
-#include "agent/nat-signal-url.h"
-#include "agent/nat-turn-uri.h"
+#include "agent/netcheck/net-name.h"
+#include "agent/netcheck/net-nat64.h"
 #include "agent/netcheck/net-probe.h"
+#include "agent/netcheck/net-router.h"
+#include "agent/netcheck/net-servers.h"
+#include "agent/netcheck/net-silence.h"
+#include "agent/netcheck/net-stun.h"
+#include "agent/netcheck/net-thread.h"
+#include "agent/netcheck/net-uplink.h"
 
-#define TCP_PATIENCE_MS 3000
 #define STUN_PORT 3478
+#define NAT64_WITHIN_MS 2000
+#define PROGRESS_MS 1000
 
-/* A server with its addresses, until its tests are done. */
+typedef struct Run Run;
+
 typedef struct {
-	NetServer *row;
-	WgEndpoint addrs[4];
+	Run *run;
+	int af;
+	NetFamily *family;
+	WgEndpoint servers[NET_PROBE_SERVERS];
 	gsize n;
-	gboolean udp; /* answers STUN */
-} Target;
+} FamilyTest;
+
+typedef struct {
+	Run *run;
+	NetRouter *router;
+	int index;
+} RouterTest;
+
+struct Run {
+	const NetRunParams *params;
+	Netcheck *check;
+	GMainLoop *loop;
+	guint pending; /* of the stage */
+	guint aside;   /* of what goes on beside the stages */
+	gboolean last; /* the stage waits for that, too */
+	NetServers *servers;
+	GArray *stun; /* of NetStunResult: what the servers said */
+	GPtrArray *routers;
+	FamilyTest families[2]; /* IPv4, IPv6 */
+	NetName *nat64_name;
+	WgEndpoint nat64_to;
+	int nat64_error;
+	NetSilence *silence;
+};
+
+/* ---- stages ---- */
 
 static void
-resolve(Target *target, const char *host, guint16 port)
+check_stage(Run *run)
 {
-	struct addrinfo hints = {.ai_family = AF_UNSPEC, .ai_socktype = SOCK_DGRAM}, *list = NULL;
-	int error = getaddrinfo(host, NULL, &hints, &list);
-
-	if (error != 0) {
-		target->row->problem =
-			g_strdup_printf("the name leads nowhere: %s", gai_strerror(error));
-		return;
-	}
-	for (struct addrinfo *ai = list; ai != NULL && target->n < G_N_ELEMENTS(target->addrs);
-	     ai = ai->ai_next) {
-		WgEndpoint ep;
-
-		if (!wg_endpoint_from_sockaddr(&ep, ai->ai_addr, ai->ai_addrlen))
-			continue;
-		wg_endpoint_set_port(&ep, port);
-		target->addrs[target->n++] = ep;
-	}
-	freeaddrinfo(list);
-	if (target->n > 0)
-		target->row->address = target->addrs[0];
+	if (run->pending == 0 && (!run->last || run->aside == 0))
+		g_main_loop_quit(run->loop);
 }
 
 static void
-add_target(Netcheck *check, GArray *targets, const char *kind, const char *name, const char *host,
-	   guint16 port, gboolean udp)
+ended(Run *run, guint *counter)
 {
-	Target target = {.row = netcheck_add_server(check, kind, name), .udp = udp};
-
-	resolve(&target, host, port);
-	g_array_append_val(targets, target);
+	(*counter)--;
+	check_stage(run);
 }
 
 static void
-add_stun(Netcheck *check, GArray *targets, const char *const *stun)
+wait_for_stage(Run *run)
 {
-	for (guint i = 0; stun && stun[i]; i++) {
-		g_autofree char *host = NULL;
-		guint16 port = STUN_PORT;
-
-		if (nat_config_split_stun(stun[i], &host, &port, NULL))
-			add_target(check, targets, "stun", stun[i], host, port, TRUE);
-	}
+	if (run->pending > 0 || (run->last && run->aside > 0))
+		g_main_loop_run(run->loop);
 }
 
 static void
-add_turn(Netcheck *check, GArray *targets, const char *const *turn)
+say(const Run *run, const char *text)
 {
-	for (guint i = 0; turn && turn[i]; i++) {
-		g_autoptr(NatTurnUri) uri = nat_turn_uri_parse(turn[i], NULL);
-		g_autofree char *name = uri ? nat_turn_uri_format(uri) : NULL;
-
-		if (uri)
-			add_target(check, targets, "turn", name, uri->host, uri->port,
-				   uri->transport == NAT_TURN_UDP);
-	}
+	if (run->params->progress)
+		run->params->progress(text, run->params->user_data);
 }
 
-/* The signaling server's machine may answer STUN as well. */
-static void
-add_signal(Netcheck *check, GArray *targets, const char *url)
-{
-	g_autoptr(GUri) uri = url ? g_uri_parse(url, G_URI_FLAGS_NONE, NULL) : NULL;
-	g_autofree char *stun = NULL;
-	int port;
+/* ---- servers ---- */
 
-	if (!uri)
-		return;
-	port = g_uri_get_port(uri);
-	if (port < 0)
-		port = g_str_has_prefix(url, "wss:") ? 443 : 80;
-	add_target(check, targets, "signaling", url, g_uri_get_host(uri), (guint16)port, FALSE);
-	stun = g_strdup_printf("%s:%d", g_uri_get_host(uri), STUN_PORT);
-	add_target(check, targets, "stun", stun, g_uri_get_host(uri), STUN_PORT, TRUE);
+static void
+on_servers(gpointer user_data)
+{
+	Run *run = user_data;
+
+	run->stun = net_servers_stun(run->servers);
+	g_clear_pointer(&run->servers, net_servers_free);
+	ended(run, &run->pending);
+}
+
+static void
+run_servers(Run *run)
+{
+	const NetServersNamed named = {run->params->stun, run->params->turn,
+				       run->params->signal_url};
+
+	say(run, "asking the servers");
+	run->pending++;
+	run->servers = net_servers_new(run->check, &named, on_servers, run);
+	wait_for_stage(run);
+}
+
+/* ---- routers ---- */
+
+static void
+run_router(gpointer data)
+{
+	const RouterTest *test = data;
+
+	net_router_ask(test->router, test->index);
+}
+
+static void
+on_router(gpointer data)
+{
+	const RouterTest *test = data;
+
+	ended(test->run, &test->run->aside);
 }
 
 static gboolean
-leads_out(int af)
+router_is_known(const Netcheck *check, const NetUplink *uplink)
+{
+	for (guint i = 0; i < check->routers->len; i++) {
+		const NetRouter *router = g_ptr_array_index(check->routers, i);
+
+		if (wg_endpoint_equal(&router->gateway, &uplink->gateway) &&
+		    g_strcmp0(router->name, uplink->name) == 0)
+			return TRUE;
+	}
+	return FALSE;
+}
+
+static void
+start_routers(Run *run)
+{
+	for (guint i = 0; i < run->check->uplinks->len; i++) {
+		const NetUplink *uplink = g_ptr_array_index(run->check->uplinks, i);
+		RouterTest *test;
+
+		if (!wg_endpoint_is_set(&uplink->gateway) || router_is_known(run->check, uplink))
+			continue;
+		test = g_new0(RouterTest, 1);
+		test->run = run;
+		test->router = netcheck_add_router(run->check, uplink->name, &uplink->gateway);
+		test->index = uplink->index;
+		g_ptr_array_add(run->routers, test);
+		run->aside++;
+		net_thread_run("netcheck-router", run_router, on_router, test);
+	}
+}
+
+/* ---- NAT64 ---- */
+
+static void
+on_nat64_name(const WgEndpoint *addrs, gsize n, const char *problem, gpointer user_data)
+{
+	Run *run = user_data;
+	NetNat64 *nat64 = &run->check->nat64;
+
+	g_clear_pointer(&run->nat64_name, net_name_free);
+	nat64->present = NET_NO;
+	for (gsize i = 0; i < n && nat64->present == NET_NO; i++)
+		if (net_nat64_prefix(&addrs[i], &nat64->prefix, &nat64->prefix_len))
+			nat64->present = NET_YES;
+	ended(run, &run->aside);
+}
+
+static void
+start_nat64(Run *run)
+{
+	if (!run->check->v6.has_address)
+		return;
+	run->aside++;
+	run->nat64_name = net_name_lookup(NET_NAT64_NAME, 0, TRUE, on_nat64_name, run);
+}
+
+static void
+run_nat64(gpointer data)
+{
+	Run *run = data;
+	double ms;
+
+	run->nat64_error = net_stun_check(&run->nat64_to, NAT64_WITHIN_MS, &ms);
+}
+
+static void
+on_nat64(gpointer data)
+{
+	Run *run = data;
+
+	run->check->nat64.reaches = run->nat64_error == 0 ? NET_YES : NET_NO;
+	ended(run, &run->pending);
+}
+
+/* An IPv4 address of a STUN server, by way of the NAT64. */
+static void
+start_through_nat64(Run *run)
+{
+	const NetNat64 *nat64 = &run->check->nat64;
+
+	for (guint i = 0; nat64->present == NET_YES && i < run->stun->len; i++) {
+		const NetStunResult *result = &g_array_index(run->stun, NetStunResult, i);
+
+		if (!net_nat64_through(&nat64->prefix, nat64->prefix_len, &result->to,
+				       &run->nat64_to) ||
+		    wg_endpoint_is_bogus(&run->nat64_to))
+			continue;
+		run->pending++;
+		net_thread_run("netcheck-nat64", run_nat64, on_nat64, run);
+		return;
+	}
+}
+
+/* ---- families ---- */
+
+static gboolean
+leads_out(int af, WgEndpoint *source)
 {
 	WgEndpoint far;
-	gboolean ok;
-	int fd;
 
-	if (!wg_endpoint_parse_address(af == AF_INET ? NAT_FIB_FAR_V4 : NAT_FIB_FAR_V6, STUN_PORT,
-				       &far))
-		return FALSE;
-	fd = socket(af, SOCK_DGRAM | SOCK_CLOEXEC, 0);
-	ok = fd >= 0 && connect(fd, &far.sa, wg_endpoint_socklen(&far)) == 0;
-	if (fd >= 0)
-		close(fd);
-	return ok;
+	return wg_endpoint_parse_address(af == AF_INET ? NAT_FIB_FAR_V4 : NAT_FIB_FAR_V6, STUN_PORT,
+					 &far) &&
+	       net_stun_source(&far, source);
 }
 
-static void
-note_answer(Target *target, const WgEndpoint *address, double ms)
+static gboolean
+family_has(const FamilyTest *test, const WgEndpoint *server)
 {
-	if (ms < 0 || target->row->ok)
+	for (gsize i = 0; i < test->n; i++)
+		if (wg_endpoint_equal(&test->servers[i], server))
+			return TRUE;
+	return FALSE;
+}
+
+/* A relay that speaks no STUN is no sign that UDP does not pass. */
+static void
+gather_answer(FamilyTest *test, const NetStunResult *answer)
+{
+	NetFamily *family = test->family;
+
+	if (wg_endpoint_family(&answer->to) != test->af || family_has(test, &answer->to))
 		return;
-	target->row->ok = TRUE;
-	target->row->address = *address;
-	target->row->ms = ms;
-}
-
-static void
-run_family(int af, GArray *targets, NetFamily *family)
-{
-	WgEndpoint servers[NET_PROBE_SERVERS];
-	Target *of[NET_PROBE_SERVERS];
-	double rtt_ms[NET_PROBE_SERVERS];
-	gsize n = 0;
-
-	family->has_address = leads_out(af);
-	for (guint i = 0; i < targets->len; i++) {
-		Target *target = &g_array_index(targets, Target, i);
-
-		for (gsize j = 0; target->udp && j < target->n && n < NET_PROBE_SERVERS; j++) {
-			if (wg_endpoint_family(&target->addrs[j]) != af)
-				continue;
-			of[n] = target;
-			rtt_ms[n] = -1;
-			servers[n++] = target->addrs[j];
-		}
+	if (answer->error != 0) {
+		family->servers += answer->named ? 1 : 0;
+		return;
 	}
-	net_probe_family(af, servers, n, family, rtt_ms);
-	for (gsize i = 0; i < n; i++)
-		note_answer(of[i], &servers[i], rtt_ms[i]);
+	family->servers++;
+	family->answered++;
+	if (family->rtt_ms < 0 || answer->ms < family->rtt_ms)
+		family->rtt_ms = answer->ms;
+	if (test->n < NET_PROBE_SERVERS)
+		test->servers[test->n++] = answer->to;
 }
 
 static void
-run_tcp(Target *target)
+gather(Run *run, FamilyTest *test)
 {
-	for (gsize i = 0; i < target->n && !target->row->ok; i++) {
-		g_autofree char *problem = NULL;
-		double ms = net_probe_tcp(&target->addrs[i], TCP_PATIENCE_MS, &problem);
+	for (guint i = 0; i < run->stun->len; i++)
+		gather_answer(test, &g_array_index(run->stun, NetStunResult, i));
+	for (guint i = 0; i < run->check->servers->len; i++) {
+		const NetServer *row = g_ptr_array_index(run->check->servers, i);
 
-		note_answer(target, &target->addrs[i], ms);
-		if (ms < 0 && !target->row->problem)
-			target->row->problem = g_steal_pointer(&problem);
+		if (g_strcmp0(row->transport, "udp") != 0 ||
+		    wg_endpoint_family(&row->address) != test->af)
+			continue;
+		if (row->ok)
+			test->family->udp_passes = TRUE;
+		else if (g_strcmp0(row->kind, "turn") == 0)
+			test->family->servers++;
 	}
 }
 
 static void
-finish(Target *target)
+run_family(gpointer data)
 {
-	if (target->row->ok)
-		g_clear_pointer(&target->row->problem, g_free);
-	else if (!target->row->problem)
-		target->row->problem = g_strdup("no answer by UDP");
+	FamilyTest *test = data;
+
+	net_probe_family(test->af, test->servers, test->n, test->family);
+}
+
+static void
+on_family(gpointer data)
+{
+	FamilyTest *test = data;
+
+	ended(test->run, &test->run->pending);
+}
+
+static void
+run_families(Run *run)
+{
+	say(run, "looking at what the NAT does");
+	run->last = TRUE;
+	for (gsize i = 0; i < G_N_ELEMENTS(run->families); i++) {
+		FamilyTest *test = &run->families[i];
+
+		gather(run, test);
+		if (test->n == 0)
+			continue;
+		run->pending++;
+		net_thread_run("netcheck-family", run_family, on_family, test);
+	}
+	wait_for_stage(run);
+	start_through_nat64(run);
+	wait_for_stage(run);
+}
+
+/* ---- silence ---- */
+
+static void
+on_silence(gpointer user_data)
+{
+	Run *run = user_data;
+
+	ended(run, &run->pending);
+}
+
+static gboolean
+on_progress(gpointer user_data)
+{
+	const Run *run = user_data;
+	g_autofree char *text = g_strdup_printf(
+		"waiting to see how long silent mappings survive: %u of at most %d s",
+		net_silence_age_s(run->silence), NET_SILENCE_WITHIN_S);
+
+	say(run, text);
+	return G_SOURCE_CONTINUE;
+}
+
+/* By one family: that of the NAT, if there is one. */
+static void
+run_silence(Run *run)
+{
+	const FamilyTest *test = &run->families[run->families[0].n > 0 ? 0 : 1];
+	guint progress;
+
+	if (!run->params->slow || test->n == 0)
+		return;
+	run->pending++;
+	run->silence =
+		net_silence_new(test->servers, test->n, &test->family->lifetime, on_silence, run);
+	progress = g_timeout_add(PROGRESS_MS, on_progress, run);
+	wait_for_stage(run);
+	g_source_remove(progress);
+}
+
+/* ---- all of it ---- */
+
+static void
+run_clear(Run *run)
+{
+	net_silence_free(run->silence);
+	net_name_free(run->nat64_name);
+	g_array_unref(run->stun);
+	g_ptr_array_unref(run->routers);
+	g_main_loop_unref(run->loop);
 }
 
 Netcheck *
 net_run(const NetRunParams *params)
 {
 	Netcheck *check = netcheck_new();
-	g_autoptr(GArray) targets = g_array_new(FALSE, TRUE, sizeof(Target));
+	gint64 began_us = g_get_monotonic_time();
+	Run run = {
+		.params = params,
+		.check = check,
+		.loop = g_main_loop_new(NULL, FALSE),
+		.routers = g_ptr_array_new_with_free_func(g_free),
+	};
 
-	add_signal(check, targets, params->signal_url);
-	add_stun(check, targets, params->stun);
-	add_turn(check, targets, params->turn);
-	run_family(AF_INET, targets, &check->v4);
-	run_family(AF_INET6, targets, &check->v6);
-	for (guint i = 0; i < targets->len; i++) {
-		Target *target = &g_array_index(targets, Target, i);
-
-		if (!target->udp)
-			run_tcp(target);
-		finish(target);
-	}
+	run.families[0] = (FamilyTest){.run = &run, .af = AF_INET, .family = &check->v4};
+	run.families[1] = (FamilyTest){.run = &run, .af = AF_INET6, .family = &check->v6};
+	check->v4.has_address = leads_out(AF_INET, &check->v4.source);
+	check->v6.has_address = leads_out(AF_INET6, &check->v6.source);
+	net_uplink_find(check);
+	start_routers(&run);
+	start_nat64(&run);
+	run_servers(&run);
+	run_families(&run);
+	run_silence(&run);
+	run_clear(&run);
+	check->took_s = (double)(g_get_monotonic_time() - began_us) / G_TIME_SPAN_SECOND;
 	return check;
 }

@@ -3,7 +3,7 @@
 # program, tests/docs/completions presses the key.
 
 # Flags that want a value, of all commands
-_nat_agent_valued=' -c --config --interface --signal --stun --turn --control --output --count --config-dir '
+_nat_agent_valued=' -c --config --interface --signal --stun --turn --control --output --count --metrics --config-dir '
 
 # _nat_agent_flags COMMAND: the empty one has commands, too
 _nat_agent_flags()
@@ -11,9 +11,9 @@ _nat_agent_flags()
 	case $1 in
 	'') echo run status netcheck events ping restart reload bugreport innernet --version --help ;;
 	innernet) echo install --help ;;
-	run) echo -c --config --interface --signal --stun --turn --control --help ;;
+	run) echo -c --config --interface --signal --stun --turn --control --metrics --help ;;
 	status) echo --json --watch --interface --control --help ;;
-	netcheck) echo --json --signal --stun --turn --help ;;
+	netcheck) echo --json --signal --stun --turn --slow --help ;;
 	events) echo --json --once --interface --control --help ;;
 	ping) echo --paths --count --json --interface --control --help ;;
 	restart) echo --interface --control --help ;;
@@ -53,6 +53,7 @@ _nat_agent_value()
 {
 	case $1 in
 	-c | --config | --control | --output) _nat_agent_files -f "$2" ;;
+	--metrics) mapfile -t COMPREPLY < <(compgen -W none -- "$2") ;;
 	--config-dir) _nat_agent_files -d "$2" ;;
 	--interface)
 		[[ $3 == 'innernet install' ]] ||

@@ -64,7 +64,7 @@ END {
 	if (!("help" SUBSEP "nat-agent COMMANDS" in subjects))
 		complain("nat-agent --help names no command")
 	within("help", "page", ".")
-	# of commands that are there
+	within("page", "help", "^nat-agent COMMANDS$")
 	for (key in subjects) {
 		split(key, part, SUBSEP)
 		if (part[1] == "help" && part[2] !~ /COMMANDS$/)

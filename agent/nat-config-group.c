@@ -35,7 +35,8 @@ nat_config_group_known(const char *group, const char *key)
 	if (strcmp(group, "agent") == 0) {
 		if (!key || g_strv_contains(AGENT_KEYS, key))
 			return NULL;
-		return "its keys are control, state_dir, signal, stun, turn, mtu, standby, "
+		return "its keys are control, control_group, state_dir, signal, stun, turn, mtu, "
+		       "standby, "
 		       "metrics, innernet_config_dir, innernet_data_dir, hosts_file";
 	}
 	if (g_str_has_prefix(group, NAT_CONFIG_GROUP_INTERFACE)) {

@@ -491,11 +491,12 @@ test_spare_only_where_due(World *w, gconstpointer data)
 	g_assert_true(hosts_wait(both_have_standbys, w, 10000));
 }
 
+/* name: "comes/…", "goes/…", "ends/…" or "spare/…": these groups run side by side. */
 static void
 add(const char *name, void (*func)(World *w, gconstpointer data))
 {
-	g_autofree char *chooser = g_strdup_printf("/peer-relay/chooser/%s", name);
-	g_autofree char *follower = g_strdup_printf("/peer-relay/follower/%s", name);
+	g_autofree char *chooser = g_strdup_printf("/peer-relay/chooser-%s", name);
+	g_autofree char *follower = g_strdup_printf("/peer-relay/follower-%s", name);
 
 	g_test_add(chooser, World, NULL, set_up, func, tear_down);
 	g_test_add(follower, World, FOLLOWER, set_up, func, tear_down);
@@ -506,23 +507,23 @@ main(int argc, char **argv)
 {
 	g_test_init(&argc, &argv, NULL);
 	g_log_set_writer_func(agents_log, NULL, NULL);
-	add("no-direct-path", test_no_direct_path);
-	add("direct-comes-first", test_direct_comes_first);
-	add("direct-appears", test_direct_appears);
-	add("direct-dies-under-traffic", test_direct_dies_under_traffic);
-	add("wireguard-is-dropped", test_wireguard_is_dropped);
-	add("wireguard-is-dropped-later", test_wireguard_is_dropped_later);
-	add("allocation-lost", test_allocation_lost);
-	add("holder-killed", test_holder_killed);
-	add("other-killed", test_other_killed);
-	add("stopped-on-relay", test_stopped_on_relay);
-	add("stopped-on-relay-with-an-original", test_stopped_on_relay_with_an_original);
-	add("stopped-moved-but-not-by-us", test_stopped_moved_but_not_by_us);
-	add("stopped-right-after-the-write", test_stopped_right_after_the_write);
-	add("many-addresses", test_many_addresses);
-	add("standby-dealt-and-dropped", test_standby_dealt_and_dropped);
-	add("server-killed", test_server_killed);
-	add("spare-server-killed", test_spare_server_killed);
-	add("spare-only-where-due", test_spare_only_where_due);
+	add("comes/no-direct-path", test_no_direct_path);
+	add("comes/direct-comes-first", test_direct_comes_first);
+	add("comes/direct-appears", test_direct_appears);
+	add("goes/direct-dies-under-traffic", test_direct_dies_under_traffic);
+	add("goes/wireguard-is-dropped", test_wireguard_is_dropped);
+	add("goes/wireguard-is-dropped-later", test_wireguard_is_dropped_later);
+	add("goes/allocation-lost", test_allocation_lost);
+	add("ends/holder-killed", test_holder_killed);
+	add("ends/other-killed", test_other_killed);
+	add("ends/stopped-on-relay", test_stopped_on_relay);
+	add("ends/stopped-on-relay-with-an-original", test_stopped_on_relay_with_an_original);
+	add("ends/stopped-moved-but-not-by-us", test_stopped_moved_but_not_by_us);
+	add("ends/stopped-right-after-the-write", test_stopped_right_after_the_write);
+	add("comes/many-addresses", test_many_addresses);
+	add("goes/standby-dealt-and-dropped", test_standby_dealt_and_dropped);
+	add("spare/server-killed", test_server_killed);
+	add("spare/spare-server-killed", test_spare_server_killed);
+	add("spare/spare-only-where-due", test_spare_only_where_due);
 	return g_test_run();
 }

@@ -525,7 +525,7 @@ commands(Fixture *f, gconstpointer unused)
 	       "{\"parameters\":{}}");
 	g_assert_cmpstr(f->said, ==, "restart wg0 b");
 	expect(f, "{\"method\":\"io.github.nat-agent.Metrics\"}",
-	       "{\"parameters\":{\"text\":\"# HELP a \\\"b\\\"\\n\"}}");
+	       "{\"parameters\":{\"text\":\"# HELP a \\\"b\\\"\\u000a\"}}");
 	expect(f, "{\"method\":\"io.github.nat-agent.Reload\"}",
 	       "{\"error\":\"io.github.nat-agent.Failed\",\"parameters\":{\"reason\":\"line 3 is "
 	       "wrong\"}}");

@@ -15,6 +15,8 @@ typedef struct NatDaemon NatDaemon;
  * thread but the ICE thread was started. The error is one line. */
 NatDaemon *nat_daemon_new(const NatConfig *config, void (*opened)(void), GError **error);
 void nat_daemon_free(NatDaemon *daemon); /* leaves tunnels up */
+/* Of the ICE thread, which runs as long as the daemon lives (transfer none). */
+GMainContext *nat_daemon_ice_context(NatDaemon *daemon);
 /* A snapshot of now (transfer full). */
 NatStatus *nat_daemon_status(NatDaemon *daemon);
 

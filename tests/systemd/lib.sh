@@ -10,10 +10,10 @@ check()
 	local what=$1 out
 	shift
 	if out=$("$@" 2>&1); then
-		echo "ok systemd: $what"
+		echo "ok ${suite:-systemd}: $what"
 		passed=$((passed + 1))
 	else
-		echo "FAILED systemd: $what"
+		echo "FAILED ${suite:-systemd}: $what"
 		printf '%s\n' "$out" | sed 's/^/    /' | tail -n 30
 		journal | sed 's/^/    /'
 		failed=$((failed + 1))

@@ -19,6 +19,16 @@ main(int argc, char **argv)
 		return nat_cli_run(cli);
 	case NAT_CLI_STATUS:
 		return nat_cli_status(cli);
+	case NAT_CLI_EVENTS:
+		return nat_cli_events(cli);
+	case NAT_CLI_PING:
+		return nat_cli_ping(cli);
+	case NAT_CLI_RESTART:
+		return nat_cli_restart(cli);
+	case NAT_CLI_RELOAD:
+		return nat_cli_reload(cli);
+	case NAT_CLI_BUGREPORT:
+		return nat_cli_bugreport(cli);
 	case NAT_CLI_NETCHECK:
 		return nat_cli_netcheck(cli);
 	case NAT_CLI_INNERNET_INSTALL:

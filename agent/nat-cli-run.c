@@ -2,7 +2,7 @@
 /*
  * nat-agent run: everything that can be refused is refused before the daemon opens anything: the
  * configuration, the privileges, the interfaces' locks, the control socket. Then READY=1, and the
- * main loop until SIGTERM or SIGINT.
+ * main loop until SIGTERM or SIGINT; SIGHUP reads the configuration again.
  */
 #include "agent/nat-cli.h"
 
@@ -14,6 +14,7 @@
 
 #include "agent/nat-config.h"
 #include "agent/nat-control.h"
+#include "agent/nat-daemon-service.h"
 #include "agent/nat-daemon.h"
 #include "agent/nat-lock.h"
 #include "agent/nat-log.h"
@@ -22,12 +23,16 @@
 #include "agent/nat-watchdog.h"
 
 typedef struct {
-	NatConfig *config;
-	GPtrArray *locks; /* of NatLock */
+	const NatCli *cli;
+	NatConfig *config; /* in force */
+	GPtrArray *
+		configs; /* of NatConfig: that one, and those before, which are still referred to */
+	GHashTable *locks; /* interface → NatLock */
 	NatControl *control;
 	NatDaemon *daemon;
 	GMainLoop *loop;
-	NatService service;
+	NatDaemonService methods;
+	NatService *service;
 } Run;
 
 static NatConfig *
@@ -45,39 +50,101 @@ load_config(const NatCli *cli, GError **error)
 }
 
 static gboolean
-take_locks(Run *run, GError **error)
+take_locks(Run *run, const NatConfig *config, GError **error)
 {
-	for (guint i = 0; i < run->config->interfaces->len; i++) {
-		const NatConfigInterface *iface = g_ptr_array_index(run->config->interfaces, i);
-		NatLock *lock = nat_lock_acquire(iface->name, error);
+	for (guint i = 0; i < config->interfaces->len; i++) {
+		const NatConfigInterface *iface = g_ptr_array_index(config->interfaces, i);
+		NatLock *lock;
 
+		if (g_hash_table_contains(run->locks, iface->name))
+			continue;
+		lock = nat_lock_acquire(iface->name, error);
 		if (!lock)
 			return FALSE;
-		g_ptr_array_add(run->locks, lock);
+		g_hash_table_insert(run->locks, g_strdup(iface->name), lock);
 	}
 	return TRUE;
 }
 
-static NatStatus *
-daemon_status(gpointer user_data)
+/* Of interfaces that are not served (any more). */
+static void
+drop_locks(Run *run)
 {
-	const Run *run = user_data;
+	GHashTableIter iter;
+	gpointer name;
 
-	return nat_daemon_status(run->daemon);
+	g_hash_table_iter_init(&iter, run->locks);
+	while (g_hash_table_iter_next(&iter, &name, NULL)) {
+		gboolean served = FALSE;
+
+		for (guint i = 0; i < run->config->interfaces->len && !served; i++) {
+			const NatConfigInterface *iface =
+				g_ptr_array_index(run->config->interfaces, i);
+
+			served = g_str_equal(iface->name, name);
+		}
+		if (!served)
+			g_hash_table_iter_remove(&iter);
+	}
+}
+
+static gboolean
+reload(GError **error, gpointer user_data)
+{
+	Run *run = user_data;
+	NatConfig *config = load_config(run->cli, error), *before = run->config;
+	const char *fixed = config ? nat_config_fixed_difference(before, config) : NULL;
+	gboolean ok;
+
+	if (!config)
+		return FALSE;
+	g_ptr_array_add(run->configs, config);
+	if (fixed) {
+		g_set_error(error, G_IO_ERROR, G_IO_ERROR_NOT_SUPPORTED,
+			    "%s can't be changed while the agent runs: restart it", fixed);
+		return FALSE;
+	}
+	if (!take_locks(run, config, error)) {
+		drop_locks(run);
+		return FALSE;
+	}
+	run->config = config;
+	ok = nat_daemon_reload(run->daemon, config, error);
+	/* as it was */
+	if (!ok && !nat_daemon_uses(run->daemon, config))
+		run->config = before;
+	drop_locks(run);
+	if (ok)
+		g_message("the configuration was read again");
+	return ok;
+}
+
+static gboolean
+on_hup(gpointer user_data)
+{
+	g_autoptr(GError) error = NULL;
+
+	sd_notifyf(0, "RELOADING=1\nMONOTONIC_USEC=%" G_GINT64_FORMAT, g_get_monotonic_time());
+	if (!reload(&error, user_data))
+		g_warning("the configuration is not taken: %s", error->message);
+	sd_notify(0, "READY=1");
+	return G_SOURCE_CONTINUE;
 }
 
 static gboolean
 start(Run *run, GError **error)
 {
-	if (!nat_privs_check(error) || !take_locks(run, error))
+	if (!nat_privs_check(error) || !take_locks(run, run->config, error))
 		return FALSE;
-	run->service = (NatService){daemon_status, run};
-	run->control =
-		nat_control_new(run->config->control_path, nat_service_call, &run->service, error);
+	run->methods = (NatDaemonService){.reload = reload, .user_data = run};
+	run->service = nat_service_new(&NAT_DAEMON_SERVICE, &run->methods);
+	run->control = nat_control_new(run->config->control_path, run->config->control_group,
+				       nat_service_call, run->service, error);
 	if (!run->control)
 		return FALSE;
 	/* no call is answered before the main loop runs, when the daemon is there */
 	run->daemon = nat_daemon_new(run->config, nat_privs_keep_network, error);
+	run->methods.daemon = run->daemon;
 	return run->daemon != NULL;
 }
 
@@ -124,11 +191,12 @@ run_until_signal(Run *run)
 {
 	g_autoptr(GError) error = NULL;
 	sigset_t ending;
-	guint term, intr;
+	guint term, intr, hup;
 
 	sigemptyset(&ending);
 	sigaddset(&ending, SIGTERM);
 	sigaddset(&ending, SIGINT);
+	sigaddset(&ending, SIGHUP);
 	pthread_sigmask(SIG_BLOCK, &ending, NULL);
 	if (!start(run, &error)) {
 		g_printerr("nat-agent: %s\n", error->message);
@@ -136,10 +204,12 @@ run_until_signal(Run *run)
 	}
 	term = g_unix_signal_add(SIGTERM, quit, run);
 	intr = g_unix_signal_add(SIGINT, quit, run);
+	hup = g_unix_signal_add(SIGHUP, on_hup, run);
 	pthread_sigmask(SIG_UNBLOCK, &ending, NULL);
 	serve(run);
 	g_source_remove(term);
 	g_source_remove(intr);
+	g_source_remove(hup);
 	return NAT_EXIT_OK;
 }
 
@@ -147,7 +217,7 @@ int
 nat_cli_run(const NatCli *cli)
 {
 	g_autoptr(GError) error = NULL;
-	Run run = {.config = load_config(cli, &error)};
+	Run run = {.cli = cli, .config = load_config(cli, &error)};
 	int code;
 
 	if (!run.config) {
@@ -157,14 +227,18 @@ nat_cli_run(const NatCli *cli)
 	signal(SIGPIPE, SIG_IGN);
 	nat_log_init();
 	raise_fd_limit();
-	run.locks = g_ptr_array_new_with_free_func((GDestroyNotify)nat_lock_free);
+	run.configs = g_ptr_array_new_with_free_func((GDestroyNotify)nat_config_free);
+	g_ptr_array_add(run.configs, run.config);
+	run.locks = g_hash_table_new_full(g_str_hash, g_str_equal, g_free,
+					  (GDestroyNotify)nat_lock_free);
 	run.loop = g_main_loop_new(NULL, FALSE);
 	code = run_until_signal(&run);
 	/* the socket first: nobody may ask a daemon that is gone */
 	g_clear_pointer(&run.control, nat_control_free);
+	g_clear_pointer(&run.service, nat_service_free);
 	g_clear_pointer(&run.daemon, nat_daemon_free);
 	g_main_loop_unref(run.loop);
-	g_ptr_array_unref(run.locks);
-	nat_config_free(run.config);
+	g_hash_table_unref(run.locks);
+	g_ptr_array_unref(run.configs);
 	return code;
 }

@@ -7,10 +7,8 @@
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
-#include <sys/ioctl.h>
 #include <unistd.h>
 
-#include "agent/nat-config.h"
 #include "agent/nat-control.h"
 #include "agent/nat-json.h"
 #include "agent/nat-log.h"
@@ -19,7 +17,6 @@
 
 #define TIMEOUT_MS 5000
 #define WATCH_US G_USEC_PER_SEC
-#define DEFAULT_WIDTH 80
 
 typedef struct {
 	const NatCli *cli;
@@ -28,39 +25,18 @@ typedef struct {
 	gboolean tty, colour;
 } View;
 
-static gboolean
-wants_colour(void)
-{
-	const char *no = g_getenv("NO_COLOR"), *term = g_getenv("TERM"); /* https://no-color.org */
-
-	return isatty(STDOUT_FILENO) && !(no && *no) && g_strcmp0(term, "dumb") != 0;
-}
-
-void
-nat_cli_screen_size(guint *width, guint *height)
-{
-	struct winsize size;
-	guint unused;
-
-	if (!height)
-		height = &unused;
-	*width = DEFAULT_WIDTH;
-	*height = G_MAXUINT;
-	if (ioctl(STDOUT_FILENO, TIOCGWINSZ, &size) < 0)
-		return;
-	if (size.ws_col > 0)
-		*width = size.ws_col;
-	if (size.ws_row > 0)
-		*height = size.ws_row;
-}
-
 /* The agent's answer, as it is. */
 static JsonNode *
 fetch(const View *view, GError **error)
 {
-	g_autoptr(JsonNode) reply =
-		nat_control_call(view->control, NAT_SERVICE_STATUS, NULL, TIMEOUT_MS, error);
+	g_autoptr(JsonNode) whom = view->cli->peer ? nat_cli_whom(view->cli) : NULL;
+	g_autoptr(JsonNode) reply = NULL;
 	JsonObject *status = NULL;
+
+	/* an older agent ignores what it does not know, and answers with all */
+	if (whom)
+		json_object_set_boolean_member(json_node_get_object(whom), "detail", TRUE);
+	reply = nat_control_call(view->control, NAT_SERVICE_STATUS, whom, TIMEOUT_MS, error);
 
 	if (!reply || !nat_json_get_object(json_node_get_object(reply), "status", &status, error))
 		return NULL;
@@ -91,12 +67,17 @@ render_json(const View *view, JsonNode *answer, const NatStatus *status)
 static char *
 render(const View *view, guint width, int *code, GError **error)
 {
-	g_autoptr(JsonNode) answer = fetch(view, error);
+	g_autoptr(GError) cause = NULL;
+	g_autoptr(JsonNode) answer = fetch(view, &cause);
 	g_autoptr(NatStatus) status = NULL;
 
 	*code = NAT_EXIT_NO_AGENT;
-	if (!answer)
+	if (g_error_matches(cause, G_IO_ERROR, G_IO_ERROR_INVALID_ARGUMENT))
+		*code = NAT_EXIT_USAGE;
+	if (!answer) {
+		g_propagate_error(error, g_steal_pointer(&cause));
 		return NULL;
+	}
 	status = nat_status_from_json(answer, error);
 	if (!status)
 		return NULL;
@@ -109,13 +90,6 @@ render(const View *view, guint width, int *code, GError **error)
 	/* the filter has settled whom the text meant: it may have been a name, or a key's beginning
 	 */
 	return nat_status_to_text(status, view->interface, view->cli->peer, view->colour, width);
-}
-
-/* FALSE: nobody reads any more. */
-static gboolean
-put(const char *text)
-{
-	return fputs(text, stdout) != EOF && fflush(stdout) == 0;
 }
 
 /* Over the last picture, line by line, then the rest is cleared: no blank moment between two. What
@@ -162,13 +136,13 @@ watch(const View *view)
 			text = g_strdup("");
 		else if (!text)
 			text = g_strconcat(error->message, "\n", NULL);
-		if (screen && first && !put("\033[H\033[2J"))
+		if (screen && first && !nat_cli_put("\033[H\033[2J"))
 			return code;
 		shown = screen ? as_screen(text, height) : g_strdup(text);
-		if (!put(shown))
+		if (!nat_cli_put(shown))
 			return code;
 		g_usleep(WATCH_US);
-		if (!screen && !view->cli->json && !put("\n"))
+		if (!screen && !view->cli->json && !nat_cli_put("\n"))
 			return code;
 	}
 }
@@ -187,7 +161,7 @@ once(const View *view)
 		g_printerr("nat-agent: %s\n", error->message);
 		return code;
 	}
-	if (!put(text) && errno != EPIPE)
+	if (!nat_cli_put(text) && errno != EPIPE)
 		g_printerr("nat-agent: cannot write: %s\n", g_strerror(errno));
 	return code;
 }
@@ -197,10 +171,10 @@ nat_cli_status(const NatCli *cli)
 {
 	View view = {
 		.cli = cli,
-		.control = cli->control ? cli->control : nat_config_default_control(),
+		.control = nat_cli_control(cli),
 		.interface = cli->interfaces ? cli->interfaces[0] : NULL,
 		.tty = isatty(STDOUT_FILENO),
-		.colour = wants_colour(),
+		.colour = nat_cli_wants_colour(),
 	};
 
 	/* the exit status is the peers', also when the reader went away */

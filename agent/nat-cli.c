@@ -10,20 +10,27 @@
 /* Every flag is collected as a list, so that one given twice is noticed, and as bytes: what may
  * stand in it is for the checks to say. */
 typedef struct {
-	gboolean help, json, watch, delete_invite;
+	gboolean help, json, watch, once, paths, delete_invite;
+	char **count, **output;
 	char **config_dir;
 	char **file, **interfaces, **signal_url, **stun, **turn, **control, **rest;
 } Flags;
 
-static const char USAGE[] = "nat-agent: direct paths for WireGuard peers behind NATs\n"
-			    "\n"
-			    "  nat-agent run       serve WireGuard interfaces, in the foreground\n"
-			    "  nat-agent status    show what a running agent knows\n"
-			    "  nat-agent netcheck  show what this network lets WireGuard do\n"
-			    "  nat-agent innernet install INVITATION\n"
-			    "                      become a member of an innernet network\n"
-			    "  nat-agent --version\n"
-			    "  nat-agent COMMAND --help\n";
+static const char USAGE[] =
+	"nat-agent: direct paths for WireGuard peers behind NATs\n"
+	"\n"
+	"  nat-agent run       serve WireGuard interfaces, in the foreground\n"
+	"  nat-agent status    show what a running agent knows\n"
+	"  nat-agent events    show what happened lately, and what happens\n"
+	"  nat-agent ping      probe the paths to a peer\n"
+	"  nat-agent restart   look for the way to a peer anew\n"
+	"  nat-agent reload    read the configuration file again\n"
+	"  nat-agent bugreport write down what explains a problem, without secrets\n"
+	"  nat-agent netcheck  show what this network lets WireGuard do\n"
+	"  nat-agent innernet install INVITATION\n"
+	"                      become a member of an innernet network\n"
+	"  nat-agent --version\n"
+	"  nat-agent COMMAND --help\n";
 
 /* Where a value of the command line is shown it comes from nat_log_conceal(). */
 static gboolean G_GNUC_PRINTF(2, 3) usage(GError **error, const char *format, ...)
@@ -52,6 +59,7 @@ nat_cli_free(NatCli *cli)
 	g_strfreev(cli->turn);
 	g_free(cli->control);
 	g_free(cli->peer);
+	g_free(cli->output);
 	g_free(cli->invite);
 	g_free(cli->config_dir);
 	g_free(cli);
@@ -67,6 +75,8 @@ flags_clear(Flags *flags)
 	g_strfreev(flags->turn);
 	g_strfreev(flags->control);
 	g_strfreev(flags->config_dir);
+	g_strfreev(flags->count);
+	g_strfreev(flags->output);
 	g_strfreev(flags->rest);
 }
 
@@ -77,7 +87,7 @@ check_values(const char *flag, char **values, GError **error)
 	for (guint i = 0; values && values[i]; i++) {
 		g_autofree char *shown = nat_log_conceal(values[i]);
 
-		if (*values[i] == '\0' || *values[i] == '-')
+		if (*values[i] == '\0' || (*values[i] == '-' && values[i][1] != '\0'))
 			return usage(error, "%s wants a value, not \"%s\"", flag, shown);
 	}
 	return TRUE;
@@ -240,6 +250,153 @@ parse_status(const char *const *argv, NatCli *cli, Flags *flags, GError **error)
 	}
 	cli->command = NAT_CLI_STATUS;
 	return take_status(flags, cli, error);
+}
+
+static gboolean
+take_count(Flags *flags, NatCli *cli, GError **error)
+{
+	g_autofree char *text = NULL;
+	guint64 value = 0;
+
+	if (!take_one("--count", flags->count, &text, error))
+		return FALSE;
+	if (text && !g_ascii_string_to_unsigned(text, 10, 1, 1000000, &value, NULL))
+		return usage(error, "--count \"%s\": a number of probes, 1 to 1000000", text);
+	cli->count = (guint)value;
+	return TRUE;
+}
+
+/* What is asked of a running agent. */
+typedef struct {
+	NatCliCommand command;
+	const char *name, *title, *about;
+	gboolean wants_peer, takes_peer, takes_json;
+} Question;
+
+static const Question QUESTIONS[] = {
+	{NAT_CLI_EVENTS, "events", "[PEER] - show what happened lately, and what happens",
+	 "Oldest first; then each event as it comes, until interrupted. PEER is a name, a public "
+	 "key, or how\nthe key begins.\n",
+	 FALSE, TRUE, TRUE},
+	{NAT_CLI_PING, "ping", "PEER - probe the paths to a peer",
+	 "Asks the agent for a probe (authenticated STUN, answered by the peer's agent) each "
+	 "second, until\ninterrupted.\nExit status: 0 something answered, 1 nothing did, 2 usage, "
+	 "3 "
+	 "no agent.\n",
+	 TRUE, TRUE, TRUE},
+	{NAT_CLI_RESTART, "restart", "PEER - look for the way to a peer anew",
+	 "What failed before is forgotten and tried again. A tunnel that is up stays up.\n", TRUE,
+	 TRUE, FALSE},
+	{NAT_CLI_RELOAD, "reload", "- read the configuration file again",
+	 "The same as SIGHUP, and says what is wrong. Interfaces whose part of it did not change "
+	 "are not touched.\n",
+	 FALSE, FALSE, FALSE},
+	{NAT_CLI_BUGREPORT, "bugreport", "- write down what explains a problem",
+	 "Status, events, configuration without secrets, versions, routes, firewall rules that "
+	 "matter and the state\nof WireGuard, in one file, which is readable by you alone.\n",
+	 FALSE, FALSE, FALSE},
+};
+
+static gboolean
+take_question(const Question *question, Flags *flags, NatCli *cli, GError **error)
+{
+	char **rest = flags->rest;
+	guint max = question->takes_peer ? 1 : 0;
+
+	if (rest && g_strv_length(rest) > max) {
+		g_autofree char *shown = nat_log_conceal(rest[max]);
+
+		return usage(error, "\"%s\" is one argument too many: see nat-agent %s --help",
+			     shown, question->name);
+	}
+	cli->peer = rest ? g_strdup(rest[0]) : NULL;
+	if ((question->wants_peer && !cli->peer) || (cli->peer && !*cli->peer))
+		return usage(error,
+			     "whom? give a name, a key or how the key begins: nat-agent %s "
+			     "PEER",
+			     question->name);
+	cli->json = flags->json;
+	cli->once = flags->once;
+	cli->paths = flags->paths;
+	if (flags->interfaces && flags->interfaces[0] && flags->interfaces[1])
+		return usage(error, "--interface is given twice: keep one");
+	return take_many("--interface", &flags->interfaces, &cli->interfaces, error) &&
+	       take_count(flags, cli, error) && take_control(flags, cli, error) &&
+	       take_one("--output", flags->output, &cli->output, error) &&
+	       take_one("-c", flags->file, &cli->file, error);
+}
+
+static gboolean
+parse_question(const Question *question, const char *const *argv, NatCli *cli, Flags *flags,
+	       GError **error)
+{
+	const GOptionEntry json = {
+		"json", 0, 0, G_OPTION_ARG_NONE, &flags->json, "Print JSON, an object a line",
+		NULL};
+	const GOptionEntry once = {
+		"once", 0, 0, G_OPTION_ARG_NONE, &flags->once, "End after what there is", NULL};
+	const GOptionEntry paths = {"paths",
+				    0,
+				    0,
+				    G_OPTION_ARG_NONE,
+				    &flags->paths,
+				    "Probe each path, not only the one in use",
+				    NULL};
+	const GOptionEntry count = {
+		"count", 0, 0, G_OPTION_ARG_FILENAME_ARRAY, &flags->count, "End after so many",
+		"N"};
+	const GOptionEntry interface = {
+		"interface",	       0,   0, G_OPTION_ARG_FILENAME_ARRAY, &flags->interfaces,
+		"Only this interface", "IF"};
+	const GOptionEntry files[] = {
+		{"output", 0, 0, G_OPTION_ARG_FILENAME_ARRAY, &flags->output,
+		 "Write this file, which must not be there yet; - for stdout", "FILE"},
+		{"config", 'c', 0, G_OPTION_ARG_FILENAME_ARRAY, &flags->file,
+		 "The agent's file, default /etc/nat-agent/nat-agent.conf", "FILE"},
+	};
+	const GOptionEntry common[] = {
+		{"control", 0, 0, G_OPTION_ARG_FILENAME_ARRAY, &flags->control,
+		 "Control socket, default " NAT_CONFIG_DEFAULT_CONTROL, "PATH"},
+		{"help", 'h', 0, G_OPTION_ARG_NONE, &flags->help, "Show this", NULL},
+		{G_OPTION_REMAINING, 0, G_OPTION_FLAG_HIDDEN, G_OPTION_ARG_FILENAME_ARRAY,
+		 &flags->rest, NULL, NULL},
+	};
+	g_autoptr(GArray) entries = g_array_new(TRUE, TRUE, sizeof(GOptionEntry));
+	g_autoptr(GOptionContext) context = g_option_context_new(question->title);
+
+	if (question->takes_json)
+		g_array_append_val(entries, json);
+	if (question->command == NAT_CLI_EVENTS)
+		g_array_append_val(entries, once);
+	if (question->command == NAT_CLI_PING) {
+		g_array_append_val(entries, paths);
+		g_array_append_val(entries, count);
+	}
+	if (question->command == NAT_CLI_BUGREPORT)
+		g_array_append_vals(entries, files, G_N_ELEMENTS(files));
+	if (question->takes_peer)
+		g_array_append_val(entries, interface);
+	g_array_append_vals(entries, common, G_N_ELEMENTS(common));
+	g_option_context_set_description(context, question->about);
+	if (!parse_flags(context, (const GOptionEntry *)(gpointer)entries->data, argv,
+			 question->name, error))
+		return FALSE;
+	if (flags->help) {
+		cli->command = NAT_CLI_HELP;
+		cli->help = g_option_context_get_help(context, TRUE, NULL);
+		return TRUE;
+	}
+	cli->command = question->command;
+	return take_question(question, flags, cli, error);
+}
+
+static const Question *
+find_question(const char *command)
+{
+	for (guint i = 0; i < G_N_ELEMENTS(QUESTIONS); i++)
+		if (strcmp(command, QUESTIONS[i].name) == 0)
+			return &QUESTIONS[i];
+	return NULL;
 }
 
 static gboolean
@@ -411,13 +568,16 @@ parse(const char *const *argv, NatCli *cli, GError **error)
 	gboolean ok;
 
 	if (!command)
-		return usage(error, "a command is missing: run, status, netcheck or innernet, see "
+		return usage(error, "a command is missing: run, status or another one, see "
 				    "nat-agent --help");
 	rest = drop_command("nat-agent", argv);
 	if (strcmp(command, "run") == 0) {
 		ok = parse_run((const char *const *)rest, cli, &flags, error);
 	} else if (strcmp(command, "status") == 0) {
 		ok = parse_status((const char *const *)rest, cli, &flags, error);
+	} else if (find_question(command)) {
+		ok = parse_question(find_question(command), (const char *const *)rest, cli, &flags,
+				    error);
 	} else if (strcmp(command, "netcheck") == 0) {
 		ok = parse_netcheck((const char *const *)rest, cli, &flags, error);
 	} else if (strcmp(command, "innernet") == 0) {

@@ -5,7 +5,7 @@
  */
 #pragma once
 
-#include <glib.h>
+#include <json-glib/json-glib.h>
 
 #define NAT_EXIT_OK 0
 #define NAT_EXIT_FAILED 1 /* status: some peer is not connected */
@@ -15,6 +15,11 @@
 typedef enum {
 	NAT_CLI_RUN,
 	NAT_CLI_STATUS,
+	NAT_CLI_EVENTS,
+	NAT_CLI_PING,
+	NAT_CLI_RESTART,
+	NAT_CLI_RELOAD,
+	NAT_CLI_BUGREPORT,
 	NAT_CLI_NETCHECK,
 	NAT_CLI_INNERNET_INSTALL,
 	NAT_CLI_VERSION,
@@ -31,6 +36,10 @@ typedef struct {
 	char *control; /* NULL: not given */
 	char *peer;
 	gboolean json, watch;
+	gboolean once;	/* events: what there is, and the end */
+	gboolean paths; /* ping: each of them */
+	char *output;	/* bugreport: the file; NULL: a new one in the working directory */
+	guint count;	/* ping: so many; 0: until interrupted */
 	char *invite, *config_dir; /* of innernet install */
 	gboolean delete_invite;
 } NatCli;
@@ -39,12 +48,29 @@ typedef struct {
 NatCli *nat_cli_parse(const char *const *argv, GError **error);
 void nat_cli_free(NatCli *cli);
 
+/* ---- for the commands ---- */
+
+/* The control socket that is meant. */
+const char *nat_cli_control(const NatCli *cli);
+/* {"interface": …, "peer": …} for a call (transfer full). */
+JsonNode *nat_cli_whom(const NatCli *cli);
+/* Says what went wrong. Returns the exit status: 3 where no agent answers, 2 where what is asked
+ * for is not there, else 1. */
+int nat_cli_fail(const GError *error);
+/* To stdout, at once. FALSE: nobody reads any more. */
+gboolean nat_cli_put(const char *text);
+gboolean nat_cli_wants_colour(void); /* stdout is a terminal, and NO_COLOR is not set */
 /* Of the terminal that stdout is; 80 columns and any number of lines where it is none. height may
  * be NULL. */
 void nat_cli_screen_size(guint *width, guint *height);
 /* Each returns the exit status; errors go to stderr, one line. */
 int nat_cli_run(const NatCli *cli);
 int nat_cli_status(const NatCli *cli);
+int nat_cli_events(const NatCli *cli);
+int nat_cli_ping(const NatCli *cli);
+int nat_cli_restart(const NatCli *cli);
+int nat_cli_reload(const NatCli *cli);
+int nat_cli_bugreport(const NatCli *cli);
 int nat_cli_netcheck(const NatCli *cli);
 int nat_cli_innernet_install(const NatCli *cli);
 

@@ -3,18 +3,21 @@
 
 #include <string.h>
 
-static const char *const AGENT_KEYS[] = {"control",
-					 "state_dir",
-					 "signal",
-					 "stun",
-					 "turn",
-					 "mtu",
-					 "standby",
-					 "innernet_config_dir",
-					 "innernet_data_dir",
-					 "hosts_file",
-					 NULL};
+static const char *const AGENT_KEYS[] = {
+	"control", "control_group",	  "state_dir",	       "signal",     "stun", "turn", "mtu",
+	"standby", "innernet_config_dir", "innernet_data_dir", "hosts_file", NULL};
 static const char *const INTERFACE_KEYS[] = {"signal", "stun", "turn", "mtu", "innernet", NULL};
+static const char *const PEER_KEYS[] = {"public_key", NULL};
+
+const char *const *
+nat_config_group_keys(const char *group)
+{
+	if (strcmp(group, "agent") == 0)
+		return AGENT_KEYS;
+	if (g_str_has_prefix(group, NAT_CONFIG_GROUP_INTERFACE))
+		return INTERFACE_KEYS;
+	return g_str_has_prefix(group, NAT_CONFIG_GROUP_PEER) ? PEER_KEYS : NULL;
+}
 
 const char *
 nat_config_group_known(const char *group, const char *key)
@@ -31,7 +34,7 @@ nat_config_group_known(const char *group, const char *key)
 		return "its keys are signal, stun, turn, mtu, innernet";
 	}
 	if (g_str_has_prefix(group, NAT_CONFIG_GROUP_PEER)) {
-		if (!key || strcmp(key, "public_key") == 0)
+		if (!key || g_strv_contains(PEER_KEYS, key))
 			return NULL;
 		return "its key is public_key";
 	}

@@ -20,6 +20,8 @@ typedef struct {
 	NatInnernet innernet;
 } NatConfigGroup;
 
+/* The keys that a group may have, NULL at the end; NULL: there is no such group. (transfer none) */
+const char *const *nat_config_group_keys(const char *group);
 /* A NatKeyFileCheck. */
 const char *nat_config_group_known(const char *group, const char *key);
 /* Values are checked where they stand: errors name the line. A group that is not there says

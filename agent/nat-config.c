@@ -22,11 +22,11 @@ typedef struct {
 	NatConfigFlags flags;
 } Sources;
 
-static void
-interface_free(gpointer data)
+void
+nat_config_interface_free(NatConfigInterface *iface)
 {
-	NatConfigInterface *iface = data;
-
+	if (!iface)
+		return;
 	g_free(iface->name);
 	g_free(iface->signal_url);
 	g_strfreev(iface->stun);
@@ -34,6 +34,59 @@ interface_free(gpointer data)
 	g_free(iface->innernet_conf);
 	g_free(iface->innernet_store);
 	g_free(iface);
+}
+
+static void
+interface_free(gpointer data)
+{
+	nat_config_interface_free(data);
+}
+
+NatConfigInterface *
+nat_config_interface_copy(const NatConfigInterface *iface)
+{
+	NatConfigInterface *copy = g_new(NatConfigInterface, 1);
+
+	*copy = *iface;
+	copy->name = g_strdup(iface->name);
+	copy->signal_url = g_strdup(iface->signal_url);
+	copy->stun = g_strdupv(iface->stun);
+	copy->turn = g_strdupv(iface->turn);
+	copy->innernet_conf = g_strdup(iface->innernet_conf);
+	copy->innernet_store = g_strdup(iface->innernet_store);
+	return copy;
+}
+
+static gboolean
+strv_equal(GStrv a, GStrv b)
+{
+	if (!a || !b)
+		return a == b;
+	return g_strv_equal((const char *const *)a, (const char *const *)b);
+}
+
+gboolean
+nat_config_interface_equal(const NatConfigInterface *a, const NatConfigInterface *b)
+{
+	return strcmp(a->name, b->name) == 0 && g_strcmp0(a->signal_url, b->signal_url) == 0 &&
+	       strv_equal(a->stun, b->stun) && strv_equal(a->turn, b->turn) && a->mtu == b->mtu &&
+	       a->innernet == b->innernet && g_strcmp0(a->innernet_conf, b->innernet_conf) == 0 &&
+	       g_strcmp0(a->innernet_store, b->innernet_store) == 0;
+}
+
+const char *
+nat_config_fixed_difference(const NatConfig *a, const NatConfig *b)
+{
+	if (strcmp(a->control_path, b->control_path) != 0 ||
+	    g_strcmp0(a->control_group, b->control_group) != 0)
+		return "control or control_group";
+	if (strcmp(a->state_dir, b->state_dir) != 0)
+		return "state_dir";
+	if (strcmp(a->innernet_config_dir, b->innernet_config_dir) != 0 ||
+	    strcmp(a->innernet_data_dir, b->innernet_data_dir) != 0 ||
+	    g_strcmp0(a->hosts_file, b->hosts_file) != 0)
+		return "innernet_config_dir, innernet_data_dir or hosts_file";
+	return NULL;
 }
 
 static void
@@ -51,6 +104,7 @@ nat_config_free(NatConfig *config)
 	if (!config)
 		return;
 	g_free(config->control_path);
+	g_free(config->control_group);
 	g_free(config->state_dir);
 	g_free(config->innernet_config_dir);
 	g_free(config->innernet_data_dir);
@@ -274,7 +328,8 @@ set_paths(NatConfig *config, NatKeyFile *file, const char *control, GError **err
 		return FALSE;
 	if (from_file && !nat_config_check_control(from_file, error))
 		return nat_key_file_blame(file, "agent", "control", error);
-	if (!read_absolute(file, "state_dir", state_dir, &config->state_dir, error))
+	if (!nat_key_file_string(file, "agent", "control_group", &config->control_group, error) ||
+	    !read_absolute(file, "state_dir", state_dir, &config->state_dir, error))
 		return FALSE;
 	if (!control && !(env && *env) && from_file)
 		control = from_file;

@@ -43,8 +43,9 @@ typedef struct {
 } NatConfigPeer;
 
 typedef struct {
-	char *control_path; /* default /run/nat-agent/control.sock, NAT_AGENT_CONTROL, --control */
-	char *state_dir;    /* default $STATE_DIRECTORY, else /var/lib/nat-agent */
+	char *control_group; /* that may use the control socket beside root; NULL: our own */
+	char *control_path;  /* default /run/nat-agent/control.sock, NAT_AGENT_CONTROL, --control */
+	char *state_dir;     /* default $STATE_DIRECTORY, else /var/lib/nat-agent */
 	GPtrArray *interfaces;	   /* of NatConfigInterface, at least one, each name once */
 	GPtrArray *peers;	   /* of NatConfigPeer */
 	guint standby_max;	   /* warm standby paths held at once, at most 256 */
@@ -78,6 +79,12 @@ NatConfig *nat_config_load(const char *file, const NatConfigFlags *flags, GError
 NatConfig *nat_config_parse(const char *text, gsize len, const char *name,
 			    const NatConfigFlags *flags, GError **error);
 void nat_config_free(NatConfig *config);
+NatConfigInterface *nat_config_interface_copy(const NatConfigInterface *iface);
+void nat_config_interface_free(NatConfigInterface *iface);
+gboolean nat_config_interface_equal(const NatConfigInterface *a, const NatConfigInterface *b);
+/* What a running agent cannot change (the control socket, directories); NULL: nothing differs.
+ * (static text) */
+const char *nat_config_fixed_difference(const NatConfig *a, const NatConfig *b);
 /* NULL when the peer has no name. (transfer none) */
 const char *nat_config_peer_name(const NatConfig *config, const WgKey *key);
 

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* The blocking client of the control socket. All system calls share one deadline. */
+/* The blocking client of the control socket. All system calls of an exchange share one deadline. */
 #include "agent/nat-control.h"
 
 #include <errno.h>
@@ -10,11 +10,13 @@
 #include <sys/un.h>
 #include <unistd.h>
 
-typedef struct {
+struct NatControlClient {
 	int fd;
-	const char *path;
-	gint64 deadline; /* monotonic, µs */
-} Call;
+	char *path;
+	gint64 deadline; /* monotonic, µs; 0: none */
+	GByteArray *in;	 /* read already */
+	gsize searched;	 /* of it; there is no NUL */
+};
 
 static gboolean
 fail(GError **error, GIOErrorEnum code, const char *path, const char *what)
@@ -36,108 +38,185 @@ fail_errno(GError **error, const char *path, int saved)
 }
 
 static gboolean
-wait_for(const Call *call, short events, GError **error)
+wait_for(const NatControlClient *client, short events, GError **error)
 {
-	struct pollfd pfd = {.fd = call->fd, .events = events};
+	struct pollfd pfd = {.fd = client->fd, .events = events};
 
 	for (;;) {
-		gint64 left = (call->deadline - g_get_monotonic_time() + 999) / 1000;
-		int n = left > 0 ? poll(&pfd, 1, (int)MIN(left, G_MAXINT)) : 0;
+		gint64 left = (client->deadline - g_get_monotonic_time() + 999) / 1000;
+		int wait_ms = client->deadline == 0 ? -1 : (int)CLAMP(left, 0, G_MAXINT);
+		int n = wait_ms != 0 ? poll(&pfd, 1, wait_ms) : 0;
 
 		if (n > 0)
 			return TRUE;
 		if (n == 0)
-			return fail(error, G_IO_ERROR_TIMED_OUT, call->path,
+			return fail(error, G_IO_ERROR_TIMED_OUT, client->path,
 				    "it is too busy, or stopped");
 		if (errno != EINTR)
-			return fail_errno(error, call->path, errno);
+			return fail_errno(error, client->path, errno);
 	}
 }
 
 static gboolean
-connect_to(Call *call, GError **error)
+connect_to(NatControlClient *client, GError **error)
 {
 	struct sockaddr_un sun = {.sun_family = AF_UNIX};
 
-	if (strlen(call->path) >= sizeof sun.sun_path)
-		return fail(error, G_IO_ERROR_INVALID_FILENAME, call->path, "the path is too long");
-	memcpy(sun.sun_path, call->path, strlen(call->path));
-	call->fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
-	if (call->fd < 0)
-		return fail_errno(error, call->path, errno);
-	while (connect(call->fd, (struct sockaddr *)&sun, sizeof sun) < 0) {
+	if (strlen(client->path) >= sizeof sun.sun_path)
+		return fail(error, G_IO_ERROR_INVALID_FILENAME, client->path,
+			    "the path is too long");
+	memcpy(sun.sun_path, client->path, strlen(client->path));
+	client->fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+	if (client->fd < 0)
+		return fail_errno(error, client->path, errno);
+	while (connect(client->fd, (struct sockaddr *)&sun, sizeof sun) < 0) {
 		/* unix(7): the backlog is full; there is no event to wait for */
-		if (errno == EAGAIN && g_get_monotonic_time() < call->deadline)
+		if (errno == EAGAIN && g_get_monotonic_time() < client->deadline)
 			g_usleep(10 * 1000);
 		else if (errno != EINTR)
-			return fail_errno(error, call->path, errno);
+			return fail_errno(error, client->path, errno);
 	}
 	return TRUE;
 }
 
 static gboolean
-send_all(const Call *call, const char *text, GError **error)
+send_all(const NatControlClient *client, const char *text, GError **error)
 {
 	gsize len = strlen(text) + 1, done = 0; /* the NUL is the end of the message */
 
 	while (done < len) {
-		gssize n = send(call->fd, text + done, len - done, MSG_NOSIGNAL);
+		gssize n = send(client->fd, text + done, len - done, MSG_NOSIGNAL);
 
 		if (n >= 0)
 			done += (gsize)n;
 		else if (errno == EAGAIN) {
-			if (!wait_for(call, POLLOUT, error))
+			if (!wait_for(client, POLLOUT, error))
 				return FALSE;
 		} else if (errno != EINTR)
-			return fail_errno(error, call->path, errno);
+			return fail_errno(error, client->path, errno);
 	}
 	return TRUE;
 }
 
+/* What is read behind the message stays for the next one. */
+static char *
+take_message(NatControlClient *client, gsize *len)
+{
+	GByteArray *in = client->in;
+	guint8 *nul = in->len > client->searched ? memchr(in->data + client->searched, '\0',
+							  in->len - client->searched)
+						 : NULL;
+	char *text;
+
+	client->searched = nul ? 0 : in->len;
+	if (!nul)
+		return NULL;
+	*len = (gsize)(nul - in->data);
+	text = g_strndup((const char *)in->data, *len);
+	g_byte_array_remove_range(in, 0, (guint)*len + 1);
+	return text;
+}
+
 static gboolean
-receive_message(const Call *call, GByteArray *in, GError **error)
+receive_some(NatControlClient *client, GError **error)
 {
 	guint8 buf[16384];
 
 	for (;;) {
-		gssize n = recv(call->fd, buf, sizeof buf, 0);
-		guint8 *nul;
+		gssize n = recv(client->fd, buf, sizeof buf, 0);
 
-		if (n < 0 && errno == EAGAIN) {
-			if (!wait_for(call, POLLIN, error))
-				return FALSE;
-			continue;
-		}
-		if (n < 0 && errno == EINTR)
-			continue;
-		if (n < 0)
-			return fail_errno(error, call->path, errno);
-		if (n == 0)
-			return fail(error, G_IO_ERROR_CLOSED, call->path,
-				    "it closed the connection");
-		nul = memchr(buf, '\0', (gsize)n);
-		g_byte_array_append(in, buf, nul ? (guint)(nul - buf) : (guint)n);
-		if (nul)
+		if (n > 0) {
+			g_byte_array_append(client->in, buf, (guint)n);
 			return TRUE;
-		if (in->len > NAT_CONTROL_REPLY_MAX)
-			return fail(error, G_IO_ERROR_INVALID_DATA, call->path,
-				    "the reply is too long");
+		}
+		if (n == 0)
+			return fail(error, G_IO_ERROR_CLOSED, client->path,
+				    "it closed the connection");
+		if (errno == EAGAIN) {
+			if (!wait_for(client, POLLIN, error))
+				return FALSE;
+		} else if (errno != EINTR)
+			return fail_errno(error, client->path, errno);
 	}
+}
+
+static char *
+receive_message(NatControlClient *client, gsize *len, GError **error)
+{
+	for (;;) {
+		char *text = take_message(client, len);
+
+		if (text)
+			return text;
+		if (client->in->len > NAT_CONTROL_REPLY_MAX) {
+			fail(error, G_IO_ERROR_INVALID_DATA, client->path, "the reply is too long");
+			return NULL;
+		}
+		if (!receive_some(client, error))
+			return NULL;
+	}
+}
+
+static void
+set_deadline(NatControlClient *client, guint timeout_ms)
+{
+	client->deadline = timeout_ms > 0 ? g_get_monotonic_time() + (gint64)timeout_ms * 1000 : 0;
+}
+
+NatControlClient *
+nat_control_client_new(const char *path, guint timeout_ms, GError **error)
+{
+	g_autoptr(NatControlClient) client = g_new0(NatControlClient, 1);
+
+	client->fd = -1;
+	client->path = g_strdup(path);
+	client->in = g_byte_array_new();
+	set_deadline(client, timeout_ms);
+	return connect_to(client, error) ? g_steal_pointer(&client) : NULL;
+}
+
+void
+nat_control_client_free(NatControlClient *client)
+{
+	if (!client)
+		return;
+	if (client->fd >= 0)
+		close(client->fd);
+	g_byte_array_unref(client->in);
+	g_free(client->path);
+	g_free(client);
+}
+
+gboolean
+nat_control_client_send(NatControlClient *client, const char *method, JsonNode *parameters,
+			gboolean more, guint timeout_ms, GError **error)
+{
+	g_autofree char *text = nat_varlink_call(method, parameters, more);
+
+	set_deadline(client, timeout_ms);
+	return send_all(client, text, error);
+}
+
+JsonNode *
+nat_control_client_receive(NatControlClient *client, guint timeout_ms, gboolean *continues,
+			   GError **error)
+{
+	g_autofree char *text = NULL;
+	gsize len;
+
+	set_deadline(client, timeout_ms);
+	text = receive_message(client, &len, error);
+	return text ? nat_varlink_parse_reply(text, len, continues, error) : NULL;
 }
 
 JsonNode *
 nat_control_call(const char *path, const char *method, JsonNode *parameters, guint timeout_ms,
 		 GError **error)
 {
-	g_autofree char *text = nat_varlink_call(method, parameters);
-	g_autoptr(GByteArray) in = g_byte_array_new();
-	Call call = {-1, path, g_get_monotonic_time() + (gint64)timeout_ms * 1000};
-	JsonNode *reply = NULL;
+	g_autoptr(NatControlClient) client = nat_control_client_new(path, timeout_ms, error);
 
-	if (connect_to(&call, error) && send_all(&call, text, error) &&
-	    receive_message(&call, in, error))
-		reply = nat_varlink_parse_reply((const char *)in->data, in->len, error);
-	if (call.fd >= 0)
-		close(call.fd);
-	return reply;
+	if (!client ||
+	    !nat_control_client_send(client, method, parameters, FALSE, timeout_ms, error))
+		return NULL;
+	return nat_control_client_receive(client, timeout_ms, NULL, error);
 }

@@ -4,30 +4,24 @@
  * asks for input while nothing is waiting to be sent to it, and for output else: whoever does not
  * read his replies is not read from, so that a client costs at most one request buffer and one
  * reply. Replies come in the order of the calls because each is made when the one before is sent.
- *
- * The listen queue, like clients, holds no state that outlives the process: the socket's file does,
- * and open_socket() tells a living one from a stale one by connecting to it, under a lock on the
- * directory, so that two agents starting at once do not unlink each other's.
+ * A call that is answered later stands in the way of those behind it; its client is neither read
+ * from nor forgotten, and only its end is waited for meanwhile.
  */
 #include "agent/nat-control.h"
 
 #include <errno.h>
-#include <fcntl.h>
-#include <gio/gio.h>
 #include <glib-unix.h>
-#include <glib/gstdio.h>
 #include <string.h>
-#include <sys/file.h>
 #include <sys/socket.h>
-#include <sys/stat.h>
-#include <sys/un.h>
 #include <unistd.h>
+
+#include "agent/nat-control-socket.h"
 
 /* Calls answered before other sources get their turn. */
 #define BURST 16
 #define ACCEPT_PAUSE_US (G_USEC_PER_SEC / 5)
-#define DIR_LOCK_TRIES 100
-#define DIR_LOCK_PAUSE_US (10 * 1000)
+/* Of what is sent already, so much is kept before the rest is moved. */
+#define SENT_MAX (64 * 1024)
 
 typedef struct {
 	NatControl *control;
@@ -36,20 +30,20 @@ typedef struct {
 	int fd;
 	GByteArray *in, *out;
 	gsize sent;	  /* of out */
+	NatCall *call;	  /* in hand, not answered to the end; may be NULL */
+	gboolean denied;  /* one answer, that says so */
+	gboolean working; /* in work(): it will look again by itself */
 	gboolean eof;	  /* no more input will come; what is here is still answered */
 	gboolean closing; /* input is ignored; close when out is sent */
 } Client;
 
 struct NatControl {
-	char *path;
+	NatControlSocket *sock;
 	NatControlFunc func;
 	gpointer user_data;
-	int fd;
 	GSource *source;
 	gpointer tag;
 	GQueue clients; /* of Client, the longest idle first */
-	dev_t dev;
-	ino_t ino;
 };
 
 typedef struct {
@@ -75,6 +69,7 @@ static void
 client_free(Client *client)
 {
 	g_queue_remove(&client->control->clients, client);
+	g_clear_pointer(&client->call, nat_call_abandon);
 	g_source_destroy(client->source);
 	g_source_unref(client->source);
 	close(client->fd);
@@ -115,36 +110,97 @@ queue_reply(Client *client, char *reply_take)
 {
 	g_autofree char *reply = reply_take;
 
-	if (reply)
-		g_byte_array_append(client->out, (const guint8 *)reply, (guint)strlen(reply) + 1);
+	if (!reply)
+		return;
+	/* a stream of answers may never be sent to the end */
+	if (client->sent > SENT_MAX) {
+		g_byte_array_remove_range(client->out, 0, (guint)client->sent);
+		client->sent = 0;
+	}
+	g_byte_array_append(client->out, (const guint8 *)reply, (guint)strlen(reply) + 1);
 }
 
-/* Answers the first complete message. FALSE when there is none. */
+/* Polled for: output while there is some; nothing (but the end, which poll(2) tells unasked) while
+ * a call is in hand; input else. */
+static void
+set_poll(Client *client)
+{
+	g_source_modify_unix_fd(client->source, client->tag,
+				has_output(client)	      ? G_IO_OUT
+				: client->call || client->eof ? 0
+							      : G_IO_IN);
+}
+
+/* It is the last that gives way to another. */
+static void
+touch(Client *client)
+{
+	g_queue_remove(&client->control->clients, client);
+	g_queue_push_tail(&client->control->clients, client);
+}
+
+static void
+on_answer(char *text_take, gboolean last, gpointer owner)
+{
+	Client *client = owner;
+
+	queue_reply(client, text_take);
+	if (last)
+		client->call = NULL;
+	if (client->working)
+		return;
+	touch(client);
+	set_poll(client);
+	/* what came behind the call is answered though nothing new comes in */
+	if (last)
+		g_source_set_ready_time(client->source, 0);
+}
+
+static gsize
+unread(gpointer owner)
+{
+	const Client *client = owner;
+
+	return client->out->len - client->sent;
+}
+
+static const NatCallWay WAY = {on_answer, unread};
+
+/* Begins to answer the first complete message. FALSE when there is none. */
 static gboolean
 answer_one(Client *client)
 {
 	GByteArray *in = client->in;
 	const guint8 *nul = in->len > 0 ? memchr(in->data, '\0', in->len) : NULL;
 	NatControl *control = client->control;
-	gboolean garbage;
+	NatVarlinkCall *call;
+	char *problem;
 
 	if (!nul) {
 		if (in->len < NAT_CONTROL_REQUEST_MAX)
 			return FALSE;
 		client->closing = TRUE;
-		queue_reply(client, nat_varlink_error(NAT_VARLINK_INVALID_PARAMETER));
+		queue_reply(client, nat_varlink_error(NAT_VARLINK_INVALID_PARAMETER, NULL, NULL));
 		return TRUE;
 	}
-	queue_reply(client, nat_varlink_answer((const char *)in->data, (gsize)(nul - in->data),
-					       control->func, control->user_data, &garbage));
-	client->closing = garbage;
+	call = nat_varlink_parse_call((const char *)in->data, (gsize)(nul - in->data), &problem,
+				      &client->closing);
 	g_byte_array_remove_range(in, 0, (guint)(nul - in->data) + 1);
+	queue_reply(client, problem);
+	if (!call)
+		return TRUE;
+	client->call = nat_call_new(call, &WAY, client);
+	client->closing |= client->denied;
+	if (client->denied)
+		nat_call_fail(client->call, NAT_CONTROL_NOT_PERMITTED, NULL, NULL);
+	else
+		control->func(client->call, control->user_data);
 	return TRUE;
 }
 
 /* Answers and sends until something must be waited for. FALSE: the connection is over. */
 static gboolean
-work(Client *client)
+work_on(Client *client)
 {
 	for (int i = 0; i < BURST; i++) {
 		if (!flush_output(client))
@@ -153,11 +209,24 @@ work(Client *client)
 			return TRUE;
 		if (client->closing)
 			return FALSE;
+		if (client->call)
+			return TRUE;
 		if (!answer_one(client))
 			return !client->eof;
 	}
 	g_source_set_ready_time(client->source, 0); /* again, after the others */
 	return TRUE;
+}
+
+static gboolean
+work(Client *client)
+{
+	gboolean alive;
+
+	client->working = TRUE;
+	alive = work_on(client);
+	client->working = FALSE;
+	return alive;
 }
 
 /* FALSE: the connection is broken. */
@@ -185,8 +254,7 @@ client_ready(GSource *source, GSourceFunc unused, gpointer unused_data)
 	gboolean alive = TRUE;
 
 	g_source_set_ready_time(source, -1);
-	g_queue_remove(&client->control->clients, client);
-	g_queue_push_tail(&client->control->clients, client);
+	touch(client);
 	if (condition & G_IO_IN)
 		alive = read_input(client);
 	else if (condition & (G_IO_HUP | G_IO_ERR))
@@ -195,10 +263,7 @@ client_ready(GSource *source, GSourceFunc unused, gpointer unused_data)
 		client_free(client);
 		return G_SOURCE_REMOVE;
 	}
-	g_source_modify_unix_fd(source, client->tag,
-				has_output(client) ? G_IO_OUT
-				: client->eof	   ? 0
-						   : G_IO_IN);
+	set_poll(client);
 	return G_SOURCE_CONTINUE;
 }
 
@@ -213,6 +278,7 @@ client_new(NatControl *control, int fd)
 		client_free(g_queue_peek_head(&control->clients));
 	client->control = control;
 	client->fd = fd;
+	client->denied = !nat_control_socket_admits(control->sock, fd);
 	client->in = g_byte_array_new();
 	client->out = g_byte_array_new();
 	client->source = watch(&CLIENT_FUNCS, fd, client, "control client", &client->tag);
@@ -225,7 +291,8 @@ static gboolean
 listener_ready(GSource *source, GSourceFunc unused, gpointer unused_data)
 {
 	NatControl *control = ((Source *)source)->owner;
-	int fd = accept4(control->fd, NULL, NULL, SOCK_NONBLOCK | SOCK_CLOEXEC);
+	int fd = accept4(nat_control_socket_fd(control->sock), NULL, NULL,
+			 SOCK_NONBLOCK | SOCK_CLOEXEC);
 
 	/* back from a pause */
 	if (g_source_get_ready_time(source) >= 0) {
@@ -244,147 +311,40 @@ listener_ready(GSource *source, GSourceFunc unused, gpointer unused_data)
 
 static GSourceFuncs LISTENER_FUNCS = {NULL, NULL, listener_ready, NULL};
 
-static gboolean
-fail(GError **error, const char *what, const char *path)
-{
-	int saved = errno;
-
-	g_set_error(error, G_IO_ERROR, (int)g_io_error_from_errno(saved),
-		    "cannot %s %s: %s; name another place with --control PATH", what, path,
-		    g_strerror(saved));
-	return FALSE;
-}
-
-/* Whether somebody accepts connections at this address. */
-static gboolean
-is_alive(const struct sockaddr_un *sun)
-{
-	int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
-	gboolean alive;
-
-	if (fd < 0)
-		return TRUE; /* not known: rather refuse than steal */
-	/* anything else than a refusal comes from somebody who is there */
-	alive = connect(fd, (const struct sockaddr *)sun, sizeof *sun) == 0 ||
-		(errno != ECONNREFUSED && errno != ENOENT);
-	close(fd);
-	return alive;
-}
-
-static gboolean
-remove_stale(const struct sockaddr_un *sun, GError **error)
-{
-	const char *path = sun->sun_path;
-	struct stat st;
-
-	if (lstat(path, &st) < 0)
-		return errno == ENOENT ? TRUE : fail(error, "look at", path);
-	if (!S_ISSOCK(st.st_mode)) {
-		g_set_error(
-			error, G_IO_ERROR, G_IO_ERROR_EXISTS,
-			"%s is not a socket: remove it, or name another place with --control PATH",
-			path);
-		return FALSE;
-	}
-	if (is_alive(sun)) {
-		g_set_error(error, G_IO_ERROR, G_IO_ERROR_ADDRESS_IN_USE,
-			    "another agent answers at %s: stop it, or give this one its own socket "
-			    "with "
-			    "--control PATH",
-			    path);
-		return FALSE;
-	}
-	return g_unlink(path) == 0 || errno == ENOENT ? TRUE
-						      : fail(error, "remove the stale", path);
-}
-
-/* The mode is set before bind(2) too: the file is never wider than 0660, whatever the umask; and
- * after it, where the umask took the group's bits. */
-static gboolean
-bind_socket(NatControl *control, const struct sockaddr_un *sun, GError **error)
-{
-	struct stat st;
-
-	control->fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
-	if (control->fd < 0 || fchmod(control->fd, 0660) < 0 ||
-	    bind(control->fd, (const struct sockaddr *)sun, sizeof *sun) < 0 ||
-	    lstat(sun->sun_path, &st) < 0)
-		return fail(error, "listen at", sun->sun_path);
-	control->dev = st.st_dev;
-	control->ino = st.st_ino;
-	if (chmod(sun->sun_path, 0660) < 0 || listen(control->fd, 128) < 0)
-		return fail(error, "listen at", sun->sun_path);
-	return TRUE;
-}
-
-/* Returns the locked directory. A stranger who keeps the lock (the directory may be a shared one)
- * delays us, and cannot keep us out. */
-static int
-lock_directory(const char *dir)
-{
-	int fd = open(dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-
-	for (int i = 0; fd >= 0 && i < DIR_LOCK_TRIES && flock(fd, LOCK_EX | LOCK_NB) < 0; i++)
-		g_usleep(DIR_LOCK_PAUSE_US);
-	return fd;
-}
-
-static gboolean
-open_socket(NatControl *control, GError **error)
-{
-	struct sockaddr_un sun = {.sun_family = AF_UNIX};
-	g_autofree char *dir = g_path_get_dirname(control->path);
-	gboolean ok;
-	int lock;
-
-	if (strlen(control->path) >= sizeof sun.sun_path) {
-		errno = ENAMETOOLONG;
-		return fail(error, "listen at", control->path);
-	}
-	memcpy(sun.sun_path, control->path, strlen(control->path));
-	if (g_mkdir_with_parents(dir, 0755) < 0)
-		return fail(error, "make the directory", dir);
-	lock = lock_directory(dir);
-	ok = remove_stale(&sun, error) && bind_socket(control, &sun, error);
-	if (lock >= 0)
-		close(lock);
-	return ok;
-}
-
 NatControl *
-nat_control_new(const char *path, NatControlFunc func, gpointer user_data, GError **error)
+nat_control_new(const char *path, const char *group, NatControlFunc func, gpointer user_data,
+		GError **error)
 {
-	g_autoptr(NatControl) control = g_new0(NatControl, 1);
+	NatControlSocket *sock = nat_control_socket_new(path, group, error);
+	NatControl *control;
 
-	control->path = g_strdup(path);
+	if (!sock)
+		return NULL;
+	control = g_new0(NatControl, 1);
+	control->sock = sock;
 	control->func = func;
 	control->user_data = user_data;
-	control->fd = -1;
 	g_queue_init(&control->clients);
-	if (!open_socket(control, error))
-		return NULL;
-	control->source = watch(&LISTENER_FUNCS, control->fd, control, "control", &control->tag);
-	return g_steal_pointer(&control);
+	control->source = watch(&LISTENER_FUNCS, nat_control_socket_fd(sock), control, "control",
+				&control->tag);
+	return control;
 }
 
 void
 nat_control_free(NatControl *control)
 {
-	struct stat st;
-
 	if (!control)
 		return;
 	while (!g_queue_is_empty(&control->clients))
 		client_free(g_queue_peek_head(&control->clients));
-	if (control->source) {
-		g_source_destroy(control->source);
-		g_source_unref(control->source);
-	}
-	if (control->ino && lstat(control->path, &st) == 0 && st.st_dev == control->dev &&
-	    st.st_ino == control->ino)
-		g_unlink(control->path);
-	if (control->fd >= 0)
-		close(control->fd);
-	g_free(control->path);
+	g_source_destroy(control->source);
+	g_source_unref(control->source);
+	nat_control_socket_free(control->sock);
 	g_free(control);
+}
+
+guint
+nat_control_clients(const NatControl *control)
+{
+	return control->clients.length;
 }

@@ -2,17 +2,20 @@
 #include "agent/nat-daemon.h"
 
 #include <gio/gio.h>
+#include <string.h>
 
 #include "agent/nat-fib.h"
 #include "agent/nat-ice-ns.h"
 #include "agent/nat-interface.h"
+#include "agent/nat-log.h"
 #include "agent/nat-netmon.h"
 #include "agent/nat-tun.h"
 
 #define NETWORK_DEBOUNCE_MS 200
 
 struct NatDaemon {
-	const NatConfig *config;
+	NatInterfaceEnv env;
+	NatEvents *events;
 	NatIceNs *ns;
 	NatTun *tun;
 	NatFib *fib;
@@ -69,25 +72,25 @@ NatDaemon *
 nat_daemon_new(const NatConfig *config, void (*opened)(void), GError **error)
 {
 	g_autoptr(NatDaemon) daemon = g_new0(NatDaemon, 1);
-	NatInterfaceEnv env;
 
-	daemon->config = config;
+	daemon->events = nat_events_new();
 	daemon->interfaces = g_ptr_array_new_with_free_func((GDestroyNotify)nat_interface_free);
 	if (!open_shared(daemon, error))
 		return NULL;
 	if (opened)
 		opened();
-	env = (NatInterfaceEnv){
+	daemon->env = (NatInterfaceEnv){
 		.ns = daemon->ns,
 		.tun = daemon->tun,
 		.fib = daemon->fib,
 		.config = config,
+		.events = daemon->events,
 		.use_addresses = use_addresses,
 		.user_data = daemon,
 	};
 	for (guint i = 0; i < config->interfaces->len; i++) {
-		NatInterface *iface =
-			nat_interface_new(&env, g_ptr_array_index(config->interfaces, i), error);
+		NatInterface *iface = nat_interface_new(
+			&daemon->env, g_ptr_array_index(config->interfaces, i), error);
 
 		if (iface == NULL)
 			return NULL;
@@ -106,6 +109,7 @@ nat_daemon_free(NatDaemon *daemon)
 	g_clear_pointer(&daemon->tun, nat_tun_free);
 	g_clear_pointer(&daemon->ns, nat_ice_ns_free);
 	g_clear_pointer(&daemon->fib, nat_fib_free);
+	nat_events_free(daemon->events);
 	g_free(daemon);
 }
 
@@ -116,11 +120,142 @@ nat_daemon_ice_context(NatDaemon *daemon)
 }
 
 NatStatus *
-nat_daemon_status(NatDaemon *daemon)
+nat_daemon_status(NatDaemon *daemon, gboolean detail, const char *peer)
 {
 	NatStatus *status = nat_status_new();
 
 	for (guint i = 0; i < daemon->interfaces->len; i++)
-		nat_interface_status(g_ptr_array_index(daemon->interfaces, i), status);
+		nat_interface_status(g_ptr_array_index(daemon->interfaces, i), status, detail,
+				     peer);
 	return status;
+}
+
+NatEvents *
+nat_daemon_events(NatDaemon *daemon)
+{
+	return daemon->events;
+}
+
+NatPeer *
+nat_daemon_find_peer(NatDaemon *daemon, const char *interface, const char *peer, GError **error)
+{
+	g_autoptr(GPtrArray) found = g_ptr_array_new();
+	g_autofree char *plain = nat_log_escape(peer, -1);
+
+	for (guint i = 0; i < daemon->interfaces->len; i++) {
+		NatInterface *iface = g_ptr_array_index(daemon->interfaces, i);
+
+		if (interface == NULL || strcmp(interface, nat_interface_name(iface)) == 0)
+			nat_interface_find_peers(iface, peer, found);
+	}
+	if (found->len == 1)
+		return g_ptr_array_index(found, 0);
+	if (found->len == 0)
+		g_set_error(error, G_IO_ERROR, G_IO_ERROR_NOT_FOUND,
+			    "no peer has this name or key: \"%s\"", plain);
+	else
+		g_set_error(error, G_IO_ERROR, G_IO_ERROR_NOT_FOUND,
+			    "\"%s\" fits %u peers: give more of the key, or --interface IF", plain,
+			    found->len);
+	return NULL;
+}
+
+/* ---- another configuration ---- */
+
+static gint
+find_interface(const NatDaemon *daemon, const char *name)
+{
+	for (guint i = 0; i < daemon->interfaces->len; i++)
+		if (strcmp(nat_interface_name(g_ptr_array_index(daemon->interfaces, i)), name) == 0)
+			return (gint)i;
+	return -1;
+}
+
+static gboolean
+is_named(const NatConfig *config, const char *name)
+{
+	for (guint i = 0; i < config->interfaces->len; i++) {
+		const NatConfigInterface *iface = g_ptr_array_index(config->interfaces, i);
+
+		if (strcmp(iface->name, name) == 0)
+			return TRUE;
+	}
+	return FALSE;
+}
+
+/* The ones that are new first, so that where one of them cannot be served nothing has happened. */
+static gboolean
+add_new(NatDaemon *daemon, const NatInterfaceEnv *env, GError **error)
+{
+	const guint before = daemon->interfaces->len;
+
+	for (guint i = 0; i < env->config->interfaces->len; i++) {
+		const NatConfigInterface *config = g_ptr_array_index(env->config->interfaces, i);
+		NatInterface *iface;
+
+		if (find_interface(daemon, config->name) >= 0)
+			continue;
+		iface = nat_interface_new(env, config, error);
+		if (iface == NULL) {
+			g_ptr_array_set_size(daemon->interfaces, (gint)before);
+			return FALSE;
+		}
+		g_message("%s: served from now on", config->name);
+		g_ptr_array_add(daemon->interfaces, iface);
+	}
+	return TRUE;
+}
+
+/* Two at once would want the same port. */
+static gboolean
+renew(NatDaemon *daemon, const NatInterfaceEnv *env, const NatConfigInterface *config,
+      GError **error)
+{
+	guint at = (guint)find_interface(daemon, config->name);
+	NatInterface *iface = g_ptr_array_index(daemon->interfaces, at);
+
+	if (nat_config_interface_equal(nat_interface_config(iface), config)) {
+		nat_interface_set_config(iface, env->config);
+		return TRUE;
+	}
+	g_message("%s: starts over with another configuration", config->name);
+	g_ptr_array_remove_index(daemon->interfaces, at);
+	iface = nat_interface_new(env, config, error);
+	if (iface == NULL) {
+		g_prefix_error(error, "not served any more: ");
+		return FALSE;
+	}
+	g_ptr_array_add(daemon->interfaces, iface);
+	return TRUE;
+}
+
+gboolean
+nat_daemon_reload(NatDaemon *daemon, const NatConfig *config, GError **error)
+{
+	NatInterfaceEnv env = daemon->env;
+	gboolean ok = TRUE;
+
+	env.config = config;
+	if (!add_new(daemon, &env, error))
+		return FALSE;
+	daemon->env = env;
+	for (guint i = daemon->interfaces->len; i > 0; i--) {
+		const char *name = nat_interface_name(g_ptr_array_index(daemon->interfaces, i - 1));
+
+		if (is_named(config, name))
+			continue;
+		g_message("%s: not served any more; its tunnels stay up", name);
+		g_ptr_array_remove_index(daemon->interfaces, i - 1);
+	}
+	for (guint i = 0; i < config->interfaces->len; i++)
+		ok = renew(daemon, &env, g_ptr_array_index(config->interfaces, i),
+			   ok ? error : NULL) &&
+		     ok;
+	return ok;
+}
+
+gboolean
+nat_daemon_uses(const NatDaemon *daemon, const NatConfig *config)
+{
+	return daemon->env.config == config;
 }

@@ -6,6 +6,8 @@
 #pragma once
 
 #include "agent/nat-config.h"
+#include "agent/nat-events.h"
+#include "agent/nat-peer.h"
 #include "agent/nat-status.h"
 
 typedef struct NatDaemon NatDaemon;
@@ -17,7 +19,21 @@ NatDaemon *nat_daemon_new(const NatConfig *config, void (*opened)(void), GError 
 void nat_daemon_free(NatDaemon *daemon); /* leaves tunnels up */
 /* Of the ICE thread, which runs as long as the daemon lives (transfer none). */
 GMainContext *nat_daemon_ice_context(NatDaemon *daemon);
-/* A snapshot of now (transfer full). */
-NatStatus *nat_daemon_status(NatDaemon *daemon);
+/* A snapshot of now (transfer full). detail: with the details of the peers that match `peer` (NULL:
+ * of all). */
+NatStatus *nat_daemon_status(NatDaemon *daemon, gboolean detail, const char *peer);
+NatEvents *nat_daemon_events(NatDaemon *daemon); /* (transfer none) */
+/* The one peer that is meant. interface NULL: of any; peer: a name, a key, or how a key begins.
+ * G_IO_ERROR_NOT_FOUND when it is none, or several. (transfer none, until the next turn of the
+ * loop)
+ */
+NatPeer *nat_daemon_find_peer(NatDaemon *daemon, const char *interface, const char *peer,
+			      GError **error);
+/* Serves what `config` says from now on; it must live as long as the daemon, and so must those
+ * before. Interfaces whose part did not change are not touched, tunnels stay up in any case. FALSE:
+ * an interface that is new cannot be served, and all stays as it was; or one that changed can be
+ * served no more, which the error says. The caller holds the locks of all interfaces in both. */
+gboolean nat_daemon_reload(NatDaemon *daemon, const NatConfig *config, GError **error);
+gboolean nat_daemon_uses(const NatDaemon *daemon, const NatConfig *config);
 
 G_DEFINE_AUTOPTR_CLEANUP_FUNC(NatDaemon, nat_daemon_free)

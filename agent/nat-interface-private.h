@@ -24,7 +24,8 @@
 
 struct NatInterface {
 	NatInterfaceEnv env;
-	NatConfigInterface config; /* borrowed strings */
+	NatConfigInterface *given; /* as configured */
+	NatConfigInterface config; /* the same, and what innernet's file adds; borrowed strings */
 	WgCtl *ctl;
 	WgDevice *device; /* the last snapshot */
 	WgDevice *fresh;  /* read for a peer that moves; NULL: none */
@@ -50,6 +51,7 @@ struct NatInterface {
 	GArray *inn_observed,
 		*inn_hosts; /* of WgEndpoint: our mappings, and addresses, as last known */
 	guint inn_strangers, inn_silent;
+	char *nat_said;	   /* what our NAT looks like, as the events have it last */
 	char *signal_said; /* why there is no signaling, as the log has it last */
 	gint64 signal_us;  /* since when the signaling client is in its state */
 
@@ -83,6 +85,9 @@ struct NatInterface {
 };
 
 /* nat-interface.c */
+/* Something happened that is not one peer's: an event, and a line of the log. */
+void nat_interface_record(NatInterface *iface, GLogLevelFlags level, NatEventKind kind,
+			  const char *format, ...) G_GNUC_PRINTF(4, 5);
 /* What the device is now, where what is known of it is older than a moment. */
 void nat_interface_read_device(NatInterface *iface);
 GArray *nat_interface_candidates(gpointer iface); /* what peers are told (transfer full) */

@@ -76,7 +76,18 @@ status_relay(NatInterface *iface, NatStatusInterface *out)
 }
 
 static void
-status_serving(NatInterface *iface, NatStatusInterface *out)
+status_peer(NatPeer *peer, const WgPeer *wg, NatStatusInterface *out, gboolean detail,
+	    const char *whom)
+{
+	NatStatusPeer *row = nat_status_add_peer(out, &wg->public_key);
+
+	nat_peer_status(peer, wg, row);
+	if (detail && (whom == NULL || nat_status_peer_matches(row, whom)))
+		row->detail = nat_peer_detail(peer);
+}
+
+static void
+status_serving(NatInterface *iface, NatStatusInterface *out, gboolean detail, const char *whom)
 {
 	g_autoptr(GArray) candidates = nat_interface_candidates(iface);
 	g_autoptr(GArray) public_endpoints = nat_stun_probe_public(iface->probe);
@@ -97,12 +108,12 @@ status_serving(NatInterface *iface, NatStatusInterface *out)
 		NatPeer *peer = g_hash_table_lookup(iface->peers, &wg->public_key);
 
 		if (peer != NULL)
-			nat_peer_status(peer, wg, nat_status_add_peer(out, &wg->public_key));
+			status_peer(peer, wg, out, detail, whom);
 	}
 }
 
 void
-nat_interface_status(NatInterface *iface, NatStatus *status)
+nat_interface_status(NatInterface *iface, NatStatus *status, gboolean detail, const char *peer)
 {
 	NatStatusInterface *out = nat_status_add_interface(status, iface->config.name);
 
@@ -115,5 +126,5 @@ nat_interface_status(NatInterface *iface, NatStatus *status)
 	out->backend = g_strdup(wg_backend_to_string(iface->device->backend));
 	out->signal_url = g_strdup(iface->config.signal_url);
 	if (iface->serving)
-		status_serving(iface, out);
+		status_serving(iface, out, detail, peer);
 }

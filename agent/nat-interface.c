@@ -35,15 +35,30 @@
 static gboolean on_poll(gpointer user_data);
 static void observe_peers(NatInterface *iface);
 
+void
+nat_interface_record(NatInterface *iface, GLogLevelFlags level, NatEventKind kind,
+		     const char *format, ...)
+{
+	g_autofree char *text = NULL;
+	va_list args;
+
+	va_start(args, format);
+	text = g_strdup_vprintf(format, args);
+	va_end(args);
+	nat_log_peer(level, iface->config.name, NULL, "%s", text);
+	if (iface->env.events != NULL)
+		nat_events_add(iface->env.events, iface->config.name, NULL, NULL, kind, text);
+}
+
 static void
 set_problem(NatInterface *iface, const char *text)
 {
 	if (g_strcmp0(iface->problem, text) == 0)
 		return;
 	if (text != NULL)
-		g_warning("%s: %s", iface->config.name, text);
+		nat_interface_record(iface, G_LOG_LEVEL_WARNING, NAT_EVENT_NETWORK, "%s", text);
 	else
-		g_message("%s: served again", iface->config.name);
+		nat_interface_record(iface, G_LOG_LEVEL_MESSAGE, NAT_EVENT_NETWORK, "served again");
 	g_free(iface->problem);
 	iface->problem = g_strdup(text);
 }
@@ -301,15 +316,17 @@ on_signal_state(NatSignalState state, const char *reason, gpointer user_data)
 	if (state == NAT_SIGNAL_CONNECTED) {
 		g_clear_pointer(&iface->signal_said, g_free);
 		server_sources_lost(iface);
-		g_message("%s: at the signaling server %s", iface->config.name,
-			  nat_signal_client_url(iface->signal));
+		nat_interface_record(iface, G_LOG_LEVEL_MESSAGE, NAT_EVENT_SIGNALING,
+				     "at the signaling server %s",
+				     nat_signal_client_url(iface->signal));
 		if (g_hash_table_size(iface->peers) <= ANNOUNCE_MAX)
 			nat_interface_for_each_peer(iface, nat_peer_signal_connected);
 		return;
 	}
 	/* the same again and again, while the server is away, is news once */
 	if (reason != NULL && g_strcmp0(reason, iface->signal_said) != 0) {
-		g_message("%s: signaling: %s", iface->config.name, reason);
+		nat_interface_record(iface, G_LOG_LEVEL_MESSAGE, NAT_EVENT_SIGNALING,
+				     "signaling: %s", reason);
 		g_free(iface->signal_said);
 		iface->signal_said = g_strdup(reason);
 	}
@@ -370,6 +387,29 @@ static const NatSignalFuncs SIGNAL_FUNCS = {
 
 /* ---- STUN ---- */
 
+/* What STUN servers see of us, where it is news. */
+static void
+record_nat(NatInterface *iface)
+{
+	g_autoptr(GArray) seen = nat_stun_probe_public(iface->probe);
+	g_autoptr(GString) text = g_string_new("seen at");
+	char endpoint[WG_ENDPOINT_STRLEN];
+
+	for (guint i = 0; i < seen->len; i++)
+		g_string_append_printf(
+			text, "%s %s", i > 0 ? "," : "",
+			wg_endpoint_format(&g_array_index(seen, WgEndpoint, i), endpoint));
+	if (seen->len == 0)
+		g_string_assign(text, "no STUN server answers");
+	g_string_append_printf(text, "; mapping %s",
+			       nat_mapping_to_string(nat_stun_probe_mapping(iface->probe)));
+	if (g_strcmp0(text->str, iface->nat_said) == 0)
+		return;
+	g_free(iface->nat_said);
+	iface->nat_said = g_strdup(text->str);
+	nat_interface_record(iface, G_LOG_LEVEL_DEBUG, NAT_EVENT_NAT, "%s", text->str);
+}
+
 static void
 on_mapping_changed(gpointer user_data)
 {
@@ -377,6 +417,7 @@ on_mapping_changed(gpointer user_data)
 
 	if (!iface->serving)
 		return;
+	record_nat(iface);
 	nat_interface_update_lifetime(iface);
 	nat_interface_for_each_peer(iface, nat_peer_candidates_changed);
 }
@@ -429,6 +470,7 @@ start_serving(NatInterface *iface, GError **error)
 	nat_interface_start_lifetime(iface);
 	iface->peer_env = (NatPeerEnv){
 		.ifname = iface->config.name,
+		.events = iface->env.events,
 		.watch_id = g_random_int() | 1,
 		.userspace = dev->backend == WG_BACKEND_USERSPACE,
 		.private_key = dev->private_key,
@@ -475,6 +517,8 @@ remove_peer(NatInterface *iface, const WgKey *key)
 	nat_signal_client_remove_interest(iface->signal, &copy);
 	nat_originals_forget(iface->originals, &copy);
 	g_hash_table_remove(iface->peers, &copy);
+	if (iface->env.events != NULL)
+		nat_events_forget(iface->env.events, iface->config.name, &copy);
 }
 
 static void
@@ -546,18 +590,20 @@ follow_settings(NatInterface *iface)
 	gboolean moved = FALSE;
 
 	if (!wg_key_equal(&dev->public_key, &iface->public_key)) {
-		g_message("%s: the private key changed: starting over", iface->config.name);
+		nat_interface_record(iface, G_LOG_LEVEL_MESSAGE, NAT_EVENT_NETWORK,
+				     "the private key changed: starting over");
 		stop_serving(iface);
 		return;
 	}
 	if (dev->listen_port != iface->port) {
-		g_message("%s: listen port %u → %u", iface->config.name, iface->port,
-			  dev->listen_port);
+		nat_interface_record(iface, G_LOG_LEVEL_MESSAGE, NAT_EVENT_NETWORK,
+				     "listen port %u → %u", iface->port, dev->listen_port);
 		iface->port = dev->listen_port;
 		moved = nat_mux_set_port(iface->mux, iface->port, &error);
 	}
 	if (dev->fwmark != iface->fwmark && error == NULL) {
-		g_message("%s: fwmark 0x%x → 0x%x", iface->config.name, iface->fwmark, dev->fwmark);
+		nat_interface_record(iface, G_LOG_LEVEL_MESSAGE, NAT_EVENT_NETWORK,
+				     "fwmark 0x%x → 0x%x", iface->fwmark, dev->fwmark);
 		iface->fwmark = dev->fwmark;
 		nat_signal_client_set_fwmark(iface->signal, iface->fwmark);
 		nat_relay_set_fwmark(iface->relay, iface->fwmark);
@@ -566,7 +612,8 @@ follow_settings(NatInterface *iface)
 	}
 	if (error != NULL) {
 		/* New sockets may work where changing the old ones did not. */
-		g_warning("%s: %s: starting over", iface->config.name, error->message);
+		nat_interface_record(iface, G_LOG_LEVEL_WARNING, NAT_EVENT_NETWORK,
+				     "%s: starting over", error->message);
 		stop_serving(iface);
 	} else if (moved) {
 		nat_interface_network_changed(iface);
@@ -680,8 +727,8 @@ on_poll(gpointer user_data)
 
 	iface->poll = 0;
 	if (nat_wake_now(iface->wake) && iface->serving) {
-		g_message("%s: awake after a sleep: the network is looked at anew",
-			  iface->config.name);
+		nat_interface_record(iface, G_LOG_LEVEL_MESSAGE, NAT_EVENT_NETWORK,
+				     "awake after a sleep: the network is looked at anew");
 		nat_interface_network_changed(iface);
 	}
 	/* a device that cannot be read brings no proof, however often it is asked */
@@ -704,6 +751,8 @@ nat_interface_network_changed(NatInterface *iface)
 {
 	if (!iface->serving)
 		return;
+	nat_interface_record(iface, G_LOG_LEVEL_DEBUG, NAT_EVENT_NETWORK,
+			     "the network is looked at anew");
 	nat_stun_probe_run(iface->probe, TRUE);
 	nat_interface_relay_network_changed(iface);
 	/* first: the signaling server may be behind the innernet server's tunnel */
@@ -726,6 +775,49 @@ nat_interface_collect_addresses(NatInterface *iface, GArray *addrs)
 	}
 }
 
+const char *
+nat_interface_name(const NatInterface *iface)
+{
+	return iface->config.name;
+}
+
+void
+nat_interface_find_peers(NatInterface *iface, const char *text, GPtrArray *out)
+{
+	GHashTableIter iter;
+	gpointer peer;
+	char key[WG_KEY_STRLEN];
+
+	g_hash_table_iter_init(&iter, iface->peers);
+	while (g_hash_table_iter_next(&iter, NULL, &peer))
+		if (g_strcmp0(nat_peer_name(peer), text) == 0 ||
+		    g_str_has_prefix(wg_key_format(nat_peer_key(peer), key), text))
+			g_ptr_array_add(out, peer);
+}
+
+const NatConfigInterface *
+nat_interface_config(const NatInterface *iface)
+{
+	return iface->given;
+}
+
+void
+nat_interface_set_config(NatInterface *iface, const NatConfig *config)
+{
+	GHashTableIter iter;
+	gpointer peer;
+
+	iface->env.config = config;
+	g_hash_table_iter_init(&iter, iface->peers);
+	while (g_hash_table_iter_next(&iter, NULL, &peer)) {
+		const char *name = nat_config_peer_name(config, nat_peer_key(peer));
+
+		/* a name of innernet's stays */
+		if (name != NULL || iface->inn == NULL)
+			nat_peer_set_name(peer, name);
+	}
+}
+
 /* ---- life ---- */
 
 NatInterface *
@@ -736,7 +828,8 @@ nat_interface_new(const NatInterfaceEnv *env, const NatConfigInterface *config, 
 	gboolean fatal;
 
 	iface->env = *env;
-	iface->config = *config;
+	iface->given = nat_config_interface_copy(config);
+	iface->config = *iface->given;
 	iface->peers = g_hash_table_new_full(wg_key_hash, wg_key_equal, NULL,
 					     (GDestroyNotify)nat_peer_free);
 	iface->server_stun = g_array_new(FALSE, FALSE, sizeof(WgEndpoint));
@@ -782,5 +875,7 @@ nat_interface_free(NatInterface *iface)
 	nat_wake_free(iface->wake);
 	g_free(iface->problem);
 	g_free(iface->signal_said);
+	g_free(iface->nat_said);
+	nat_config_interface_free(iface->given);
 	g_free(iface);
 }

@@ -8,8 +8,10 @@
 #pragma once
 
 #include "agent/nat-config.h"
+#include "agent/nat-events.h"
 #include "agent/nat-fib.h"
 #include "agent/nat-ice-ns.h"
+#include "agent/nat-peer.h"
 #include "agent/nat-status.h"
 #include "agent/nat-tun.h"
 
@@ -21,6 +23,7 @@ typedef struct {
 	NatTun *tun;
 	NatFib *fib;
 	const NatConfig *config;
+	NatEvents *events;
 	/* Makes the ICE namespace carry the addresses of all searches and these. */
 	gboolean (*use_addresses)(const WgEndpoint *addrs, gsize n, gpointer user_data);
 	gpointer user_data;
@@ -36,6 +39,16 @@ void nat_interface_free(NatInterface *iface);
 void nat_interface_network_changed(NatInterface *iface);
 /* Adds the addresses that running searches use to `addrs` (of WgEndpoint). */
 void nat_interface_collect_addresses(NatInterface *iface, GArray *addrs);
-void nat_interface_status(NatInterface *iface, NatStatus *status);
+/* detail: with the details of the peers that match `peer` (NULL: of all). */
+void nat_interface_status(NatInterface *iface, NatStatus *status, gboolean detail,
+			  const char *peer);
+const char *nat_interface_name(const NatInterface *iface);
+/* The peers whose name, key or key's beginning this is are added (transfer none, NatPeer). */
+void nat_interface_find_peers(NatInterface *iface, const char *text, GPtrArray *out);
+/* The rest of the configuration (names of peers, standbys), where this interface's own part is as
+ * it was. It must live as long as the interface. */
+void nat_interface_set_config(NatInterface *iface, const NatConfig *config);
+/* As it was given to nat_interface_new(). */
+const NatConfigInterface *nat_interface_config(const NatInterface *iface);
 
 G_DEFINE_AUTOPTR_CLEANUP_FUNC(NatInterface, nat_interface_free)

@@ -38,6 +38,7 @@ struct NatMuxClient {
 	char *ufrag;
 	NatMuxFuncs funcs;
 	gpointer user_data;
+	const char *problem; /* why it could not send, the last time; NULL: it could */
 };
 
 struct NatMux {
@@ -459,14 +460,19 @@ may_send(NatMuxClient *client, const WgEndpoint *src, const WgEndpoint *dst, con
 	gint64 now = g_get_monotonic_time();
 	NatStun stun;
 
+	client->problem = NULL;
 	if (!nat_stun_parse(payload, len, &stun)) {
 		mux->counters[NAT_MUX_DROP_MALFORMED]++;
+		client->problem = "no STUN message";
 		return FALSE;
 	}
-	if (!check_route(mux, src, dst))
+	if (!check_route(mux, src, dst)) {
+		client->problem = "no route from this address";
 		return FALSE;
+	}
 	if (!dest_take(mux, dst, now)) {
 		mux->counters[NAT_MUX_DROP_RATE]++;
+		client->problem = "too many checks to this address in a second";
 		return FALSE;
 	}
 	if (stun.klass == NAT_STUN_REQUEST)
@@ -494,6 +500,23 @@ send_raw(NatMux *mux, const WgEndpoint *src, const WgEndpoint *dst, const guint8
 								     len, error);
 }
 
+static const char *
+send_problem(const GError *error)
+{
+	if (g_error_matches(error, G_IO_ERROR, G_IO_ERROR_PERMISSION_DENIED))
+		return "a firewall on this host drops it";
+	if (g_error_matches(error, G_IO_ERROR, G_IO_ERROR_HOST_UNREACHABLE) ||
+	    g_error_matches(error, G_IO_ERROR, G_IO_ERROR_NETWORK_UNREACHABLE))
+		return "unreachable by this host's routes";
+	return "it cannot be sent";
+}
+
+const char *
+nat_mux_client_problem(const NatMuxClient *client)
+{
+	return client->problem;
+}
+
 static NatMuxProbe
 send_any(NatMuxClient *client, const WgEndpoint *src, const WgEndpoint *dst, const guint8 *payload,
 	 gsize len, gboolean probe)
@@ -512,6 +535,7 @@ send_any(NatMuxClient *client, const WgEndpoint *src, const WgEndpoint *dst, con
 	if (g_error_matches(error, G_IO_ERROR, G_IO_ERROR_MESSAGE_TOO_LARGE))
 		return NAT_MUX_PROBE_TOO_BIG;
 	mux->counters[NAT_MUX_DROP_SEND]++;
+	client->problem = send_problem(error);
 	return NAT_MUX_PROBE_DROPPED;
 }
 

@@ -89,6 +89,8 @@ typedef enum {
 /* The same as one packet of this size or not at all (nat_raw_sock_send_probe). */
 NatMuxProbe nat_mux_client_send_probe(NatMuxClient *client, const WgEndpoint *src,
 				      const WgEndpoint *dst, const guint8 *payload, gsize len);
+/* Why the last packet could not be sent; NULL: it was (static text). */
+const char *nat_mux_client_problem(const NatMuxClient *client);
 /* The address that WireGuard's packets to dst will carry (port set to P). FALSE when dst is
  * refused: bogus, one of our own, routed into a tunnel, or unreachable. */
 gboolean nat_mux_source_for(NatMux *mux, const WgEndpoint *dst, WgEndpoint *source);

@@ -94,8 +94,8 @@ follow(NatPeer *peer)
 		nat_peer_update_pairs(peer);
 		return;
 	}
-	nat_log_peer(G_LOG_LEVEL_DEBUG, peer->env->ifname, &peer->key, "%s",
-		     restarted ? "the peer's beacon is renewed" : "a beacon of the peer");
+	nat_peer_record(peer, NAT_EVENT_AGENT, "%s",
+			restarted ? "the peer's beacon is renewed" : "a beacon of the peer");
 	peer->retry_ms = 0;
 	/* checks under other credentials are void */
 	if (peer->search != NULL)

@@ -91,8 +91,8 @@ on_bridge(NatRelayBridge *bridge, const WgEndpoint *endpoint, gpointer user_data
 
 	char text[WG_ENDPOINT_STRLEN];
 
-	nat_log_peer(G_LOG_LEVEL_DEBUG, peer->env->ifname, &peer->key, "bridge %s",
-		     endpoint != NULL ? wg_endpoint_format(endpoint, text) : "lost");
+	nat_peer_record(peer, NAT_EVENT_PAIR, "bridge %s",
+			endpoint != NULL ? wg_endpoint_format(endpoint, text) : "lost");
 	if (endpoint == NULL) {
 		nat_peer_update_pairs(peer);
 		return;

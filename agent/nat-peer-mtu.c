@@ -15,12 +15,12 @@ on_changed(gpointer user_data)
 	const NatMtu *mtu = nat_watch_mtu_get(peer->mtu);
 
 	if (nat_mtu_path(mtu) == 0)
-		nat_log_peer(G_LOG_LEVEL_DEBUG, peer->env->ifname, &peer->key,
-			     "path MTU unknown: its agent answers no padded requests");
+		nat_peer_record(peer, NAT_EVENT_MTU,
+				"path MTU unknown: its agent answers no padded requests");
 	else
-		nat_log_peer(G_LOG_LEVEL_DEBUG, peer->env->ifname, &peer->key,
-			     "path MTU %u%s: tunnel MTU %u", nat_mtu_path(mtu),
-			     nat_mtu_is_capped(mtu) ? " or more" : "", nat_mtu_wg(mtu));
+		nat_peer_record(peer, NAT_EVENT_MTU, "path MTU %u%s: tunnel MTU %u",
+				nat_mtu_path(mtu), nat_mtu_is_capped(mtu) ? " or more" : "",
+				nat_mtu_wg(mtu));
 }
 
 void

@@ -2,6 +2,7 @@
 /* The watch's events: what the two ends tell each other in the notes of their probes, and what
  * becomes of pairs. */
 #include "agent/nat-peer-pair.h"
+#include "agent/nat-peer-ping.h"
 
 #include "agent/nat-log.h"
 
@@ -82,6 +83,8 @@ on_noted(NatWatchPair *pair, const NatNote *note, gboolean answer, gpointer user
 	gboolean unready = (note->flags & NAT_NOTE_UNREADY) != 0;
 
 	if (answer)
+		nat_peer_ping_heard(peer, pair);
+	if (answer)
 		nat_pair_info(pair)->far_retiring = (note->flags & NAT_NOTE_RETIRING) != 0;
 	if (nat_pair_info(pair)->far_unready != unready && !answer) {
 		/* A request may be an old one: an answer to ours is not. */
@@ -110,7 +113,7 @@ on_chosen_dead(NatPeer *peer)
 	NatWatchPair *dead = peer->chosen;
 	const WgEndpoint *relayed = nat_watch_relayed(dead);
 
-	nat_log_peer(G_LOG_LEVEL_DEBUG, peer->env->ifname, &peer->key, "the path went silent");
+	nat_peer_record(peer, NAT_EVENT_PATH, "the path went silent");
 	if (relayed != NULL && peer->env->relay != NULL)
 		nat_relay_check(peer->env->relay, relayed);
 	nat_peer_consider(peer);
@@ -134,9 +137,9 @@ on_changed(NatWatchPair *pair, NatPairState before, gpointer user_data)
 	NatPeer *peer = user_data;
 	char text[NAT_PAIR_STRLEN];
 
-	nat_log_peer(G_LOG_LEVEL_DEBUG, peer->env->ifname, &peer->key, "pair %s: %s → %s",
-		     nat_pair_text(pair, text), nat_pair_state_to_string(before),
-		     nat_pair_state_to_string(nat_watch_state(pair)));
+	nat_peer_record(peer, NAT_EVENT_PAIR, "%s: %s → %s", nat_pair_text(pair, text),
+			nat_pair_state_to_string(before),
+			nat_pair_state_to_string(nat_watch_state(pair)));
 	switch (nat_watch_state(pair)) {
 	case NAT_PAIR_NEW:
 		break;
@@ -165,6 +168,7 @@ on_removed(NatWatchPair *pair, gpointer user_data)
 	NatPeer *peer = user_data;
 	NatPairInfo *info = nat_watch_data(pair);
 
+	nat_peer_ping_removed(peer, pair);
 	if (peer->chosen == pair) {
 		peer->chosen = NULL;
 		peer->deserted = TRUE;

@@ -197,8 +197,8 @@ nat_peer_take(NatPeer *peer, NatWatchPair *pair, const char *reason)
 
 	if (!nat_peer_pair_endpoint(peer, pair, &endpoint))
 		return;
-	nat_log_peer(G_LOG_LEVEL_DEBUG, peer->env->ifname, &peer->key, "takes %s (%s), epoch %u",
-		     nat_pair_text(pair, text), reason, peer->epoch);
+	nat_peer_record(peer, NAT_EVENT_PATH, "takes %s (%s), epoch %u", nat_pair_text(pair, text),
+			reason, peer->epoch);
 	set_chosen(peer, pair);
 	peer->dead_epoch = 0;
 	if (nat_watch_is_relay(pair))
@@ -435,6 +435,19 @@ nat_peer_note_deaf(NatPeer *peer, gboolean deaf, gint64 now_us)
 		nat_pair_info(peer->chosen)->blocked_until_us = 0;
 }
 
+void
+nat_peer_pair_local(NatPeer *peer, const NatWatchPair *pair, NatCandidate *out)
+{
+	*out = (NatCandidate){.type = NAT_CAND_HOST};
+	if (nat_watch_relayed(pair) != NULL) {
+		out->type = NAT_CAND_RELAY;
+		out->endpoint = *nat_watch_relayed(pair);
+	} else if (!nat_mux_source_for(peer->env->mux, &nat_watch_remote(pair)->endpoint,
+				       &out->endpoint)) {
+		out->endpoint = (WgEndpoint){0};
+	}
+}
+
 /* The pair that WireGuard's present endpoint is: of a tunnel that was up before we came, or that
  * the kernel moved. */
 void
@@ -458,8 +471,7 @@ nat_peer_watch_present(NatPeer *peer)
 		pair = nat_peer_add_pair(peer, &remote);
 	if (pair == NULL)
 		return;
-	nat_log_peer(G_LOG_LEVEL_DEBUG, peer->env->ifname, &peer->key, "is at %s now",
-		     nat_pair_text(pair, text));
+	nat_peer_record(peer, NAT_EVENT_PATH, "is at %s now", nat_pair_text(pair, text));
 	set_chosen(peer, pair);
 	if (nat_path_phase(peer->path) == NAT_PATH_IDLE)
 		nat_path_adopt(peer->path, peer->chosen_us);

@@ -148,8 +148,8 @@ try_next(NatPeer *peer, gint64 now)
 		}
 		if (peer->plain_next == 1 || peer->began_us == 0)
 			peer->began_us = now;
-		nat_log_peer(G_LOG_LEVEL_DEBUG, peer->env->ifname, &peer->key,
-			     "tries %s by handshake", wg_endpoint_format(ep, text));
+		nat_peer_record(peer, NAT_EVENT_SEARCH, "tries %s by handshake",
+				wg_endpoint_format(ep, text));
 		peer->plain_trying = TRUE;
 		if (peer->state != NAT_PEER_FAILED)
 			nat_peer_set_state(peer, NAT_PEER_CHECKING,

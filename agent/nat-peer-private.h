@@ -61,6 +61,7 @@ struct NatPeer {
 
 	/* search and path */
 	NatSearch *search;
+	NatChecks checks;  /* of the search before */
 	GArray *addresses; /* of WgEndpoint: what the search binds to */
 	GArray *offered;   /* of NatCandidate: remote candidates given to it */
 	NatPath *path;
@@ -81,6 +82,7 @@ struct NatPeer {
 	guint64 watch_remote;	       /* the peer's watch id that `watch` was made for */
 	NatWatchPair *chosen;	       /* NULL: none, or WireGuard's endpoint is no pair */
 	gint64 chosen_us;	       /* since when */
+	GSList *pings;		       /* under way, of nat-peer-ping.c */
 	NatWatchMtu *mtu;	       /* of the chosen pair, or the one before; may be NULL */
 	guint32 epoch;		       /* of the controlling side's last choice */
 	guint32 dead_epoch;	       /* the follower left the pair of this choice; 0: none */
@@ -103,6 +105,8 @@ struct NatPeer {
 
 /* nat-peer.c: state */
 void nat_peer_set_state(NatPeer *peer, NatPeerState state, const char *reason);
+/* Something happened that explains what the peer is about: an event, and a line for who debugs. */
+void nat_peer_record(NatPeer *peer, NatEventKind kind, const char *format, ...) G_GNUC_PRINTF(3, 4);
 gboolean nat_peer_tunnel_live(const NatPeer *peer);
 /* WireGuard proved the path, and nothing has cast doubt on it since. */
 gboolean nat_peer_path_is_good(const NatPeer *peer);
@@ -157,6 +161,9 @@ NatWatchPair *nat_peer_pair_of(NatPeer *peer, const WgEndpoint *endpoint);
 void nat_peer_watch_present(NatPeer *peer);
 void nat_peer_aim_bridges(NatPeer *peer);
 guint64 nat_peer_late_bytes(NatPeer *peer);
+
+/* Where a pair starts; endpoint unset: no way leads there now. */
+void nat_peer_pair_local(NatPeer *peer, const NatWatchPair *pair, NatCandidate *out);
 
 /* nat-peer-pairs.c: which pairs there are */
 /* Our spare relayed address, where it is for this peer too; NULL: none. */

@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: MIT */
+#include "agent/nat-peer-pair.h"
 #include "agent/nat-peer-private.h"
 
 #include <string.h>
@@ -20,12 +21,26 @@
 #define SEARCH_BURST 6
 #define SEARCH_INTERVAL_US (5 * (gint64)G_USEC_PER_SEC)
 
+/* How the search went is asked for when it is over. */
+static void
+keep_checks(NatPeer *peer)
+{
+	const NatChecks *checks;
+
+	if (peer->search == NULL || !nat_search_started(peer->search))
+		return;
+	checks = nat_search_checks(peer->search);
+	g_array_set_size(peer->checks.list, 0);
+	g_array_append_vals(peer->checks.list, checks->list->data, checks->list->len);
+}
+
 void
 nat_peer_end_search(NatPeer *peer)
 {
 	nat_peer_stop_timer(&peer->release);
 	nat_peer_stop_timer(&peer->give_up);
 	nat_peer_stop_timer(&peer->poke);
+	keep_checks(peer);
 	g_clear_pointer(&peer->search, nat_search_free);
 	g_array_set_size(peer->addresses, 0);
 	g_array_set_size(peer->offered, 0);
@@ -241,9 +256,9 @@ on_ice_selected(const WgEndpoint *local, const NatCandidate *remote, gpointer us
 			  nat_path_urgent(peer->path, g_get_monotonic_time())) &&
 			 (peer->chosen == NULL || !nat_watch_is_relay(peer->chosen));
 
-	nat_log_peer(G_LOG_LEVEL_DEBUG, peer->env->ifname, &peer->key, "selected %s %s",
-		     nat_cand_type_to_string(remote->type),
-		     wg_endpoint_format(&remote->endpoint, text));
+	nat_peer_record(peer, NAT_EVENT_SEARCH, "checks selected %s %s",
+			nat_cand_type_to_string(remote->type),
+			wg_endpoint_format(&remote->endpoint, text));
 	peer->selected = *remote;
 	take_selected(peer, fresh);
 }
@@ -527,7 +542,7 @@ nat_peer_resume_search(NatPeer *peer)
 void
 nat_peer_begin_search(NatPeer *peer)
 {
-	nat_log_peer(G_LOG_LEVEL_DEBUG, peer->env->ifname, &peer->key, "begins a search");
+	nat_peer_record(peer, NAT_EVENT_SEARCH, "begins a search");
 	new_session(peer);
 	nat_peer_make_search(peer);
 	if (!nat_peer_tunnel_live(peer))
@@ -536,4 +551,23 @@ nat_peer_begin_search(NatPeer *peer)
 	/* The peer's credentials hold for all of its session: no need to wait for its answer. */
 	if (peer->has_remote)
 		nat_peer_start_checks(peer);
+}
+
+void
+nat_peer_restart(NatPeer *peer)
+{
+	nat_peer_record(peer, NAT_EVENT_SEARCH, "looked for anew, as asked");
+	peer->retry_ms = 0;
+	peer->direct_blocked = FALSE;
+	for (guint i = 0; peer->watch != NULL && i < nat_watch_count(peer->watch); i++) {
+		NatWatchPair *pair = nat_watch_nth(peer->watch, i);
+		NatPairInfo *info = nat_pair_info(pair);
+
+		info->blocked_until_us = 0;
+		info->blocked_s = info->failures = 0;
+		nat_watch_absolve(pair);
+	}
+	peer->env->look_again(peer->env->user_data);
+	if (peer->online)
+		nat_peer_begin_search(peer);
 }

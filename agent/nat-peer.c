@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 #include "agent/nat-peer-pair.h"
+#include "agent/nat-peer-ping.h"
 #include "agent/nat-peer-private.h"
 
 #include <sodium.h>
@@ -17,15 +18,39 @@
 
 /* ---- state ---- */
 
+static void
+add_event(NatPeer *peer, NatEventKind kind, const char *text)
+{
+	if (peer->env->events != NULL)
+		nat_events_add(peer->env->events, peer->env->ifname, &peer->key, peer->name, kind,
+			       text);
+}
+
 void
 nat_peer_set_state(NatPeer *peer, NatPeerState state, const char *reason)
 {
+	g_autofree char *text = NULL;
+
 	if (peer->state == state)
 		return;
-	nat_log_peer(G_LOG_LEVEL_MESSAGE, peer->env->ifname, &peer->key, "%s → %s (%s)",
-		     nat_peer_state_to_string(peer->state), nat_peer_state_to_string(state),
-		     reason);
+	text = g_strdup_printf("%s → %s (%s)", nat_peer_state_to_string(peer->state),
+			       nat_peer_state_to_string(state), reason);
+	nat_log_peer(G_LOG_LEVEL_MESSAGE, peer->env->ifname, &peer->key, "%s", text);
+	add_event(peer, NAT_EVENT_STATE, text);
 	peer->state = state;
+}
+
+void
+nat_peer_record(NatPeer *peer, NatEventKind kind, const char *format, ...)
+{
+	g_autofree char *text = NULL;
+	va_list args;
+
+	va_start(args, format);
+	text = g_strdup_vprintf(format, args);
+	va_end(args);
+	nat_log_peer(G_LOG_LEVEL_DEBUG, peer->env->ifname, &peer->key, "%s", text);
+	add_event(peer, kind, text);
 }
 
 gboolean
@@ -141,8 +166,7 @@ on_path_disproved(gpointer user_data)
 	NatPeer *peer = user_data;
 	gboolean relayed = peer->chosen != NULL && nat_watch_is_relay(peer->chosen);
 
-	nat_log_peer(G_LOG_LEVEL_DEBUG, peer->env->ifname, &peer->key,
-		     "WireGuard's packets do not pass there");
+	nat_peer_record(peer, NAT_EVENT_PATH, "WireGuard's packets do not pass there");
 	if (nat_peer_plain_disproved(peer) || nat_peer_leave_blocked(peer))
 		return;
 	/* The tunnel was elsewhere, and still is. */
@@ -240,7 +264,8 @@ keep_unbridged(NatPeer *peer, const WgPeer *wg)
 {
 	WgPeer before = *wg;
 
-	if (!peer->observed || !wg_endpoint_is_bogus(&wg->endpoint))
+	if (!peer->observed || !wg_endpoint_is_set(&wg->endpoint) ||
+	    !wg_endpoint_is_bogus(&wg->endpoint))
 		return;
 	before.endpoint = *nat_path_endpoint(peer->path);
 	nat_originals_keep(peer->env->originals, &before);
@@ -364,6 +389,7 @@ nat_peer_new(const NatPeerEnv *env, const WgKey *key, const char *name)
 	peer->connect_ms = -1;
 	peer->addresses = g_array_new(FALSE, FALSE, sizeof(WgEndpoint));
 	peer->offered = g_array_new(FALSE, FALSE, sizeof(NatCandidate));
+	nat_checks_init(&peer->checks);
 	peer->path = nat_path_new(key, peer->controlling, &PATH_FUNCS, peer);
 	nat_path_set_userspace(peer->path, env->userspace);
 	nat_session_init(&peer->session, nat_peer_random_sid());
@@ -379,6 +405,7 @@ nat_peer_free(NatPeer *peer)
 {
 	if (peer == NULL)
 		return;
+	nat_peer_end_pings(peer);
 	nat_peer_end_search(peer);
 	nat_peer_stop_timer(&peer->retry);
 	nat_peer_stop_timer(&peer->resend);
@@ -395,6 +422,7 @@ nat_peer_free(NatPeer *peer)
 	nat_path_free(peer->path);
 	nat_seal_free(peer->seal);
 	g_clear_pointer(&peer->plain, g_array_unref);
+	nat_checks_clear(&peer->checks);
 	g_array_unref(peer->addresses);
 	g_array_unref(peer->offered);
 	sodium_memzero(&peer->remote, sizeof peer->remote);

@@ -18,6 +18,7 @@
 #include <gio/gio.h>
 
 #include "agent/innernet/inn-beacon.h"
+#include "agent/nat-events.h"
 #include "agent/nat-originals.h"
 #include "agent/nat-path.h"
 #include "agent/nat-relay.h"
@@ -29,6 +30,7 @@ typedef struct NatPeer NatPeer;
 /* What the interface lends its peers. Pointers outlive the peers. */
 typedef struct {
 	const char *ifname;
+	NatEvents *events;  /* NULL: nobody asks */
 	gboolean userspace; /* wireguard-go and the like */
 	WgKey private_key, public_key;
 	NatIceNs *ns;
@@ -115,6 +117,9 @@ void nat_peer_candidates_changed(NatPeer *peer);
 void nat_peer_relay_changed(NatPeer *peer);
 /* Every second or so. */
 void nat_peer_tick(NatPeer *peer, gint64 now_us);
+/* The user wants it looked for anew, as if nothing were known of the ways to it. A tunnel that is
+ * up stays up meanwhile. */
+void nat_peer_restart(NatPeer *peer);
 /* Addresses, routes, port or mark changed: check the path, or search anew. */
 void nat_peer_network_changed(NatPeer *peer);
 
@@ -139,5 +144,7 @@ gboolean nat_peer_is_measured(const NatPeer *peer); /* and nothing is known yet 
 const char *nat_peer_name(const NatPeer *peer);	    /* may be NULL */
 /* Addresses its search uses (transfer none; may be NULL). Of WgEndpoint. */
 const GArray *nat_peer_addresses(const NatPeer *peer);
+/* What is known of it in detail (transfer full). */
+NatStatusDetail *nat_peer_detail(NatPeer *peer);
 /* Fills one row of status from the last snapshot. */
 void nat_peer_status(NatPeer *peer, const WgPeer *wg, NatStatusPeer *out);

@@ -29,7 +29,18 @@ struct NatSearch {
 	NatSearchFuncs funcs;
 	gpointer user_data;
 	GPtrArray *held; /* of Held: requests that came before the NiceAgent */
+	NatChecks checks;
 };
+
+/* Our address of a packet, as the outside knows it: with port P. */
+static NatCheck *
+check_of(NatSearch *search, const WgEndpoint *own, const WgEndpoint *remote)
+{
+	WgEndpoint local = *own;
+
+	wg_endpoint_set_port(&local, nat_mux_port(search->mux));
+	return nat_checks_of(&search->checks, &local, remote);
+}
 
 /* libnice → wire */
 static void
@@ -37,7 +48,18 @@ on_tun(const NatUdp *pkt, gpointer user_data)
 {
 	NatSearch *search = user_data;
 
-	nat_mux_client_send(search->client, &pkt->src, &pkt->dst, pkt->payload, pkt->len);
+	gboolean sent =
+		nat_mux_client_send(search->client, &pkt->src, &pkt->dst, pkt->payload, pkt->len);
+	NatCheck *check;
+
+	if (!nat_stun_is_request(pkt->payload, pkt->len))
+		return;
+	check = check_of(search, &pkt->src, &pkt->dst);
+	if (check == NULL)
+		return;
+	check->sent += sent;
+	if (!sent && nat_mux_client_problem(search->client) != NULL)
+		nat_check_set_error(check, "%s", nat_mux_client_problem(search->client));
 }
 
 static void
@@ -61,10 +83,15 @@ on_request(const NatUdp *pkt, const NatStun *stun, gpointer user_data)
 {
 	NatSearch *search = user_data;
 
+	NatCheck *check;
+
 	/* libnice checks the integrity of all that it gets; here it guards what it does not see. */
 	if ((!search->ready || !search->checked) &&
 	    !nat_stun_check_integrity(pkt->payload, pkt->len, search->pwd))
 		return;
+	check = check_of(search, &pkt->dst, &pkt->src);
+	if (check != NULL)
+		check->heard++;
 	if (search->ready)
 		nat_tun_port_deliver(search->port, &pkt->src, &pkt->dst, pkt->payload, pkt->len);
 	else
@@ -79,7 +106,12 @@ static void
 on_response(const NatUdp *pkt, const NatStun *stun, gpointer user_data)
 {
 	NatSearch *search = user_data;
+	NatCheck *check = check_of(search, &pkt->dst, &pkt->src);
 
+	if (check != NULL && stun->klass == NAT_STUN_SUCCESS)
+		check->answered++;
+	else if (check != NULL)
+		nat_check_set_error(check, "the peer refuses it (STUN error %u)", stun->error_code);
 	nat_tun_port_deliver(search->port, &pkt->src, &pkt->dst, pkt->payload, pkt->len);
 }
 
@@ -154,6 +186,7 @@ nat_search_new(NatIceNs *ns, NatTun *tun, NatMux *mux, const char *ufrag, const 
 	search->funcs = *funcs;
 	search->user_data = user_data;
 	search->held = g_ptr_array_new_with_free_func(g_free);
+	nat_checks_init(&search->checks);
 	search->client = nat_mux_client_new(mux, ufrag, &MUX_FUNCS, search);
 	return search;
 }
@@ -167,6 +200,7 @@ nat_search_free(NatSearch *search)
 	nat_mux_client_free(search->client);
 	nat_tun_port_free(search->port);
 	g_ptr_array_unref(search->held);
+	nat_checks_clear(&search->checks);
 	g_free(search->ufrag);
 	g_free(search->pwd);
 	g_free(search);
@@ -197,6 +231,12 @@ gboolean
 nat_search_started(const NatSearch *search)
 {
 	return search->ice != NULL;
+}
+
+const NatChecks *
+nat_search_checks(const NatSearch *search)
+{
+	return &search->checks;
 }
 
 void

@@ -9,6 +9,7 @@
  */
 #pragma once
 
+#include "agent/nat-checks.h"
 #include "agent/nat-ice.h"
 #include "agent/nat-mux.h"
 #include "agent/nat-tun.h"
@@ -34,5 +35,7 @@ void nat_search_free(NatSearch *search);
 void nat_search_start(NatSearch *search, gboolean controlling, const char *remote_ufrag,
 		      const char *remote_pwd, const WgEndpoint *addresses, gsize n_addresses);
 gboolean nat_search_started(const NatSearch *search);
+/* How its checks went so far (transfer none, valid until the next turn of the loop). */
+const NatChecks *nat_search_checks(const NatSearch *search);
 /* Candidates that the mux refuses as destinations must have been left out by the caller. */
 void nat_search_add_remote(NatSearch *search, const NatCandidate *candidates, gsize n);

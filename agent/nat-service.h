@@ -1,26 +1,52 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * NatService: the methods behind the control socket, by their Varlink names.
+ * NatService: the methods behind the control socket, as io.github.nat-agent.varlink describes them.
+ * Host thread only; no sockets here.
  */
 #pragma once
 
-#include "agent/nat-varlink.h"
-
+#include "agent/nat-call.h"
+#include "agent/nat-events.h"
 #include "agent/nat-status.h"
 
 #define NAT_SERVICE_INTERFACE "io.github.nat-agent"
-/* {} → {"status": DESIGN §7} */
 #define NAT_SERVICE_STATUS NAT_SERVICE_INTERFACE ".Status"
+#define NAT_SERVICE_EVENTS NAT_SERVICE_INTERFACE ".Events"
+#define NAT_SERVICE_PING NAT_SERVICE_INTERFACE ".Ping"
+#define NAT_SERVICE_RESTART_PEER NAT_SERVICE_INTERFACE ".RestartPeer"
+#define NAT_SERVICE_RELOAD NAT_SERVICE_INTERFACE ".Reload"
+#define NAT_SERVICE_NO_SUCH_PEER NAT_SERVICE_INTERFACE ".NoSuchPeer"
+#define NAT_SERVICE_FAILED NAT_SERVICE_INTERFACE ".Failed"
 #define NAT_SERVICE_GET_INFO "org.varlink.service.GetInfo"
+#define NAT_SERVICE_DESCRIBE "org.varlink.service.GetInterfaceDescription"
 
-/* Where a status comes from: the daemon, or a test. */
-typedef NatStatus *(*NatServiceStatusFunc)(gpointer user_data);
+typedef struct NatService NatService;
 
+/* Whom a call is about; NULL is any. */
 typedef struct {
-	NatServiceStatusFunc status;
-	gpointer user_data;
-} NatService;
+	const char *interface;
+	const char *peer; /* a name, a key, or how a key begins */
+} NatServiceWhom;
 
-/* A NatControlFunc; user_data is a NatService. */
-JsonNode *nat_service_call(const char *method, JsonObject *parameters, const char **varlink_error,
-			   gpointer user_data);
+/* What the methods do: the daemon's, or a test's. None may be NULL. */
+typedef struct {
+	/* detail: also what `status PEER` shows, of the peers that match (transfer full) */
+	NatStatus *(*status)(const NatServiceWhom *whom, gboolean detail, GError **error,
+			     gpointer user_data);
+	NatEvents *(*events)(gpointer user_data);
+	/* Of exactly one peer. done is called once: at once or later, never after the service is
+	 * freed. The results are transfer full, in the form of the description. */
+	void (*ping)(const NatServiceWhom *whom, gboolean paths, NatCall *call, gpointer user_data);
+	gboolean (*restart)(const NatServiceWhom *whom, GError **error, gpointer user_data);
+	gboolean (*reload)(GError **error, gpointer user_data);
+} NatServiceFuncs;
+
+NatService *nat_service_new(const NatServiceFuncs *funcs, gpointer user_data);
+/* The control socket is freed before: no call is in hand. */
+void nat_service_free(NatService *service);
+/* A NatControlFunc; user_data is the NatService. */
+void nat_service_call(NatCall *call, gpointer service);
+/* G_IO_ERROR_NOT_FOUND becomes NoSuchPeer, all else Failed, with the reason. */
+void nat_service_fail(NatCall *call, const GError *error);
+
+G_DEFINE_AUTOPTR_CLEANUP_FUNC(NatService, nat_service_free)

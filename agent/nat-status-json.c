@@ -118,6 +118,12 @@ peer_out(const NatStatusPeer *peer)
 	json_object_set_string_member(obj, "why", peer->why);
 	set_standby(obj, peer);
 	nat_json_set_int(obj, "failovers", peer->failovers);
+	if (peer->detail)
+		json_object_set_object_member(
+			obj, "detail",
+			nat_status_detail_to_json(peer->detail, g_get_monotonic_time()));
+	else
+		json_object_set_null_member(obj, "detail");
 	return obj;
 }
 

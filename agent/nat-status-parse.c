@@ -152,6 +152,7 @@ static gboolean
 peer_in(JsonObject *obj, NatStatusPeer *peer, GError **error)
 {
 	const char *state = NULL;
+	JsonObject *detail = NULL;
 
 	if (!get_key(obj, &peer->public_key, error) ||
 	    !copy_string(obj, "name", &peer->name, error) ||
@@ -163,11 +164,14 @@ peer_in(JsonObject *obj, NatStatusPeer *peer, GError **error)
 	    !get_uint64(obj, "rx_bytes", &peer->rx_bytes, error) ||
 	    !get_uint64(obj, "tx_bytes", &peer->tx_bytes, error) ||
 	    !copy_string(obj, "why", &peer->why, error) || !standby_in(obj, peer, error) ||
-	    !get_uint(obj, "failovers", G_MAXUINT, &peer->failovers, error))
+	    !get_uint(obj, "failovers", G_MAXUINT, &peer->failovers, error) ||
+	    !nat_json_get_object(obj, "detail", &detail, error))
 		return FALSE;
 	if (state && !nat_peer_state_from_string(state, &peer->state))
 		return invalid(error, "state", "waiting, checking, connected or failed");
-	return TRUE;
+	if (detail)
+		peer->detail = nat_status_detail_from_json(detail, g_get_monotonic_time(), error);
+	return !detail || peer->detail;
 }
 
 static gboolean

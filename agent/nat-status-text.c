@@ -9,76 +9,41 @@
 #include <string.h>
 
 #include "agent/nat-log.h"
+#include "agent/nat-pen.h"
 #include "agent/nat-text.h"
 
-#define MIN_WIDTH 40
-#define INDENT 2
+#define INDENT NAT_PEN_INDENT
 #define GAP 2
 #define NAME_WIDTH_MAX 16
+#define LOSS_SHOWN 0.005   /* less is shown as none */
 #define LIFETIME_TESTED 25 /* s: nobody asks beyond (nat-lifetime) */
 
-typedef struct {
-	GString *out;
-	guint width;
-	gboolean colour;
-} Pen;
+enum { COL_NAME, COL_STATE, COL_PATH, COL_RTT, COL_LOSS, COL_SINCE, COL_RX, COL_TX, N_COLS };
 
-enum { COL_NAME, COL_STATE, COL_PATH, COL_RTT, COL_SEEN, COL_RX, COL_TX, N_COLS };
-
-static const char *const HEADINGS[N_COLS] = {"PEER", "STATE", "PATH", "RTT", "SEEN", "RX", "TX"};
+static const char *const HEADINGS[N_COLS] = {"PEER", "STATE", "PATH", "RTT",
+					     "LOSS", "SINCE", "RX",   "TX"};
 /* Narrow terminals lose columns in this order. */
-static const int EXPENDABLE[] = {COL_SEEN, COL_TX, COL_RX, COL_RTT};
+static const int EXPENDABLE[] = {COL_SINCE, COL_TX, COL_RX, COL_LOSS, COL_RTT};
 
 typedef struct {
 	char *cells[N_COLS];
 	const NatStatusPeer *peer;
 } Row;
 
-typedef enum { PLAIN, BOLD, DIM, RED, GREEN, YELLOW } Style;
-
-static void
-begin(Pen *pen, Style style)
-{
-	static const char *const CODES[] = {"", "1", "2", "31", "32", "33"};
-
-	if (pen->colour && style != PLAIN)
-		g_string_append_printf(pen->out, "\033[%sm", CODES[style]);
-}
-
-static void
-end(Pen *pen, Style style)
-{
-	if (pen->colour && style != PLAIN)
-		g_string_append(pen->out, "\033[0m");
-}
-
-static Style
+static NatPenStyle
 state_style(NatPeerState state)
 {
 	switch (state) {
 	case NAT_PEER_WAITING:
-		return DIM;
+		return NAT_PEN_DIM;
 	case NAT_PEER_CHECKING:
-		return YELLOW;
+		return NAT_PEN_YELLOW;
 	case NAT_PEER_CONNECTED:
-		return GREEN;
+		return NAT_PEN_GREEN;
 	case NAT_PEER_FAILED:
-		return RED;
+		return NAT_PEN_RED;
 	}
-	return PLAIN;
-}
-
-/* A wrapped paragraph at `indent`, escaped. */
-static void
-paragraph(Pen *pen, guint indent, Style style, const char *text)
-{
-	g_autofree char *plain = nat_log_escape(text, -1);
-
-	g_string_append_printf(pen->out, "%*s", (int)indent, "");
-	begin(pen, style);
-	nat_text_wrap(pen->out, plain, indent, indent, pen->width);
-	end(pen, style);
-	g_string_append_c(pen->out, '\n');
+	return NAT_PEN_PLAIN;
 }
 
 /* --- the interface --- */
@@ -155,30 +120,30 @@ relay_words(const NatStatusRelay *relay)
 }
 
 static void
-print_relays(Pen *pen, const NatStatusInterface *iface, guint indent)
+print_relays(NatPen *pen, const NatStatusInterface *iface, guint indent)
 {
 	for (guint i = 0; i < iface->relays->len; i++) {
 		const NatStatusRelay *relay = g_ptr_array_index(iface->relays, i);
 		g_autofree char *words = relay_words(relay);
 		gboolean failed = g_strcmp0(relay->state, "failed") == 0;
 
-		paragraph(pen, indent, failed ? YELLOW : PLAIN, words);
+		nat_pen_paragraph(pen, indent, failed ? NAT_PEN_YELLOW : NAT_PEN_PLAIN, words);
 	}
 }
 
 static void
-print_mtu_advice(Pen *pen, const NatStatusInterface *iface, guint indent)
+print_mtu_advice(NatPen *pen, const NatStatusInterface *iface, guint indent)
 {
 	g_autofree char *words =
 		g_strdup_printf("MTU too big for a path: ip link set mtu %u dev %s",
 				iface->mtu_advice, iface->name);
 
 	if (iface->mtu_advice)
-		paragraph(pen, indent, YELLOW, words);
+		nat_pen_paragraph(pen, indent, NAT_PEN_YELLOW, words);
 }
 
 static void
-print_interface(Pen *pen, const NatStatusInterface *iface)
+print_interface(NatPen *pen, const NatStatusInterface *iface)
 {
 	g_autofree char *name = nat_log_escape(iface->name, -1);
 	g_autofree char *title = g_strconcat(name, ":", NULL);
@@ -190,27 +155,28 @@ print_interface(Pen *pen, const NatStatusInterface *iface)
 	/* a name that no kernel would allow must not push the text off the screen */
 	if (indent > pen->width / 2)
 		indent = INDENT;
-	begin(pen, BOLD);
+	nat_pen_begin(pen, NAT_PEN_BOLD);
 	column = nat_text_wrap(pen->out, title, 0, indent, pen->width);
-	end(pen, BOLD);
+	nat_pen_end(pen, NAT_PEN_BOLD);
 	if (column < pen->width) {
 		g_string_append_c(pen->out, ' ');
 		column++;
 	}
 	nat_text_wrap(pen->out, plain, column, indent, pen->width);
 	g_string_append_c(pen->out, '\n');
-	paragraph(pen, indent, well ? PLAIN : YELLOW, signaling);
+	nat_pen_paragraph(pen, indent, well ? NAT_PEN_PLAIN : NAT_PEN_YELLOW, signaling);
 	if (iface->innernet_mode) {
 		g_autofree char *words = innernet_words(iface);
 
-		paragraph(pen, indent, iface->innernet_reason ? YELLOW : PLAIN, words);
+		nat_pen_paragraph(pen, indent,
+				  iface->innernet_reason ? NAT_PEN_YELLOW : NAT_PEN_PLAIN, words);
 	}
 	print_relays(pen, iface, indent);
 	print_mtu_advice(pen, iface, indent);
 	if (iface->problem) {
 		g_autofree char *problem = g_strconcat("problem: ", iface->problem, NULL);
 
-		paragraph(pen, indent, RED, problem);
+		nat_pen_paragraph(pen, indent, NAT_PEN_RED, problem);
 	}
 }
 
@@ -263,6 +229,20 @@ path_cell(const NatStatusPeer *peer)
 			       wg_endpoint_format(ep, buf));
 }
 
+static gboolean
+has_loss(const NatStatusPeer *peer)
+{
+	return peer->has_path && peer->loss >= LOSS_SHOWN;
+}
+
+static char *
+loss_cell(const NatStatusPeer *peer)
+{
+	if (!peer->has_path || peer->loss < 0)
+		return g_strdup("-");
+	return g_strdup_printf("%.0f%%", MIN(peer->loss, 1) * 100);
+}
+
 static void
 fill_row(Row *row, const NatStatusPeer *peer)
 {
@@ -271,7 +251,8 @@ fill_row(Row *row, const NatStatusPeer *peer)
 	row->cells[COL_STATE] = g_strdup(nat_peer_state_to_string(peer->state));
 	row->cells[COL_PATH] = path_cell(peer);
 	row->cells[COL_RTT] = nat_text_ms(peer->has_path ? peer->rtt_ms : -1);
-	row->cells[COL_SEEN] = nat_text_age(peer->last_handshake_s);
+	row->cells[COL_LOSS] = loss_cell(peer);
+	row->cells[COL_SINCE] = nat_text_age(peer->has_path ? peer->since_s : -1);
 	row->cells[COL_RX] = nat_text_bytes(peer->rx_bytes);
 	row->cells[COL_TX] = nat_text_bytes(peer->tx_bytes);
 }
@@ -319,6 +300,8 @@ shrink(guint widths[N_COLS], guint width)
 static void
 measure(GArray *rows, guint widths[N_COLS], guint width)
 {
+	gboolean lossy = FALSE;
+
 	for (int c = 0; c < N_COLS; c++) {
 		widths[c] = nat_text_width(HEADINGS[c]);
 		for (guint i = 0; i < rows->len; i++)
@@ -326,6 +309,11 @@ measure(GArray *rows, guint widths[N_COLS], guint width)
 					nat_text_width(g_array_index(rows, Row, i).cells[c]));
 	}
 	widths[COL_NAME] = MIN(widths[COL_NAME], NAME_WIDTH_MAX);
+	/* most networks lose nothing: the room is better used */
+	for (guint i = 0; i < rows->len && !lossy; i++)
+		lossy = has_loss(g_array_index(rows, Row, i).peer);
+	if (!lossy)
+		widths[COL_LOSS] = 0;
 	shrink(widths, width);
 }
 
@@ -337,32 +325,33 @@ strip_spaces(GString *out)
 }
 
 static void
-print_cells(Pen *pen, const char *const cells[N_COLS], const guint widths[N_COLS], Style state)
+print_cells(NatPen *pen, const char *const cells[N_COLS], const guint widths[N_COLS],
+	    NatPenStyle state)
 {
 	g_string_append_printf(pen->out, "%*s", INDENT, "");
 	for (int c = 0; c < N_COLS; c++) {
-		Style style = c == COL_STATE ? state : PLAIN;
+		NatPenStyle style = c == COL_STATE ? state : NAT_PEN_PLAIN;
 
 		if (widths[c] == 0)
 			continue;
 		if (c > 0)
 			g_string_append_printf(pen->out, "%*s", GAP, "");
-		begin(pen, style);
+		nat_pen_begin(pen, style);
 		nat_text_cell(pen->out, cells[c], widths[c]);
-		end(pen, style);
+		nat_pen_end(pen, style);
 	}
 	strip_spaces(pen->out);
 }
 
 static void
-print_table(Pen *pen, GArray *rows)
+print_table(NatPen *pen, GArray *rows)
 {
 	guint widths[N_COLS];
 
 	measure(rows, widths, pen->width);
-	begin(pen, DIM);
-	print_cells(pen, HEADINGS, widths, PLAIN);
-	end(pen, DIM);
+	nat_pen_begin(pen, NAT_PEN_DIM);
+	print_cells(pen, HEADINGS, widths, NAT_PEN_PLAIN);
+	nat_pen_end(pen, NAT_PEN_DIM);
 	g_string_append_c(pen->out, '\n');
 	for (guint i = 0; i < rows->len; i++) {
 		const Row *row = &g_array_index(rows, Row, i);
@@ -371,17 +360,17 @@ print_table(Pen *pen, GArray *rows)
 			    state_style(row->peer->state));
 		g_string_append_c(pen->out, '\n');
 		if (*row->peer->why)
-			paragraph(pen, 2 * INDENT, DIM, row->peer->why);
+			nat_pen_paragraph(pen, 2 * INDENT, NAT_PEN_DIM, row->peer->why);
 	}
 }
 
 static void
-print_peers(Pen *pen, const NatStatusInterface *iface)
+print_peers(NatPen *pen, const NatStatusInterface *iface)
 {
 	g_autoptr(GArray) rows = g_array_new(FALSE, TRUE, sizeof(Row));
 
 	if (iface->peers->len == 0) {
-		paragraph(pen, INDENT, DIM, "no peers on this interface");
+		nat_pen_paragraph(pen, INDENT, NAT_PEN_DIM, "no peers on this interface");
 		return;
 	}
 	g_array_set_clear_func(rows, clear_row);
@@ -392,24 +381,6 @@ print_peers(Pen *pen, const NatStatusInterface *iface)
 }
 
 /* --- one peer in full --- */
-
-static void G_GNUC_PRINTF(3, 4) detail(Pen *pen, const char *label, const char *format, ...)
-{
-	static const guint COLUMN = INDENT + 12;
-	g_autofree char *text = NULL, *plain = NULL;
-	va_list args;
-
-	va_start(args, format);
-	text = g_strdup_vprintf(format, args);
-	va_end(args);
-	plain = nat_log_escape(text, -1);
-	g_string_append_printf(pen->out, "%*s", INDENT, "");
-	begin(pen, DIM);
-	nat_text_cell(pen->out, label, COLUMN - INDENT);
-	end(pen, DIM);
-	nat_text_wrap(pen->out, plain, COLUMN, COLUMN, pen->width);
-	g_string_append_c(pen->out, '\n');
-}
 
 static char *
 candidate_words(const NatCandidate *cand)
@@ -423,7 +394,7 @@ candidate_words(const NatCandidate *cand)
 }
 
 static void
-print_path(Pen *pen, const NatStatusPeer *peer)
+print_path(NatPen *pen, const NatStatusPeer *peer)
 {
 	g_autofree char *local = candidate_words(&peer->local);
 	g_autofree char *remote = candidate_words(&peer->remote);
@@ -432,59 +403,59 @@ print_path(Pen *pen, const NatStatusPeer *peer)
 
 	if (!peer->has_path)
 		return;
-	detail(pen, "path", "%s", peer->relay ? cell : path_word(peer));
-	detail(pen, "local", "%s", local);
-	detail(pen, "remote", "%s", remote);
+	nat_pen_label(pen, "path", "%s", peer->relay ? cell : path_word(peer));
+	nat_pen_label(pen, "local", "%s", local);
+	nat_pen_label(pen, "remote", "%s", remote);
 	if (peer->rtt_ms >= 0)
-		detail(pen, "round trip", "%s", rtt);
+		nat_pen_label(pen, "round trip", "%s", rtt);
 	if (peer->loss >= 0)
-		detail(pen, "loss", "%.1f %%", MIN(peer->loss, 1) * 100);
+		nat_pen_label(pen, "loss", "%.1f %%", MIN(peer->loss, 1) * 100);
 	if (peer->mtu)
-		detail(pen, "path MTU", "%u bytes", peer->mtu);
+		nat_pen_label(pen, "path MTU", "%u bytes", peer->mtu);
 	if (peer->since_s >= 0)
-		detail(pen, "in use", "for %s", age);
+		nat_pen_label(pen, "in use", "for %s", age);
 	if (peer->connect_ms >= 0)
-		detail(pen, "connected", "%" G_GINT64_FORMAT " ms after the search began",
-		       peer->connect_ms);
+		nat_pen_label(pen, "connected", "%" G_GINT64_FORMAT " ms after the search began",
+			      peer->connect_ms);
 }
 
 static void
-print_standby(Pen *pen, const NatStatusPeer *peer)
+print_standby(NatPen *pen, const NatStatusPeer *peer)
 {
 	g_autofree char *remote = candidate_words(&peer->standby);
 
 	if (peer->has_standby)
-		detail(pen, "standby", "%s to %s", peer->standby_relay ? "relay" : "direct",
-		       remote);
+		nat_pen_label(pen, "standby", "%s to %s", peer->standby_relay ? "relay" : "direct",
+			      remote);
 	if (peer->failovers)
-		detail(pen, "failovers", "%u", peer->failovers);
+		nat_pen_label(pen, "failovers", "%u", peer->failovers);
 }
 
 static void
-print_detail(Pen *pen, const NatStatusPeer *peer)
+print_detail(NatPen *pen, const NatStatusPeer *peer)
 {
 	char key[WG_KEY_STRLEN], endpoint[WG_ENDPOINT_STRLEN];
 	g_autofree char *age = nat_text_age(peer->last_handshake_s);
 	g_autofree char *rx = nat_text_bytes(peer->rx_bytes);
 	g_autofree char *tx = nat_text_bytes(peer->tx_bytes);
 
-	detail(pen, "peer", "%s", wg_key_format(&peer->public_key, key));
+	nat_pen_label(pen, "peer", "%s", wg_key_format(&peer->public_key, key));
 	if (peer->name)
-		detail(pen, "name", "%s", peer->name);
-	detail(pen, "state", "%s", nat_peer_state_to_string(peer->state));
+		nat_pen_label(pen, "name", "%s", peer->name);
+	nat_pen_label(pen, "state", "%s", nat_peer_state_to_string(peer->state));
 	if (*peer->why)
-		detail(pen, "why", "%s", peer->why);
+		nat_pen_label(pen, "why", "%s", peer->why);
 	print_path(pen, peer);
 	print_standby(pen, peer);
-	detail(pen, "endpoint", "%s", wg_endpoint_format(&peer->endpoint, endpoint));
+	nat_pen_label(pen, "endpoint", "%s", wg_endpoint_format(&peer->endpoint, endpoint));
 	if (peer->last_handshake_s >= 0)
-		detail(pen, "handshake", "%s ago", age);
+		nat_pen_label(pen, "handshake", "%s ago", age);
 	else
-		detail(pen, "handshake", "none yet");
-	detail(pen, "traffic", "%s received, %s sent", rx, tx);
-	detail(pen, "agent", "%s",
-	       peer->managed ? "yes: this peer's path is looked after"
-			     : "not heard from: its endpoint is left as it is");
+		nat_pen_label(pen, "handshake", "none yet");
+	nat_pen_label(pen, "traffic", "%s received, %s sent", rx, tx);
+	nat_pen_label(pen, "agent", "%s",
+		      peer->managed ? "yes: this peer's path is looked after"
+				    : "not heard from: its endpoint is left as it is");
 }
 
 /* --- all --- */
@@ -499,7 +470,7 @@ has_match(const NatStatusInterface *iface, const char *peer)
 }
 
 static void
-print_matches(Pen *pen, const NatStatusInterface *iface, const char *peer)
+print_matches(NatPen *pen, const NatStatusInterface *iface, const char *peer)
 {
 	for (guint i = 0; i < iface->peers->len; i++) {
 		const NatStatusPeer *p = g_ptr_array_index(iface->peers, i);
@@ -508,6 +479,12 @@ print_matches(Pen *pen, const NatStatusInterface *iface, const char *peer)
 			continue;
 		g_string_append_c(pen->out, '\n');
 		print_detail(pen, p);
+		if (p->detail) {
+			g_autofree char *text =
+				nat_status_detail_to_text(p->detail, pen->colour, pen->width);
+
+			g_string_append(pen->out, text);
+		}
 	}
 }
 
@@ -515,7 +492,7 @@ char *
 nat_status_to_text(const NatStatus *status, const char *interface, const char *peer,
 		   gboolean colour, guint width)
 {
-	Pen pen = {g_string_new(NULL), MAX(width, MIN_WIDTH), colour};
+	NatPen pen = {g_string_new(NULL), MAX(width, NAT_PEN_MIN_WIDTH), colour};
 
 	for (guint i = 0; i < status->interfaces->len; i++) {
 		const NatStatusInterface *iface = g_ptr_array_index(status->interfaces, i);

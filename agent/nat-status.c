@@ -13,6 +13,7 @@ peer_free(gpointer data)
 
 	g_free(peer->name);
 	g_free(peer->why);
+	nat_status_detail_free(peer->detail);
 	g_free(peer);
 }
 

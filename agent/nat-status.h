@@ -8,6 +8,7 @@
 
 #include <json-glib/json-glib.h>
 
+#include "agent/nat-status-detail.h"
 #include "agent/nat-types.h"
 
 typedef struct {
@@ -28,7 +29,8 @@ typedef struct {
 	gint64 connect_ms;    /* from the session's start to the proof */
 	gint64 last_handshake_s;
 	guint64 rx_bytes, tx_bytes;
-	char *why; /* one sentence, never NULL */
+	char *why;		 /* one sentence, never NULL */
+	NatStatusDetail *detail; /* NULL: not asked for */
 } NatStatusPeer;
 
 typedef struct {

@@ -21,6 +21,7 @@ typedef enum {
 	ATTR_CHANGE_REQUEST = 0x0003,
 	ATTR_USERNAME = 0x0006,
 	ATTR_MESSAGE_INTEGRITY = 0x0008,
+	ATTR_ERROR_CODE = 0x0009,
 	ATTR_XOR_MAPPED_ADDRESS = 0x0020,
 	ATTR_USE_CANDIDATE = 0x0025,
 	ATTR_PADDING = 0x0026,
@@ -105,6 +106,13 @@ nat_stun_is_message(const guint8 *msg, gsize len)
 	       len % 4 == 0 && get16(msg + 2) == len - HEADER;
 }
 
+gboolean
+nat_stun_is_request(const guint8 *msg, gsize len)
+{
+	/* RFC 8489 §5: the class is in two bits of the type */
+	return nat_stun_is_message(msg, len) && (get16(msg) & 0x0110) == 0;
+}
+
 /* Steps to the next attribute: *at is 0 at first. FALSE at the end, with *at == len, or where an
  * attribute leaves the message, with *at anything else. */
 static gboolean
@@ -156,6 +164,11 @@ read_attr(const guint8 *msg, guint16 type, const guint8 *value, gsize len, NatSt
 	} else if (type == ATTR_OTHER_ADDRESS) {
 		if (read_address(msg, value, len, FALSE, &mapped))
 			out->other = mapped;
+	} else if (type == ATTR_ERROR_CODE && len >= 4) {
+		/* RFC 8489 §14.8: the hundreds in three bits, the rest in a byte */
+		guint code = (value[2] & 7u) * 100 + value[3];
+
+		out->error_code = value[3] < 100 && code >= 300 && code < 700 ? code : 0;
 	} else if (type == ATTR_USE_CANDIDATE) {
 		out->use_candidate = TRUE;
 	} else if (type == ATTR_NOTE && len == NAT_STUN_NOTE_LEN) {

@@ -35,12 +35,15 @@ typedef struct {
 	gboolean has_integrity;
 	gboolean has_fingerprint; /* and it is right: a wrong one is no STUN message */
 	gboolean use_candidate;
+	guint error_code;   /* of ERROR-CODE, 300 to 699; 0: absent */
 	const guint8 *note; /* NAT_STUN_NOTE_LEN bytes inside the message, NULL when absent */
 } NatStun;
 
 /* By the header: both top bits zero, the magic cookie, the length equal to what is there and a
  * multiple of 4. */
 gboolean nat_stun_is_message(const guint8 *msg, gsize len);
+/* One of the class request, by the same. */
+gboolean nat_stun_is_request(const guint8 *msg, gsize len);
 /* TRUE iff the bytes are one complete STUN message with the magic cookie: both top bits zero,
  * length a multiple of 4 and equal to what is there, attributes inside. */
 gboolean nat_stun_parse(const guint8 *msg, gsize len, NatStun *out);

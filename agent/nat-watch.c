@@ -53,6 +53,7 @@ struct NatWatchPair {
 	guint insisting; /* probes left */
 	guint rest_ms;
 	double rtt_ms, var_ms, loss;
+	double last_ms; /* of the last answer */
 	gint64 alive_us, heard_us, dead_us, nudged_us;
 	guint timer;
 };
@@ -350,6 +351,7 @@ measure(NatWatchPair *pair, double ms)
 {
 	double miss = pair->unanswered > 1 && pair->insisting == 0 ? 1.0 : 0.0;
 
+	pair->last_ms = ms;
 	/* RFC 6298's smoothing; the first sample is taken whole. */
 	if (pair->rtt_ms < 0) {
 		pair->rtt_ms = ms;
@@ -589,6 +591,13 @@ nat_watch_probe(NatWatchPair *pair)
 }
 
 void
+nat_watch_absolve(NatWatchPair *pair)
+{
+	pair->deaths = 0;
+	nat_watch_probe(pair);
+}
+
+void
 nat_watch_probe_all(NatWatch *watch)
 {
 	for (guint i = 0; i < watch->pairs->len; i++)
@@ -679,6 +688,12 @@ gboolean
 nat_watch_is_relay(const NatWatchPair *pair)
 {
 	return wg_endpoint_is_set(&pair->relayed) || pair->remote.type == NAT_CAND_RELAY;
+}
+
+double
+nat_watch_last_ms(const NatWatchPair *pair)
+{
+	return pair->last_ms;
 }
 
 double

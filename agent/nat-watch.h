@@ -79,6 +79,8 @@ NatWatchPair *nat_watch_nth(const NatWatch *watch, guint i);
 void nat_watch_set_rest(NatWatchPair *pair, guint ms);
 /* A probe now; what is dead or new is tried from the start again. */
 void nat_watch_probe(NatWatchPair *pair);
+/* The same, and its deaths are forgotten. */
+void nat_watch_absolve(NatWatchPair *pair);
 void nat_watch_probe_all(NatWatch *watch);
 /* Bytes go out on the pair and none come in: probed, fast until answered or dead. */
 void nat_watch_suspect(NatWatchPair *pair);
@@ -100,6 +102,8 @@ gboolean nat_watch_is_relay(const NatWatchPair *pair);
  * lately, 0…1. */
 double nat_watch_rtt_ms(const NatWatchPair *pair);
 double nat_watch_loss(const NatWatchPair *pair);
+/* The round trip of the last answer alone, in ms. */
+double nat_watch_last_ms(const NatWatchPair *pair);
 /* Since when it has been alive (monotonic), 0: it is not; how many answers since then; how often it
  * died lately (nat_choice_one_more_death()). */
 gint64 nat_watch_alive_us(const NatWatchPair *pair);

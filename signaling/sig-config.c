@@ -74,8 +74,7 @@ parse_limit(SigConfig *config, GKeyFile *file, const char *key, const char *name
 		return TRUE;
 	}
 	g_set_error(error, G_IO_ERROR, G_IO_ERROR_INVALID_ARGUMENT,
-		    "%s: [limits] %s: no such key; see nat-signald's README for the list", name,
-		    key);
+		    "%s: [limits] %s: no such key; see nat-signald(8) for the list", name, key);
 	return FALSE;
 }
 
@@ -129,6 +128,18 @@ static const Key key_table[] = {
 	WORD("metrics", metrics),
 	WORD("log-addresses", log_addresses),
 };
+
+const char *
+sig_config_nth_key(guint n, const char **group)
+{
+	if (n < G_N_ELEMENTS(key_table)) {
+		*group = "signald";
+		return key_table[n].key;
+	}
+	n -= G_N_ELEMENTS(key_table);
+	*group = "limits";
+	return n < G_N_ELEMENTS(limit_table) ? limit_table[n].key : NULL;
+}
 
 static gpointer *
 text_of(Texts *texts, const Key *key)

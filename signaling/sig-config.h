@@ -63,6 +63,8 @@ SigConfig *sig_config_load(const char *file, const SigArgs *args, GError **error
 /* The same from a file's text (may be NULL); `name` is used in messages. */
 SigConfig *sig_config_parse(const char *text, gsize len, const char *name, const SigArgs *args,
 			    GError **error);
+/* All keys that a file may have, and their groups; NULL behind the last. (transfer none) */
+const char *sig_config_nth_key(guint n, const char **group);
 void sig_config_free(SigConfig *config);
 
 G_DEFINE_AUTOPTR_CLEANUP_FUNC(SigConfig, sig_config_free)

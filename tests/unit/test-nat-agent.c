@@ -30,28 +30,81 @@
 
 /* --- the daemon's double --- */
 
+/* It has an event at its start, and another one for each configuration. */
 struct NatDaemon {
-	int unused;
+	NatEvents *events;
+	const NatConfig *config;
 };
+
+static void
+add_event(NatDaemon *daemon, const char *text)
+{
+	WgKey alice = {{1, 1, 2, 3}};
+
+	nat_events_add(daemon->events, "wg0", &alice, "alice", NAT_EVENT_STATE, text);
+}
 
 NatDaemon *
 nat_daemon_new(const NatConfig *config, void (*opened)(void), GError **error)
 {
+	NatDaemon *daemon;
+
 	if (g_getenv("NAT_TEST_REFUSE")) {
 		g_set_error(error, G_IO_ERROR, G_IO_ERROR_FAILED, "wg0: refused by the test");
 		return NULL;
 	}
-	return g_new0(NatDaemon, 1);
+	daemon = g_new0(NatDaemon, 1);
+	daemon->events = nat_events_new();
+	daemon->config = config;
+	add_event(daemon, "waiting → checking (it began)");
+	return daemon;
 }
 
 void
 nat_daemon_free(NatDaemon *daemon)
 {
+	if (!daemon)
+		return;
+	nat_events_free(daemon->events);
 	g_free(daemon);
 }
 
+NatEvents *
+nat_daemon_events(NatDaemon *daemon)
+{
+	return daemon->events;
+}
+
+NatPeer *
+nat_daemon_find_peer(NatDaemon *daemon, const char *interface, const char *peer, GError **error)
+{
+	g_set_error(error, G_IO_ERROR, G_IO_ERROR_NOT_FOUND, "no such peer: %s", peer);
+	return NULL;
+}
+
+/* An interface that the kernel would not allow serves for one that cannot be served. */
+gboolean
+nat_daemon_reload(NatDaemon *daemon, const NatConfig *config, GError **error)
+{
+	g_autofree char *text = g_strdup_printf("interfaces: %u", config->interfaces->len);
+
+	if (config->interfaces->len > 2) {
+		g_set_error(error, G_IO_ERROR, G_IO_ERROR_FAILED, "the third is refused");
+		return FALSE;
+	}
+	daemon->config = config;
+	add_event(daemon, text);
+	return TRUE;
+}
+
+gboolean
+nat_daemon_uses(const NatDaemon *daemon, const NatConfig *config)
+{
+	return daemon->config == config;
+}
+
 NatStatus *
-nat_daemon_status(NatDaemon *daemon)
+nat_daemon_status(NatDaemon *daemon, gboolean detail, const char *peer)
 {
 	g_autofree char *text = NULL;
 	g_autoptr(JsonNode) node = NULL;
@@ -71,7 +124,15 @@ be_agent(char **argv)
 		g_printerr("nat-agent: %s\n", error->message);
 		return NAT_EXIT_USAGE;
 	}
-	return cli->command == NAT_CLI_RUN ? nat_cli_run(cli) : nat_cli_status(cli);
+	if (cli->command == NAT_CLI_RUN)
+		return nat_cli_run(cli);
+	if (cli->command == NAT_CLI_EVENTS)
+		return nat_cli_events(cli);
+	if (cli->command == NAT_CLI_PING)
+		return nat_cli_ping(cli);
+	if (cli->command == NAT_CLI_RESTART)
+		return nat_cli_restart(cli);
+	return cli->command == NAT_CLI_RELOAD ? nat_cli_reload(cli) : nat_cli_status(cli);
 }
 
 /* --- the tests --- */
@@ -79,6 +140,7 @@ be_agent(char **argv)
 typedef struct {
 	char *dir, *control, *status, *ifname;
 	char *notify; /* for the next agent; NULL: none */
+	char *file;   /* its configuration; NULL: flags say it all */
 	gboolean refuse;
 	GSubprocess *agent;
 } Fixture;
@@ -170,7 +232,11 @@ start_agent(Fixture *f)
 
 	g_assert_true(g_socket_bind(notify, addr, FALSE, NULL));
 	f->notify = path;
-	f->agent = spawn(f, "run", "--interface", f->ifname, "--signal", "ws://192.0.2.1:1", NULL);
+	if (f->file)
+		f->agent = spawn(f, "run", "-c", f->file, NULL);
+	else
+		f->agent = spawn(f, "run", "--interface", f->ifname, "--signal", "ws://192.0.2.1:1",
+				 NULL);
 	f->notify = NULL;
 	g_assert_true(wait_ready(notify));
 	g_unlink(path);
@@ -362,6 +428,133 @@ watch(Fixture *f, gconstpointer unused)
 	g_object_unref(process);
 }
 
+/* ---- what is asked of it besides ---- */
+
+/* Until the child says it; what it says is collected. */
+static void
+read_until(GSubprocess *process, GString *out, const char *text)
+{
+	GInputStream *in = g_subprocess_get_stdout_pipe(process);
+	char buf[512];
+
+	while (!strstr(out->str, text)) {
+		gssize n = g_input_stream_read(in, buf, sizeof buf, NULL, NULL);
+
+		g_assert_cmpint(n, >, 0);
+		g_string_append_len(out, buf, n);
+	}
+}
+
+static void
+events(Fixture *f, gconstpointer unused)
+{
+	g_autofree char *once = NULL, *json_lines = NULL, *nobody = NULL;
+	g_autoptr(GString) followed = g_string_new(NULL);
+	g_autoptr(JsonNode) node = NULL;
+	GSubprocess *follower;
+
+	if (needs_root())
+		return;
+	start_agent(f);
+	g_assert_cmpint(finish(spawn(f, "events", "--once", NULL), &once, NULL), ==, 0);
+	g_assert_nonnull(strstr(once, "state"));
+	g_assert_nonnull(strstr(once, "wg0 alice: waiting -> checking (it began)\n"));
+	g_assert_cmpint(
+		finish(spawn(f, "events", "--once", "--json", "AQE", NULL), &json_lines, NULL), ==,
+		0);
+	node = nat_json_parse(json_lines, strlen(json_lines) - 1, NULL);
+	g_assert_nonnull(node);
+	g_assert_cmpstr(json_object_get_string_member(json_node_get_object(node), "event"), ==,
+			"state");
+	g_assert_cmpint(finish(spawn(f, "events", "--once", "bob", NULL), &nobody, NULL), ==, 0);
+	g_assert_cmpstr(nobody, ==, "");
+	/* what comes later, until the agent ends */
+	follower = spawn(f, "events", "--interface", "wg0", NULL);
+	read_until(follower, followed, "it began");
+	g_assert_cmpint(finish(spawn(f, "reload", NULL), NULL, NULL), ==, 0);
+	read_until(follower, followed, "interfaces: 1\n");
+	g_subprocess_send_signal(f->agent, SIGTERM);
+	g_subprocess_wait(f->agent, NULL, NULL);
+	g_clear_object(&f->agent);
+	fails(follower, 3, f->control, "closed");
+	fails(spawn(f, "events", NULL), 3, f->control, "running");
+}
+
+/* A reader that goes away ends it quietly. */
+static void
+events_unread(Fixture *f, gconstpointer unused)
+{
+	g_autoptr(GString) out = g_string_new(NULL);
+	GSubprocess *follower;
+
+	if (needs_root())
+		return;
+	start_agent(f);
+	follower = spawn(f, "events", NULL);
+	read_until(follower, out, "it began");
+	g_input_stream_close(g_subprocess_get_stdout_pipe(follower), NULL, NULL);
+	g_assert_cmpint(finish(spawn(f, "reload", NULL), NULL, NULL), ==, 0);
+	g_subprocess_wait(follower, NULL, NULL);
+	g_assert_true(g_subprocess_get_if_exited(follower));
+	g_assert_cmpint(g_subprocess_get_exit_status(follower), ==, 0);
+	g_object_unref(follower);
+}
+
+static void
+unknown_peer(Fixture *f, gconstpointer unused)
+{
+	if (needs_root())
+		return;
+	start_agent(f);
+	fails(spawn(f, "ping", "--count", "1", "carol", NULL), 2, "no such peer", "carol");
+	fails(spawn(f, "restart", "carol", NULL), 2, "no such peer", "carol");
+	fails(spawn(f, "ping", NULL), 2, "whom?", "PEER");
+	fails(spawn(f, "restart", "a", "b", NULL), 2, "\"b\"", "too many");
+	fails(spawn(f, "reload", "a", NULL), 2, "\"a\"", "too many");
+	fails(spawn(f, "ping", "--count", "0", "alice", NULL), 2, "--count", "1000000");
+}
+
+static void
+reload(Fixture *f, gconstpointer unused)
+{
+	g_autofree char *file = g_build_filename(f->dir, "agent.conf", NULL);
+	g_autofree char *group = g_strdup_printf("[interface %s]\n", f->ifname);
+	g_autofree char *two = g_strconcat(
+		"[agent]\nsignal=ws://192.0.2.1:1\n[interface nt-other]\n", group, NULL);
+	g_autofree char *three = g_strconcat(two, "[interface nt-third]\n", NULL);
+	g_autofree char *moved =
+		g_strconcat("[agent]\nsignal=ws://192.0.2.1:1\nstate_dir=/nowhere\n", group, NULL);
+	g_autofree char *one = g_strconcat("[agent]\nsignal=ws://192.0.2.1:1\n", group, NULL);
+	g_autofree char *out = NULL;
+
+	if (needs_root())
+		return;
+	g_assert_true(g_file_set_contents(file, one, -1, NULL));
+	f->file = file;
+	start_agent(f);
+	g_assert_true(g_file_set_contents(file, two, -1, NULL));
+	g_assert_cmpint(finish(spawn(f, "reload", NULL), NULL, NULL), ==, 0);
+	/* none of these is taken */
+	g_assert_true(g_file_set_contents(file, "[agent]\nsingal=x\n", -1, NULL));
+	fails(spawn(f, "reload", NULL), 1, file, "singal");
+	g_assert_true(g_file_set_contents(file, moved, -1, NULL));
+	fails(spawn(f, "reload", NULL), 1, "state_dir", "restart");
+	g_assert_true(g_file_set_contents(file, three, -1, NULL));
+	fails(spawn(f, "reload", NULL), 1, "the third is refused", "");
+	/* by signal, which says it in the log alone */
+	g_assert_true(g_file_set_contents(file, one, -1, NULL));
+	g_subprocess_send_signal(f->agent, SIGHUP);
+	for (int i = 0; i < 200 && (!out || !strstr(out, "interfaces: 1")); i++) {
+		g_free(out);
+		g_assert_cmpint(finish(spawn(f, "events", "--once", NULL), &out, NULL), ==, 0);
+	}
+	g_assert_nonnull(strstr(out, "interfaces: 2"));
+	g_assert_nonnull(strstr(out, "interfaces: 1"));
+	g_assert_null(strstr(out, "interfaces: 3"));
+	f->file = NULL;
+	g_unlink(file);
+}
+
 #define ADD(name, func) g_test_add("/agent/" name, Fixture, NULL, set_up, func, tear_down)
 
 int
@@ -377,5 +570,9 @@ main(int argc, char **argv)
 	ADD("second-agent", second_agent);
 	ADD("refused", refused);
 	ADD("watch", watch);
+	ADD("events", events);
+	ADD("events-unread", events_unread);
+	ADD("unknown-peer", unknown_peer);
+	ADD("reload", reload);
 	return g_test_run();
 }

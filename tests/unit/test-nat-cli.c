@@ -179,9 +179,9 @@ wrong_command(void)
 	static const char *const NONE[] = {"nat-agent", NULL}, *const NOT_EVEN_A_NAME[] = {NULL};
 
 	refused(NONE,
-		"a command is missing: run, status, netcheck or innernet, see nat-agent --help");
+		"a command is missing: run, status or another one, see nat-agent --help");
 	refused(NOT_EVEN_A_NAME,
-		"a command is missing: run, status, netcheck or innernet, see nat-agent --help");
+		"a command is missing: run, status or another one, see nat-agent --help");
 	refused(ARGS("frobnicate"), "unknown command \"frobnicate\": see nat-agent --help");
 	refused(ARGS("--frobnicate"), "unknown flag \"--frobnicate\": see nat-agent --help");
 	refused(ARGS("netchekc"), "unknown command \"netchekc\": see nat-agent --help");

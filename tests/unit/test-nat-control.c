@@ -12,7 +12,6 @@
 #include <unistd.h>
 
 #include "agent/nat-json.h"
-#include "agent/nat-service.h"
 
 #define DEADLINE_US (10 * G_USEC_PER_SEC)
 #define BIG (8 * 1024 * 1024)
@@ -20,29 +19,51 @@
 typedef struct {
 	char *dir, *path;
 	NatControl *control;
-	guint calls;
+	guint calls, gone;
+	NatCall *late; /* not answered yet */
 } Fixture;
 
-/* Echo gives back its parameters, Big a long string; anything else is not there. */
-static JsonNode *
-answer(const char *method, JsonObject *parameters, const char **varlink_error, gpointer user_data)
+/* Echo gives back its parameters, Big a long string, Late is answered when the test says so, Many
+ * gives several answers; anything else is not there. */
+static void
+on_gone(gpointer user_data)
 {
 	Fixture *f = user_data;
-	JsonObject *obj;
+
+	f->late = NULL;
+	f->gone++;
+}
+
+static JsonNode *
+big_node(void)
+{
+	g_autofree char *big = g_strnfill(BIG, 'x');
+	JsonObject *obj = json_object_new();
+
+	json_object_set_string_member(obj, "big", big);
+	return nat_json_node_take(obj);
+}
+
+static void
+answer(NatCall *call, gpointer user_data)
+{
+	const char *method = nat_call_method(call);
+	Fixture *f = user_data;
 
 	f->calls++;
 	if (strcmp(method, "t.Big") == 0) {
-		g_autofree char *big = g_strnfill(BIG, 'x');
-
-		obj = json_object_new();
-		json_object_set_string_member(obj, "big", big);
-		return nat_json_node_take(obj);
+		nat_call_reply(call, big_node());
+	} else if (strcmp(method, "t.Echo") == 0) {
+		nat_call_reply(call,
+			       nat_json_node_take(json_object_ref(nat_call_parameters(call))));
+	} else if (strcmp(method, "t.Fail") == 0) {
+		nat_call_fail(call, "t.Failed", NULL, NULL);
+	} else if (strcmp(method, "t.Late") == 0) {
+		f->late = call;
+		nat_call_on_gone(call, on_gone, f);
+	} else {
+		nat_call_fail(call, NAT_VARLINK_METHOD_NOT_FOUND, "method", method);
 	}
-	if (strcmp(method, "t.Fail") == 0)
-		*varlink_error = "t.Failed";
-	if (strcmp(method, "t.Echo") != 0)
-		return NULL;
-	return nat_json_node_take(json_object_ref(parameters));
 }
 
 static void
@@ -52,7 +73,7 @@ set_up(Fixture *f, gconstpointer unused)
 
 	f->dir = g_dir_make_tmp("nat-control-XXXXXX", NULL);
 	f->path = g_build_filename(f->dir, "sub", "c.sock", NULL);
-	f->control = nat_control_new(f->path, answer, f, &error);
+	f->control = nat_control_new(f->path, NULL, answer, f, &error);
 	g_assert_no_error(error);
 }
 
@@ -386,7 +407,7 @@ any_umask(Fixture *f, gconstpointer unused)
 		struct stat st;
 
 		g_clear_pointer(&f->control, nat_control_free);
-		f->control = nat_control_new(f->path, answer, f, NULL);
+		f->control = nat_control_new(f->path, NULL, answer, f, NULL);
 		umask(before);
 		g_assert_nonnull(f->control);
 		g_assert_cmpint(stat(f->path, &st), ==, 0);
@@ -399,7 +420,7 @@ living_refused(Fixture *f, gconstpointer unused)
 {
 	g_autoptr(GError) error = NULL;
 
-	g_assert_null(nat_control_new(f->path, answer, f, &error));
+	g_assert_null(nat_control_new(f->path, NULL, answer, f, &error));
 	g_assert_error(error, G_IO_ERROR, G_IO_ERROR_ADDRESS_IN_USE);
 	g_assert_nonnull(strstr(error->message, f->path));
 	g_assert_nonnull(strstr(error->message, "--control PATH"));
@@ -417,7 +438,7 @@ stale_replaced(Fixture *f, gconstpointer unused)
 	g_assert_cmpint(g_rename(f->path, kept), ==, 0);
 	g_clear_pointer(&f->control, nat_control_free);
 	g_assert_cmpint(g_rename(kept, f->path), ==, 0);
-	f->control = nat_control_new(f->path, answer, f, &error);
+	f->control = nat_control_new(f->path, NULL, answer, f, &error);
 	g_assert_no_error(error);
 	fd = dial(f->path);
 	put_call(fd, "{\"method\":\"t.Echo\"}");
@@ -432,7 +453,7 @@ not_ours_to_unlink(Fixture *f, gconstpointer unused)
 	NatControl *first = g_steal_pointer(&f->control);
 
 	g_assert_cmpint(g_unlink(f->path), ==, 0);
-	f->control = nat_control_new(f->path, answer, f, NULL);
+	f->control = nat_control_new(f->path, NULL, answer, f, NULL);
 	nat_control_free(first);
 	g_assert_cmpint(access(f->path, F_OK), ==, 0);
 }
@@ -442,7 +463,7 @@ refused(const char *path, const char *reason)
 {
 	g_autoptr(GError) error = NULL;
 
-	g_assert_null(nat_control_new(path, answer, NULL, &error));
+	g_assert_null(nat_control_new(path, NULL, answer, NULL, &error));
 	g_assert_nonnull(strstr(error->message, reason));
 	g_assert_nonnull(strstr(error->message, "--control PATH"));
 }
@@ -508,8 +529,8 @@ client(Fixture *f, gconstpointer unused)
 	g_assert_no_error(big.error);
 	call_and_serve(&none);
 	g_assert_null(none.reply);
-	g_assert_cmpstr(none.error->message, ==,
-			"the agent answers org.varlink.service.MethodNotFound");
+	g_assert_error(none.error, G_IO_ERROR, G_IO_ERROR_NOT_SUPPORTED);
+	g_assert_nonnull(strstr(none.error->message, "t.None"));
 	json_node_unref(echo.reply);
 	json_node_unref(big.reply);
 	g_error_free(none.error);
@@ -536,43 +557,116 @@ client_alone(Fixture *f, gconstpointer unused)
 	g_assert_error(stale, G_IO_ERROR, G_IO_ERROR_NOT_FOUND);
 }
 
-/* --- the methods --- */
+/* --- answers that come later, or more than once --- */
 
-static NatStatus *
-some_status(gpointer user_data)
+static JsonNode *
+empty_node(void)
 {
-	NatStatus *status = nat_status_new();
-
-	nat_status_add_interface(status, "wg0");
-	return status;
-}
-
-static char *
-ask(const char *call)
-{
-	NatService service = {some_status, NULL};
-	gboolean bad;
-
-	return nat_varlink_answer(call, strlen(call), nat_service_call, &service, &bad);
+	return nat_json_node_take(json_object_new());
 }
 
 static void
-service(void)
+later(Fixture *f, gconstpointer unused)
 {
-	g_autofree char *status = ask("{\"method\":\"" NAT_SERVICE_STATUS "\"}");
-	g_autofree char *info = ask("{\"method\":\"org.varlink.service.GetInfo\"}");
-	g_autofree char *none = ask("{\"method\":\"io.github.Nothing\"}");
+	int fd = dial(f->path), other = dial(f->path);
 
-	g_assert_true(g_str_has_prefix(status,
-				       "{\"parameters\":{\"status\":{\"version\":\"" NAT_VERSION
-				       "\",\"interfaces\":[{\"name\":\"wg0\""));
-	g_assert_cmpstr(
-		info, ==,
-		"{\"parameters\":{\"vendor\":\"nat-agent\",\"product\":\"nat-agent\",\"version\":"
-		"\"" NAT_VERSION
-		"\",\"url\":\"\",\"interfaces\":[\"org.varlink.service\",\"" NAT_SERVICE_INTERFACE
-		"\"]}}");
-	g_assert_nonnull(strstr(none, "MethodNotFound"));
+	put_call(fd, "{\"method\":\"t.Late\"}");
+	put_call(fd, "{\"method\":\"t.Echo\",\"parameters\":{\"a\":1}}");
+	serve();
+	g_assert_nonnull(f->late);
+	/* what is behind it waits; others do not */
+	g_assert_cmpuint(f->calls, ==, 1);
+	put_call(other, "{\"method\":\"t.Echo\"}");
+	expect(other, "{\"parameters\":{}}");
+	nat_call_reply(f->late, NULL);
+	expect(fd, "{\"parameters\":{}}");
+	expect(fd, "{\"parameters\":{\"a\":1}}");
+	g_assert_cmpuint(f->gone, ==, 0);
+	close(fd);
+	close(other);
+}
+
+static void
+later_error(Fixture *f, gconstpointer unused)
+{
+	int fd = dial(f->path);
+
+	put_call(fd, "{\"method\":\"t.Late\",\"oneway\":true}");
+	put_call(fd, "{\"method\":\"t.Late\"}");
+	serve();
+	nat_call_fail(f->late, "t.Failed", "why", "so");
+	serve();
+	nat_call_fail(f->late, "t.Failed", "why", "so");
+	expect(fd, "{\"error\":\"t.Failed\",\"parameters\":{\"why\":\"so\"}}");
+	close(fd);
+}
+
+static void
+more(Fixture *f, gconstpointer unused)
+{
+	int fd = dial(f->path);
+
+	put_call(fd, "{\"method\":\"t.Late\",\"more\":true}");
+	serve();
+	g_assert_true(nat_call_wants_more(f->late));
+	for (int i = 0; i < 1000; i++) {
+		JsonObject *obj = json_object_new();
+		g_autofree char *expected =
+			g_strdup_printf("{\"parameters\":{\"i\":%d},\"continues\":true}", i);
+
+		json_object_set_int_member(obj, "i", i);
+		nat_call_continue(f->late, nat_json_node_take(obj));
+		expect(fd, expected);
+	}
+	nat_call_reply(f->late, NULL);
+	expect(fd, "{\"parameters\":{}}");
+	close(fd);
+}
+
+/* Whoever does not read what comes is known to be behind, and is not when he has read. */
+static void
+behind(Fixture *f, gconstpointer unused)
+{
+	int fd = dial(f->path);
+	guint sent = 0;
+
+	put_call(fd, "{\"method\":\"t.Late\",\"more\":true}");
+	serve();
+	g_assert_false(nat_call_is_behind(f->late));
+	while (!nat_call_is_behind(f->late)) {
+		nat_call_continue(f->late, empty_node());
+		serve();
+		g_assert_cmpuint(++sent, <, 1000000);
+	}
+	for (guint i = 0; i < sent; i++)
+		expect(fd, "{\"parameters\":{},\"continues\":true}");
+	serve();
+	g_assert_false(nat_call_is_behind(f->late));
+	nat_call_reply(f->late, NULL);
+	expect(fd, "{\"parameters\":{}}");
+	close(fd);
+}
+
+static void
+caller_gone(Fixture *f, gconstpointer unused)
+{
+	int fd = dial(f->path);
+
+	put_call(fd, "{\"method\":\"t.Late\",\"more\":true}");
+	serve();
+	nat_call_continue(f->late, empty_node());
+	close(fd);
+	for (int i = 0; i < 1000 && f->late; i++)
+		g_main_context_iteration(NULL, FALSE);
+	g_assert_null(f->late);
+	g_assert_cmpuint(f->gone, ==, 1);
+	/* and at the end of the socket itself */
+	fd = dial(f->path);
+	put_call(fd, "{\"method\":\"t.Late\"}");
+	serve();
+	g_clear_pointer(&f->control, nat_control_free);
+	g_assert_cmpuint(f->gone, ==, 2);
+	close(fd);
 }
 
 #define ADD(name, func) g_test_add("/control/" name, Fixture, NULL, set_up, func, tear_down)
@@ -600,6 +694,10 @@ main(int argc, char **argv)
 	ADD("file/bad-paths", bad_paths);
 	ADD("client/answers", client);
 	ADD("client/alone", client_alone);
-	g_test_add_func("/control/service", service);
+	ADD("later/answer", later);
+	ADD("later/error", later_error);
+	ADD("later/more", more);
+	ADD("later/behind", behind);
+	ADD("later/caller-gone", caller_gone);
 	return g_test_run();
 }

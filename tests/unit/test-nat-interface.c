@@ -194,7 +194,7 @@ wait_until(Fixture *f, Says says, gconstpointer data)
 	for (;;) {
 		g_autoptr(NatStatus) status = nat_status_new();
 
-		nat_interface_status(f->iface, status);
+		nat_interface_status(f->iface, status, FALSE, NULL);
 		if (says(row_of(status), data))
 			return;
 		if (g_get_monotonic_time() > end)

@@ -92,6 +92,7 @@ sample(void)
 	memset(&phone->local, 0, sizeof phone->local);
 	phone->managed = FALSE;
 	phone->connect_ms = -1;
+	phone->since_s = 7200;
 	late = add(
 		wg0, 4, "a-very-long-host-name.example.net", NAT_PEER_CHECKING,
 		"checking 12 pairs for 2 s; its NAT gives every destination another port, so that "
@@ -159,11 +160,11 @@ contract(void)
 		"\"203.0.113.9:41020\",\"connect_ms\":312,\"last_handshake_s\":12,\"rx_bytes\":"
 		"1300000,"
 		"\"tx_bytes\":353000,\"why\":\"why\",\"standby\":null,"
-		"\"failovers\":0},{\"public_key\":"
+		"\"failovers\":0,\"detail\":null},{\"public_key\":"
 		"\"AgECAwAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA=\",\"name\":\"bob\",\"state\":"
 		"\"waiting\",\"managed\":false,\"path\":null,\"endpoint\":null,\"connect_ms\":null,"
 		"\"last_handshake_s\":null,\"rx_bytes\":0,\"tx_bytes\":0,\"why\":\"not there\","
-		"\"standby\":null,\"failovers\":0}],"
+		"\"standby\":null,\"failovers\":0,\"detail\":null}],"
 		"\"problem\":null,\"counters\":{\"drop_stranger\":0,\"mux_to_peer\":42},"
 		"\"relays\":[],\"mtu_advice_bytes\":null,\"innernet\":null}]}");
 }
@@ -221,8 +222,8 @@ relay_members(void)
 		"49152\"}",
 		"\"rtt_ms\":42,\"loss_ratio\":0.0125,\"mtu_bytes\":1400,\"since_s\":90}",
 		"\"standby\":{\"kind\":\"direct\",\"remote\":{\"type\":\"prflx\",\"endpoint\":"
-		"\"203.0.113.9:51820\"}},\"failovers\":2}",
-		"\"standby\":{\"kind\":\"relay\",\"remote\":null},\"failovers\":0}",
+		"\"203.0.113.9:51820\"}},\"failovers\":2,\"detail\":null}",
+		"\"standby\":{\"kind\":\"relay\",\"remote\":null},\"failovers\":0,\"detail\":null}",
 		"\"relays\":[{\"server\":\"turn:192.0.2.20:3478?transport=udp\",\"state\":\"up\","
 		"\"relayed\":\"192.0.2.20:49152\",\"problem\":null,\"spare\":false},{\"server\":"
 		"\"turns:turn.example:443?transport=tcp\",\"state\":\"failed\",\"relayed\":null,"
@@ -604,19 +605,19 @@ text_fits(void)
 static const char TABLE[] =
 	"wg0: port 51820, kernel, NAT endpoint-independent, public 198.51.100.7:51820\n"
 	"     signaling connected: wss://signal.example\n"
-	"  PEER          STATE      PATH                        RTT      SEEN  RX    TX\n"
-	"  alice         connected  direct 203.0.113.9:41020    21.4 ms  12s   1.2M  345K\n"
+	"  PEER          STATE      PATH                       RTT      SINCE  RX    TX\n"
+	"  alice         connected  direct 203.0.113.9:41020   21.4 ms  -      1.2M  345K\n"
 	"    direct: both NATs keep one mapping for all destinations\n"
-	"  AgECAwAA      connected  direct [2001:db8:85a3:12..  0.25 ms  12s   1.2M  345K\n"
+	"  AgECAwAA      connected  direct [2001:db8:85a3:1..  0.25 ms  -      1.2M  345K\n"
 	"    direct: both are in the same network\n"
-	"  phone         connected  roamed 203.0.113.77:6001    -        12s   1.2M  345K\n"
+	"  phone         connected  roamed 203.0.113.77:6001   -        2h     1.2M  345K\n"
 	"    no agent there: the endpoint is the one that WireGuard has\n"
-	"  a-very-lon..  checking   -                           -        83m   0B    0B\n"
+	"  a-very-lon..  checking   -                          -        -      0B    0B\n"
 	"    checking 12 pairs for 2 s; its NAT gives every destination another port, so\n"
 	"    that only a peer-reflexive path is possible\n"
-	"  bob           waiting    -                           -        -     0B    0B\n"
+	"  bob           waiting    -                          -        -      0B    0B\n"
 	"    its agent is not at the signaling server\n"
-	"  carol         failed     -                           -        -     0B    0B\n"
+	"  carol         failed     -                          -        -      0B    0B\n"
 	"    no pair answered: a firewall at one end drops UDP to port 51820; open it, or\n"
 	"    wait for another network\n";
 
@@ -637,6 +638,79 @@ static const char DETAIL[] =
 	"  handshake   12s ago\n"
 	"  traffic     1.2M received, 345K sent\n"
 	"  agent       yes: this peer's path is looked after\n";
+
+/* The column is there when something is lost, and goes before the round trip does. */
+static void
+text_loss(void)
+{
+	g_autoptr(NatStatus) status = sample();
+	NatStatusInterface *wg0 = g_ptr_array_index(status->interfaces, 0);
+	NatStatusPeer *alice = g_ptr_array_index(wg0->peers, 0);
+	g_autofree char *none = NULL, *some = NULL, *narrow = NULL;
+
+	alice->loss = 0.004;
+	none = nat_status_to_text(status, "wg0", NULL, FALSE, 80);
+	g_assert_null(strstr(none, "LOSS"));
+	alice->loss = 0.124;
+	some = nat_status_to_text(status, "wg0", NULL, FALSE, 80);
+	g_assert_nonnull(strstr(some, "  RTT      LOSS  RX    TX\n"));
+	g_assert_nonnull(strstr(some, "21.4 ms  12%   1.2M  345K\n"));
+	narrow = nat_status_to_text(status, "wg0", NULL, FALSE, 50);
+	g_assert_null(strstr(narrow, "LOSS"));
+	g_assert_cmpuint(widest(narrow), <=, 50);
+}
+
+static void
+text_detail(void)
+{
+	g_autoptr(NatStatus) status = sample();
+	NatStatusInterface *wg0 = g_ptr_array_index(status->interfaces, 0);
+	NatStatusPeer *alice = g_ptr_array_index(wg0->peers, 0);
+	NatStatusDetail *detail = alice->detail = nat_status_detail_new();
+	NatStatusPair *pair = nat_status_detail_add_pair(detail);
+	NatEvent event = {.number = 1,
+			  .interface = (char *)"wg0",
+			  .text = (char *)"checking → connected (WireGuard proved it)",
+			  .kind = NAT_EVENT_STATE,
+			  .since_last_us = 312345,
+			  .times = 1};
+	NatCheck *check;
+	g_autofree char *text = NULL, *json = NULL, *again = NULL;
+	g_autoptr(NatStatus) back = NULL;
+
+	g_array_append_val(detail->local, alice->local);
+	g_array_append_val(detail->remote, alice->remote);
+	check = nat_checks_of(&detail->checks, &alice->local.endpoint, &alice->remote.endpoint);
+	check->sent = 7;
+	nat_check_set_error(check, "a firewall on this host drops it");
+	pair->local = alice->local;
+	pair->remote = alice->remote;
+	pair->state = g_strdup("alive");
+	pair->chosen = TRUE;
+	pair->rtt_ms = 21.4;
+	pair->error = g_strdup("the peer's end is not ready");
+	nat_status_detail_add_event(detail, &event);
+	text = nat_status_to_text(status, NULL, "alice", FALSE, 80);
+	g_test_message("%s", text);
+	g_assert_cmpuint(widest(text), <=, 80);
+	g_assert_nonnull(
+		strstr(text, "192.168.1.2:51820 -> 203.0.113.9:41020  7 sent, 0 answered\n"));
+	g_assert_nonnull(strstr(text, "      a firewall on this host drops it\n"));
+	g_assert_nonnull(
+		strstr(text, "* 192.168.1.2:51820 -> 203.0.113.9:41020  direct, alive, 21.4 ms\n"));
+	g_assert_nonnull(strstr(text, "+0.312s  state     checking -> connected"));
+	/* and by JSON, to and fro */
+	json = json_of(status);
+	back = status_of(json, NULL);
+	g_assert_nonnull(back);
+	again = nat_status_to_text(back, NULL, "alice", FALSE, 80);
+	g_assert_cmpstr(text, ==, again);
+	for (guint width = 40; width < 120; width++) {
+		g_autofree char *any = nat_status_to_text(status, NULL, "alice", FALSE, width);
+
+		g_assert_cmpuint(widest(any), <=, width);
+	}
+}
 
 static void
 text_looks(void)
@@ -674,10 +748,10 @@ static const char RELAY_TABLE[] =
 	"     spare relay up: turn:192.0.2.21:3478?transport=udp, relayed\n"
 	"     192.0.2.21:49153\n"
 	"     MTU too big for a path: ip link set mtu 1380 dev wg0\n"
-	"  PEER   STATE      PATH                        RTT      SEEN  RX    TX\n"
-	"  alice  connected  relay via 192.0.2.20:49152  42.0 ms  12s   1.2M  345K\n"
+	"  PEER   STATE      PATH                        RTT      LOSS  SINCE  RX    TX\n"
+	"  alice  connected  relay via 192.0.2.20:49152  42.0 ms  1%    90s    1.2M  345K\n"
 	"    relayed: UDP is blocked here\n"
-	"  bob    connected  relay via 192.0.2.20:50000  40.0 ms  12s   1.2M  345K\n";
+	"  bob    connected  relay via 192.0.2.20:50000  40.0 ms  -     -      1.2M  345K\n";
 
 static const char RELAY_DETAIL[] = "  path        relay via 192.0.2.20:49152\n"
 				   "  local       192.0.2.20:49152 (relay)\n"
@@ -810,6 +884,8 @@ main(int argc, char **argv)
 	g_test_add_func("/status/filter/name-before-key", name_before_key);
 	g_test_add_func("/status/text/fits", text_fits);
 	g_test_add_func("/status/text/looks", text_looks);
+	g_test_add_func("/status/text/loss", text_loss);
+	g_test_add_func("/status/text/detail", text_detail);
 	g_test_add_func("/status/text/mapping-lifetime", lifetime_looks);
 	g_test_add_func("/status/text/relay", relay_looks);
 	g_test_add_func("/status/text/colour", colour);

@@ -1,0 +1,169 @@
+/* SPDX-License-Identifier: MIT */
+#include "agent/nat-bugreport.h"
+
+#include <string.h>
+
+#include "agent/nat-log.h"
+
+typedef struct {
+	char *title, *text;
+} Section;
+
+struct NatBugreport {
+	GArray *sections; /* of Section */
+};
+
+static void
+section_clear(gpointer p)
+{
+	Section *section = p;
+
+	g_free(section->title);
+	g_free(section->text);
+}
+
+NatBugreport *
+nat_bugreport_new(void)
+{
+	NatBugreport *report = g_new0(NatBugreport, 1);
+
+	report->sections = g_array_new(FALSE, FALSE, sizeof(Section));
+	g_array_set_clear_func(report->sections, section_clear);
+	return report;
+}
+
+void
+nat_bugreport_free(NatBugreport *report)
+{
+	if (report == NULL)
+		return;
+	g_array_unref(report->sections);
+	g_free(report);
+}
+
+void
+nat_bugreport_add(NatBugreport *report, const char *title, const char *text)
+{
+	g_auto(GStrv) lines = g_strsplit(text, "\n", -1);
+	GString *out = g_string_new(NULL);
+	Section section;
+
+	for (guint i = 0; lines[i] != NULL; i++) {
+		g_autofree char *plain = NULL;
+
+		g_strdelimit(lines[i], "\t", ' ');
+		plain = nat_log_escape(lines[i], -1);
+		if (lines[i + 1] != NULL || *plain != '\0')
+			g_string_append_printf(out, "%s\n", plain);
+	}
+	section = (Section){g_strdup(title), g_string_free(out, FALSE)};
+	g_array_append_val(report->sections, section);
+}
+
+char *
+nat_bugreport_contents(const NatBugreport *report)
+{
+	GString *out = g_string_new(NULL);
+
+	for (guint i = 0; i < report->sections->len; i++) {
+		const Section *section = &g_array_index(report->sections, Section, i);
+
+		g_string_append_printf(out, "  %-34s %6" G_GSIZE_FORMAT " bytes\n", section->title,
+				       strlen(section->text));
+	}
+	return g_string_free(out, FALSE);
+}
+
+char *
+nat_bugreport_text(const NatBugreport *report)
+{
+	g_autofree char *contents = nat_bugreport_contents(report);
+	GString *out = g_string_new("nat-agent bugreport\n\n");
+
+	g_string_append_printf(out, "%s", contents);
+	for (guint i = 0; i < report->sections->len; i++) {
+		const Section *section = &g_array_index(report->sections, Section, i);
+
+		g_string_append_printf(out, "\n==== %s ====\n\n%s", section->title, section->text);
+	}
+	return g_string_free(out, FALSE);
+}
+
+/* ---- what is left out ---- */
+
+static gboolean
+sounds_secret(const char *key)
+{
+	static const char *const WORDS[] = {"secret", "password",  "passwd", "private",
+					    "psk",    "preshared", "token"};
+	g_autofree char *lower = g_ascii_strdown(key, -1);
+
+	for (guint i = 0; i < G_N_ELEMENTS(WORDS); i++)
+		if (strstr(lower, WORDS[i]) != NULL)
+			return TRUE;
+	return FALSE;
+}
+
+char *
+nat_bugreport_without_secrets(const char *config)
+{
+	g_auto(GStrv) lines = g_strsplit(config, "\n", -1);
+	GString *out = g_string_new(NULL);
+
+	for (guint i = 0; lines[i] != NULL; i++) {
+		const char *equals = strchr(lines[i], '=');
+		g_autofree char *key =
+			equals != NULL ? g_strndup(lines[i], (gsize)(equals - lines[i])) : NULL;
+		g_autofree char *shown = nat_log_conceal(lines[i]);
+
+		if (lines[i + 1] == NULL && *lines[i] == '\0')
+			break;
+		if (key != NULL && sounds_secret(key))
+			g_string_append_printf(out, "%s=(left out)\n", key);
+		else
+			g_string_append_printf(out, "%s\n", shown);
+	}
+	return g_string_free(out, FALSE);
+}
+
+static gboolean
+matters(const char *rule, const char *const *words)
+{
+	static const char *const ALWAYS[] = {"udp",    "drop", "reject", "masquerade",
+					     "snat",   "dnat", "hook",	 "redirect",
+					     "policy", "jump", "goto",	 "mark"};
+
+	for (guint i = 0; i < G_N_ELEMENTS(ALWAYS); i++)
+		if (strstr(rule, ALWAYS[i]) != NULL)
+			return TRUE;
+	for (; words != NULL && *words != NULL; words++)
+		if (strstr(rule, *words) != NULL)
+			return TRUE;
+	return FALSE;
+}
+
+char *
+nat_bugreport_rules(const char *ruleset, const char *const *words)
+{
+	g_auto(GStrv) lines = g_strsplit(ruleset, "\n", -1);
+	GString *out = g_string_new(NULL);
+	guint left_out = 0;
+
+	for (guint i = 0; lines[i] != NULL; i++) {
+		const char *rule = g_strstrip(lines[i]);
+		gboolean frame = g_str_has_suffix(rule, "{") || strcmp(rule, "}") == 0;
+		guint depth = g_str_has_prefix(rule, "table ") || *rule == '\0'	 ? 0
+			      : g_str_has_prefix(rule, "chain ") || *rule == '}' ? 1
+										 : 2;
+
+		if (*rule == '\0')
+			continue;
+		if (frame || matters(rule, words))
+			g_string_append_printf(out, "%*s%s\n", (int)depth * 2, "", rule);
+		else
+			left_out++;
+	}
+	if (left_out > 0)
+		g_string_append_printf(out, "(%u other lines left out)\n", left_out);
+	return g_string_free(out, FALSE);
+}

@@ -1,0 +1,99 @@
+/* SPDX-License-Identifier: MIT */
+/* What the commands share that ask a running agent, and those that ask once. */
+#include "agent/nat-cli.h"
+
+#include <gio/gio.h>
+#include <stdio.h>
+#include <sys/ioctl.h>
+#include <unistd.h>
+
+#include "agent/nat-config.h"
+#include "agent/nat-control.h"
+#include "agent/nat-json.h"
+#include "agent/nat-service.h"
+
+#define TIMEOUT_MS 30000 /* a reload may have to look names up */
+#define DEFAULT_WIDTH 80
+
+const char *
+nat_cli_control(const NatCli *cli)
+{
+	return cli->control ? cli->control : nat_config_default_control();
+}
+
+JsonNode *
+nat_cli_whom(const NatCli *cli)
+{
+	JsonObject *obj = json_object_new();
+
+	if (cli->interfaces && cli->interfaces[0])
+		json_object_set_string_member(obj, "interface", cli->interfaces[0]);
+	if (cli->peer)
+		json_object_set_string_member(obj, "peer", cli->peer);
+	return nat_json_node_take(obj);
+}
+
+int
+nat_cli_fail(const GError *error)
+{
+	g_printerr("nat-agent: %s\n", error->message);
+	if (g_error_matches(error, G_IO_ERROR, G_IO_ERROR_INVALID_ARGUMENT))
+		return NAT_EXIT_USAGE;
+	return g_error_matches(error, G_IO_ERROR, G_IO_ERROR_FAILED) ? NAT_EXIT_FAILED
+								     : NAT_EXIT_NO_AGENT;
+}
+
+gboolean
+nat_cli_put(const char *text)
+{
+	return fputs(text, stdout) != EOF && fflush(stdout) == 0;
+}
+
+gboolean
+nat_cli_wants_colour(void)
+{
+	const char *no = g_getenv("NO_COLOR"), *term = g_getenv("TERM"); /* https://no-color.org */
+
+	return isatty(STDOUT_FILENO) && !(no && *no) && g_strcmp0(term, "dumb") != 0;
+}
+
+void
+nat_cli_screen_size(guint *width, guint *height)
+{
+	struct winsize size;
+	guint unused;
+
+	if (!height)
+		height = &unused;
+	*width = DEFAULT_WIDTH;
+	*height = G_MAXUINT;
+	if (ioctl(STDOUT_FILENO, TIOCGWINSZ, &size) < 0)
+		return;
+	if (size.ws_col > 0)
+		*width = size.ws_col;
+	if (size.ws_row > 0)
+		*height = size.ws_row;
+}
+
+static int
+ask_once(const NatCli *cli, const char *method)
+{
+	g_autoptr(GError) error = NULL;
+	g_autoptr(JsonNode) whom = nat_cli_whom(cli);
+	g_autoptr(JsonNode) reply =
+		nat_control_call(nat_cli_control(cli), method, whom, TIMEOUT_MS, &error);
+
+	return reply ? NAT_EXIT_OK : nat_cli_fail(error);
+}
+
+int
+nat_cli_restart(const NatCli *cli)
+{
+	return ask_once(cli, NAT_SERVICE_RESTART_PEER);
+}
+
+int
+nat_cli_reload(const NatCli *cli)
+{
+	return ask_once(cli, NAT_SERVICE_RELOAD);
+}

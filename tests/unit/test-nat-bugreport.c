@@ -1,0 +1,83 @@
+/* SPDX-License-Identifier: MIT */
+#include "agent/nat-bugreport.h"
+
+#include <string.h>
+
+static void
+secrets(void)
+{
+	static const char CONFIG[] =
+		"[agent]\n"
+		"signal=wss://signal.example\n"
+		"turn=turn:alice:s3cret@turn.example;turns:bob:hush@turn.example\n"
+		"#turn=turn:carol:old@turn.example\n"
+		"some_secret = quiet\n"
+		"Private_Key=abcdef\n"
+		"nonsense turn:dave:psst@x\n"
+		"[interface wg0]\n";
+	static const char *const HUSH[] = {"s3cret", "hush", "old", "quiet", "abcdef", "psst"};
+	g_autofree char *shown = nat_bugreport_without_secrets(CONFIG);
+
+	for (guint i = 0; i < G_N_ELEMENTS(HUSH); i++)
+		if (strstr(shown, HUSH[i]) != NULL)
+			g_error("%s is told:\n%s", HUSH[i], shown);
+	g_assert_nonnull(strstr(shown, "signal=wss://signal.example\n"));
+	g_assert_nonnull(strstr(shown, "[interface wg0]\n"));
+	g_assert_nonnull(strstr(shown, "some_secret =(left out)\n"));
+}
+
+static void
+rules(void)
+{
+	static const char RULESET[] = "table inet filter {\n"
+				      "\tchain input {\n"
+				      "\t\ttype filter hook input priority 0; policy drop;\n"
+				      "\t\ttcp dport 22 accept\n"
+				      "\t\tudp dport 51820 accept\n"
+				      "\t\tiifname \"wg0\" accept\n"
+				      "\t\ttcp dport 25 accept\n"
+				      "\t}\n"
+				      "}\n";
+	static const char *const WORDS[] = {"wg0", "51820", NULL};
+	g_autofree char *shown = nat_bugreport_rules(RULESET, WORDS);
+	g_autofree char *none = nat_bugreport_rules("", NULL);
+
+	g_assert_cmpstr(shown, ==,
+			"table inet filter {\n"
+			"  chain input {\n"
+			"    type filter hook input priority 0; policy drop;\n"
+			"    udp dport 51820 accept\n"
+			"    iifname \"wg0\" accept\n"
+			"  }\n"
+			"  }\n"
+			"(2 other lines left out)\n");
+	g_assert_cmpstr(none, ==, "");
+}
+
+static void
+sections(void)
+{
+	g_autoptr(NatBugreport) report = nat_bugreport_new();
+	g_autofree char *text = NULL, *contents = NULL;
+
+	nat_bugreport_add(report, "one", "a\033[2J\n\tb\n");
+	nat_bugreport_add(report, "two", "");
+	contents = nat_bugreport_contents(report);
+	g_assert_nonnull(strstr(contents, "  one "));
+	g_assert_nonnull(strstr(contents, "  two "));
+	text = nat_bugreport_text(report);
+	g_assert_null(strchr(text, '\033'));
+	g_assert_nonnull(strstr(text, "\n==== one ====\n\na"));
+	g_assert_nonnull(strstr(text, "\n b\n"));
+	g_assert_nonnull(strstr(text, "\n==== two ====\n\n"));
+}
+
+int
+main(int argc, char **argv)
+{
+	g_test_init(&argc, &argv, NULL);
+	g_test_add_func("/bugreport/secrets", secrets);
+	g_test_add_func("/bugreport/rules", rules);
+	g_test_add_func("/bugreport/sections", sections);
+	return g_test_run();
+}

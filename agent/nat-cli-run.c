@@ -22,6 +22,7 @@
 #include "agent/nat-metrics.h"
 #include "agent/nat-privs.h"
 #include "agent/nat-service.h"
+#include "agent/nat-watchdog.h"
 
 typedef struct {
 	const NatCli *cli;
@@ -199,6 +200,9 @@ quit(gpointer user_data)
 static void
 serve(Run *run)
 {
+	g_autoptr(NatWatchdog) watchdog =
+		nat_watchdog_new_for_service(nat_daemon_ice_context(run->daemon));
+
 	sd_notify(0, "READY=1");
 	g_message("serving, control socket %s", run->config->control_path);
 	g_main_loop_run(run->loop);

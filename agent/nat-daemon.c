@@ -113,6 +113,12 @@ nat_daemon_free(NatDaemon *daemon)
 	g_free(daemon);
 }
 
+GMainContext *
+nat_daemon_ice_context(NatDaemon *daemon)
+{
+	return nat_ice_ns_context(daemon->ns);
+}
+
 NatStatus *
 nat_daemon_status(NatDaemon *daemon, gboolean detail, const char *peer)
 {

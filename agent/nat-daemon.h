@@ -17,6 +17,8 @@ typedef struct NatDaemon NatDaemon;
  * thread but the ICE thread was started. The error is one line. */
 NatDaemon *nat_daemon_new(const NatConfig *config, void (*opened)(void), GError **error);
 void nat_daemon_free(NatDaemon *daemon); /* leaves tunnels up */
+/* Of the ICE thread, which runs as long as the daemon lives (transfer none). */
+GMainContext *nat_daemon_ice_context(NatDaemon *daemon);
 /* A snapshot of now (transfer full). detail: with the details of the peers that match `peer` (NULL:
  * of all). */
 NatStatus *nat_daemon_status(NatDaemon *daemon, gboolean detail, const char *peer);

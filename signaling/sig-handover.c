@@ -121,6 +121,8 @@ make_env(const GArray *sockets)
 		g_string_append_c(
 			kinds,
 			sig_socket_kind_letter(g_array_index(sockets, SigHandoverSocket, i).kind));
+	/* systemd's watchdog waits for us, by our number, and then for that one */
+	env = g_environ_unsetenv(env, "WATCHDOG_PID");
 	env = g_environ_setenv(env, SIG_INHERIT_ENV, kinds->str, TRUE);
 	return g_environ_setenv(env, READY_ENV, ready, TRUE);
 }

@@ -34,6 +34,8 @@ struct SigServer {
 	SigHandover *handover;
 	gint64 started_s;
 	guint draining; /* ticks left, 0: not draining */
+	guint watchdog; /* ticks from one sign of life to the next, 0: nobody waits for it */
+	guint silent;	/* ticks since the last one */
 };
 
 static void
@@ -140,6 +142,16 @@ on_turn_timer(SigTimer *timer, gpointer user_data)
 	sig_conn_renew_turn(sig_conn_from_turn_timer(timer));
 }
 
+/* Not while it drains: that is bounded, and the service may be another process by then. */
+static void
+tell_watchdog(SigServer *server)
+{
+	if (server->watchdog == 0 || server->draining > 0 || ++server->silent < server->watchdog)
+		return;
+	server->silent = 0;
+	sd_notify(0, "WATCHDOG=1");
+}
+
 static void
 on_second(uv_timer_t *timer)
 {
@@ -152,6 +164,7 @@ on_second(uv_timer_t *timer)
 	sig_ports_tick(server->ports);
 	sig_admit_tick(server->admit);
 	sig_handover_tick(server->handover);
+	tell_watchdog(server);
 	if (server->draining > 0 && --server->draining == 0)
 		uv_stop(&server->loop);
 }
@@ -296,6 +309,10 @@ on_signal(uv_signal_t *handle, int number)
 static void
 start_timers(SigServer *server)
 {
+	uint64_t watchdog_us;
+
+	if (sd_watchdog_enabled(0, &watchdog_us) > 0)
+		server->watchdog = (guint)CLAMP(watchdog_us / G_USEC_PER_SEC / 3, 1, 3600);
 	uv_timer_init(&server->loop, &server->second);
 	server->second.data = server;
 	uv_timer_start(&server->second, on_second, 1000, 1000);

@@ -10,10 +10,10 @@ check()
 	local what=$1 out
 	shift
 	if out=$("$@" 2>&1); then
-		echo "ok systemd: $what"
+		echo "ok ${suite:-systemd}: $what"
 		passed=$((passed + 1))
 	else
-		echo "FAILED systemd: $what"
+		echo "FAILED ${suite:-systemd}: $what"
 		printf '%s\n' "$out" | sed 's/^/    /' | tail -n 30
 		journal | sed 's/^/    /'
 		failed=$((failed + 1))
@@ -37,6 +37,38 @@ wait_for()
 	echo "not within 30 s: $*"
 	return 1
 }
+
+# install_units FILE…: as meson made them, but for a program in /usr/local/sbin
+install_units()
+{
+	local unit
+	for unit; do
+		sed 's#[^ =]*/\(nat-[a-z]*\) \(run\|-c\)#/usr/local/sbin/\1 \2#g' "$unit" >"/etc/systemd/system/${unit##*/}"
+	done
+}
+
+# property UNIT NAME
+property() { systemctl show -p "$2" --value "$1"; }
+
+# The unit's watchdog, sooner than as shipped
+hasten_watchdog()
+{
+	mkdir -p "/run/systemd/system/$1.d"
+	printf '[Service]\nWatchdogSec=2\n' >"/run/systemd/system/$1.d/watchdog.conf"
+	systemctl daemon-reload
+}
+
+# signs_of_life UNIT: two, one after the other
+signs_of_life()
+{
+	local i last
+	for i in 1 2; do
+		last=$(property "$1" WatchdogTimestampMonotonic)
+		wait_for later_sign "$1" "$last" || return 1
+	done
+}
+
+later_sign() { [ "$(property "$1" WatchdogTimestampMonotonic)" != "$2" ]; }
 
 process_gone() { [ ! -e "/proc/$1" ]; }
 

@@ -4,6 +4,7 @@
 
 #include <gio/gio.h>
 #include <stdio.h>
+#include <string.h>
 #include <sys/ioctl.h>
 #include <unistd.h>
 
@@ -15,10 +16,22 @@
 #define TIMEOUT_MS 30000 /* a reload may have to look names up */
 #define DEFAULT_WIDTH 80
 
-const char *
+char *
 nat_cli_control(const NatCli *cli)
 {
-	return cli->control ? cli->control : nat_config_default_control();
+	const char *path = nat_config_default_control();
+	g_autofree char *instance = NULL;
+
+	if (cli->control)
+		return g_strdup(cli->control);
+	if (!cli->interfaces || !cli->interfaces[0] || g_getenv("NAT_AGENT_CONTROL") ||
+	    access(path, F_OK) == 0)
+		return g_strdup(path);
+	/* nat-agent@IF.service; the name was not checked, and must lead nowhere else */
+	instance = g_strdup_printf(NAT_CONFIG_INSTANCE_CONTROL, cli->interfaces[0]);
+	if (strchr(cli->interfaces[0], '/') || access(instance, F_OK) != 0)
+		return g_strdup(path);
+	return g_steal_pointer(&instance);
 }
 
 JsonNode *
@@ -80,8 +93,8 @@ ask_once(const NatCli *cli, const char *method)
 {
 	g_autoptr(GError) error = NULL;
 	g_autoptr(JsonNode) whom = nat_cli_whom(cli);
-	g_autoptr(JsonNode) reply =
-		nat_control_call(nat_cli_control(cli), method, whom, TIMEOUT_MS, &error);
+	g_autofree char *control = nat_cli_control(cli);
+	g_autoptr(JsonNode) reply = nat_control_call(control, method, whom, TIMEOUT_MS, &error);
 
 	return reply ? NAT_EXIT_OK : nat_cli_fail(error);
 }

@@ -35,10 +35,11 @@ ask(const NatCli *cli, const char *method, gboolean detail, GError **error)
 {
 	JsonObject *parameters = json_object_new();
 	g_autoptr(JsonNode) node = nat_json_node_take(parameters);
+	g_autofree char *control = nat_cli_control(cli);
 
 	if (detail)
 		json_object_set_boolean_member(parameters, "detail", TRUE);
-	return nat_control_call(nat_cli_control(cli), method, node, TIMEOUT_MS, error);
+	return nat_control_call(control, method, node, TIMEOUT_MS, error);
 }
 
 /* The interfaces that the agent serves, for the sections that follow. */

@@ -65,8 +65,8 @@ nat_cli_events(const NatCli *cli)
 {
 	g_autoptr(GError) error = NULL;
 	g_autoptr(JsonNode) whom = nat_cli_whom(cli);
-	g_autoptr(NatControlClient) client =
-		nat_control_client_new(nat_cli_control(cli), TIMEOUT_MS, &error);
+	g_autofree char *control = nat_cli_control(cli);
+	g_autoptr(NatControlClient) client = nat_control_client_new(control, TIMEOUT_MS, &error);
 	guint timeout_ms = TIMEOUT_MS;
 	gboolean more = TRUE;
 

@@ -182,8 +182,8 @@ nat_cli_ping(const NatCli *cli)
 {
 	g_autoptr(GError) error = NULL;
 	g_autoptr(GPtrArray) tallies = g_ptr_array_new_with_free_func(tally_free);
-	g_autoptr(NatControlClient) client =
-		nat_control_client_new(nat_cli_control(cli), TIMEOUT_MS, &error);
+	g_autofree char *control = nat_cli_control(cli);
+	g_autoptr(NatControlClient) client = nat_control_client_new(control, TIMEOUT_MS, &error);
 	sigset_t ending;
 
 	if (!client)

@@ -169,9 +169,10 @@ once(const View *view)
 int
 nat_cli_status(const NatCli *cli)
 {
+	g_autofree char *control = nat_cli_control(cli);
 	View view = {
 		.cli = cli,
-		.control = nat_cli_control(cli),
+		.control = control,
 		.interface = cli->interfaces ? cli->interfaces[0] : NULL,
 		.tty = isatty(STDOUT_FILENO),
 		.colour = nat_cli_wants_colour(),

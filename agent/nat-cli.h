@@ -52,8 +52,9 @@ void nat_cli_free(NatCli *cli);
 
 /* ---- for the commands ---- */
 
-/* The control socket that is meant. */
-const char *nat_cli_control(const NatCli *cli);
+/* The control socket that is meant: --control, NAT_AGENT_CONTROL, the default; where that is not
+ * there, the one of nat-agent@IF.service for --interface IF (transfer full). */
+char *nat_cli_control(const NatCli *cli);
 /* {"interface": …, "peer": …} for a call (transfer full). */
 JsonNode *nat_cli_whom(const NatCli *cli);
 /* Says what went wrong. Returns the exit status: 3 where no agent answers, 2 where what is asked

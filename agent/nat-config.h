@@ -65,6 +65,7 @@ typedef struct {
 } NatConfigFlags;
 
 #define NAT_CONFIG_DEFAULT_CONTROL "/run/nat-agent/control.sock"
+#define NAT_CONFIG_INSTANCE_CONTROL "/run/nat-agent/%s.sock"
 #define NAT_CONFIG_DEFAULT_STATE_DIR "/var/lib/nat-agent"
 #define NAT_CONFIG_DEFAULT_INNERNET_DIR "/etc/innernet"
 #define NAT_CONFIG_DEFAULT_INNERNET_DATA "/var/lib/innernet"

@@ -69,6 +69,12 @@ nat_daemon_free(NatDaemon *daemon)
 	g_free(daemon);
 }
 
+GMainContext *
+nat_daemon_ice_context(NatDaemon *daemon)
+{
+	return g_main_context_default();
+}
+
 NatEvents *
 nat_daemon_events(NatDaemon *daemon)
 {

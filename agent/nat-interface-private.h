@@ -103,6 +103,21 @@ void nat_interface_keep_counters(NatInterface *iface);
 GArray *nat_interface_public(gpointer iface); /* what the internet sees of us (transfer full) */
 gboolean nat_interface_udp_blocked(gpointer iface);
 
+/* nat-interface-env.c: what it lends its peers */
+void nat_interface_make_env(NatInterface *iface);
+/* The address of ours that leads to dst, where there is one. */
+void nat_interface_add_source(NatInterface *iface, GArray *array, const WgEndpoint *dst);
+void nat_interface_count_drop(const char *cause, gpointer iface);
+void nat_interface_hurry(gpointer iface); /* nat-interface.c: the device is read soon */
+
+/* nat-interface-signal.c */
+extern const NatSignalFuncs NAT_INTERFACE_SIGNAL;
+void nat_interface_update_stun(gpointer iface); /* the servers may have changed */
+void nat_interface_mapping_changed(gpointer iface);
+/* Whether an address that led to the signaling server does so no longer: the connection from it is
+ * dead, though TCP would not say so for a long time. Remembers what leads there now. */
+gboolean nat_interface_server_lost(NatInterface *iface);
+
 /* nat-interface-relay.c: the TURN side */
 void nat_interface_start_relay(NatInterface *iface);
 void nat_interface_stop_relay(NatInterface *iface);

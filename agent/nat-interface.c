@@ -22,14 +22,9 @@
 /* Reading takes at most a hundredth of the time: 500 peers whose keepalives alone count as traffic
  * (the kernel's counters have them) cost no more. */
 #define BUSY_SHARE 100
-#define FRESH_US 2000
 /* While a handshake is awaited: often, but never more than a quarter of the time spent reading. */
 #define URGENT_MS 8
 #define URGENT_SHARE 4
-#define DEFAULT_STUN_PORT 3478
-/* At the moment of login only this many peers are written to unasked; a larger network waits for
- * presence, one round trip later, instead of flooding the server. */
-#define ANNOUNCE_MAX 64
 #define KEEP_S 20 /* the mapping's, while a peer waits */
 
 static gboolean on_poll(gpointer user_data);
@@ -63,180 +58,6 @@ set_problem(NatInterface *iface, const char *text)
 	iface->problem = g_strdup(text);
 }
 
-/* ---- what the peers ask of us ---- */
-
-static void
-add_source(NatInterface *iface, GArray *array, const WgEndpoint *dst)
-{
-	WgEndpoint source;
-
-	if (nat_mux_source_for(iface->mux, dst, &source))
-		wg_endpoint_array_add(array, &source, wg_endpoint_same);
-}
-
-/* What `why` advises to a host behind a hard NAT: a port forwarded at the router, which no STUN
- * answer shows. One more check of the peer's, and only where P is not what STUN saw. */
-static void
-add_forwarded(NatInterface *iface, GArray *candidates)
-{
-	guint n = candidates->len;
-
-	for (guint i = 0; i < n; i++) {
-		NatCandidate cand = g_array_index(candidates, NatCandidate, i);
-		gboolean known = cand.type != NAT_CAND_SRFLX;
-
-		wg_endpoint_set_port(&cand.endpoint, iface->port);
-		for (guint j = 0; j < candidates->len && !known; j++)
-			known = wg_endpoint_equal(
-				&g_array_index(candidates, NatCandidate, j).endpoint,
-				&cand.endpoint);
-		if (!known)
-			g_array_append_val(candidates, cand);
-	}
-}
-
-GArray *
-nat_interface_candidates(gpointer user_data)
-{
-	NatInterface *iface = user_data;
-	g_autoptr(GArray) sources = nat_stun_probe_sources(iface->probe);
-	GArray *candidates = nat_stun_probe_candidates(iface->probe);
-	WgEndpoint far;
-
-	if (wg_endpoint_parse_address(NAT_FIB_FAR_V4, DEFAULT_STUN_PORT, &far))
-		add_source(iface, sources, &far);
-	if (wg_endpoint_parse_address(NAT_FIB_FAR_V6, DEFAULT_STUN_PORT, &far))
-		add_source(iface, sources, &far);
-	for (guint i = sources->len; i > 0; i--) {
-		NatCandidate cand = {
-			.type = NAT_CAND_HOST,
-			.endpoint = g_array_index(sources, WgEndpoint, i - 1),
-		};
-
-		g_array_prepend_val(candidates, cand);
-	}
-	nat_interface_add_observed(iface, candidates);
-	add_forwarded(iface, candidates);
-	if (iface->relay != NULL && wg_endpoint_is_set(nat_relay_address(iface->relay))) {
-		NatCandidate cand = {
-			.type = NAT_CAND_RELAY,
-			.endpoint = *nat_relay_address(iface->relay),
-		};
-
-		g_array_append_val(candidates, cand);
-	}
-	return candidates;
-}
-
-static NatMapping
-local_mapping(gpointer user_data)
-{
-	NatInterface *iface = user_data;
-
-	return nat_stun_probe_mapping(iface->probe);
-}
-
-static gboolean
-use_addresses(const WgEndpoint *addrs, gsize n, gpointer user_data)
-{
-	NatInterface *iface = user_data;
-
-	return iface->env.use_addresses(addrs, n, iface->env.user_data);
-}
-
-static gboolean
-send_body(const WgKey *peer, GBytes *body, gpointer user_data)
-{
-	NatInterface *iface = user_data;
-
-	if (iface->signal == NULL || !nat_signal_client_send(iface->signal, peer, body))
-		return FALSE;
-	nat_stats_count(&iface->stats, NAT_STAT_MESSAGES_SENT);
-	iface->has_sent = TRUE;
-	return TRUE;
-}
-
-static const char *
-signal_problem(gpointer user_data)
-{
-	NatInterface *iface = user_data;
-
-	if (nat_signal_client_state(iface->signal) == NAT_SIGNAL_CONNECTED)
-		return NULL;
-	if (nat_signal_client_reason(iface->signal) != NULL)
-		return nat_signal_client_reason(iface->signal);
-	return "connecting to the signaling server";
-}
-
-static gboolean
-write_peer(const WgPeerChange *change, gpointer user_data)
-{
-	NatInterface *iface = user_data;
-	g_autoptr(GError) error = NULL;
-	WgPeer *wg = wg_device_find(iface->device, &change->public_key);
-
-	if (wg == NULL)
-		return FALSE;
-	nat_originals_keep(iface->originals, wg);
-	if (wg_ctl_apply(iface->ctl, change, 1, &error)) {
-		nat_stats_count(&iface->stats, NAT_STAT_WRITES);
-		return TRUE;
-	}
-	nat_stats_count(&iface->stats, NAT_STAT_WRITES_REFUSED);
-	nat_log_peer(G_LOG_LEVEL_WARNING, iface->config.name, &change->public_key,
-		     "cannot set the endpoint: %s", error->message);
-	return FALSE;
-}
-
-static void
-refresh(const WgKey *key, NatPath *path, gpointer user_data)
-{
-	NatInterface *iface = user_data;
-	gint64 now = g_get_monotonic_time();
-	const WgPeer *wg;
-
-	/* When a relay dies hundreds of peers move in one turn of the loop: one reading does. */
-	if (iface->fresh == NULL || now - iface->fresh_us > FRESH_US) {
-		g_clear_pointer(&iface->fresh, wg_device_free);
-		iface->fresh = wg_ctl_read(iface->ctl, NULL);
-		iface->fresh_us = now;
-	}
-	wg = iface->fresh != NULL ? wg_device_find(iface->fresh, key) : NULL;
-	if (wg != NULL)
-		nat_path_refresh(path, wg, g_get_monotonic_time(),
-				 g_get_real_time() / G_USEC_PER_SEC);
-}
-
-static void
-look_again(gpointer user_data)
-{
-	NatInterface *iface = user_data;
-
-	nat_stun_probe_run(iface->probe, FALSE);
-	nat_keepalive_doubt(iface->keepalive);
-}
-
-static void
-relay_wanted(gpointer user_data)
-{
-	NatInterface *iface = user_data;
-
-	nat_relay_set_wanted(iface->relay, TRUE);
-}
-
-static void
-count_drop(const char *cause, gpointer user_data)
-{
-	NatInterface *iface = user_data;
-	guint64 *count = g_hash_table_lookup(iface->dropped, cause);
-
-	if (count == NULL) {
-		count = g_new0(guint64, 1);
-		g_hash_table_insert(iface->dropped, g_strdup(cause), count);
-	}
-	++*count;
-}
-
 /* ---- polling ---- */
 
 static void
@@ -252,8 +73,8 @@ nat_interface_poll_soon(NatInterface *iface)
 	schedule_poll(iface, 0);
 }
 
-static void
-hurry(gpointer user_data)
+void
+nat_interface_hurry(gpointer user_data)
 {
 	NatInterface *iface = user_data;
 
@@ -273,27 +94,6 @@ any_urgent(NatInterface *iface, gint64 now_us)
 	return nat_interface_innernet_urgent(iface);
 }
 
-/* ---- signaling ---- */
-
-/* Whether an address that led to the signaling server does so no longer: the connection from it is
- * dead, though TCP would not say so for a long time. Remembers what leads there now. */
-static gboolean
-server_sources_lost(NatInterface *iface)
-{
-	GArray *now = g_array_new(FALSE, FALSE, sizeof(WgEndpoint));
-	gboolean lost = FALSE;
-
-	for (guint i = 0; i < iface->server_stun->len; i++)
-		add_source(iface, now, &g_array_index(iface->server_stun, WgEndpoint, i));
-	for (guint i = 0; i < iface->server_sources->len && !lost; i++)
-		lost = !wg_endpoint_array_has(now,
-					      &g_array_index(iface->server_sources, WgEndpoint, i),
-					      wg_endpoint_same_address);
-	g_array_unref(iface->server_sources);
-	iface->server_sources = now;
-	return lost;
-}
-
 void
 nat_interface_for_each_peer(NatInterface *iface, void (*func)(NatPeer *peer))
 {
@@ -303,129 +103,6 @@ nat_interface_for_each_peer(NatInterface *iface, void (*func)(NatPeer *peer))
 	g_hash_table_iter_init(&iter, iface->peers);
 	while (g_hash_table_iter_next(&iter, NULL, &peer))
 		func(peer);
-}
-
-static void
-set_offline(NatPeer *peer)
-{
-	nat_peer_presence(peer, FALSE);
-}
-
-static void
-on_signal_state(NatSignalState state, const char *reason, gpointer user_data)
-{
-	NatInterface *iface = user_data;
-
-	iface->signal_us = g_get_monotonic_time();
-	if (state == NAT_SIGNAL_CONNECTED) {
-		nat_stats_count(&iface->stats, NAT_STAT_LOGINS);
-		g_clear_pointer(&iface->signal_said, g_free);
-		server_sources_lost(iface);
-		nat_interface_record(iface, G_LOG_LEVEL_MESSAGE, NAT_EVENT_SIGNALING,
-				     "at the signaling server %s",
-				     nat_signal_client_url(iface->signal));
-		if (g_hash_table_size(iface->peers) <= ANNOUNCE_MAX)
-			nat_interface_for_each_peer(iface, nat_peer_signal_connected);
-		return;
-	}
-	/* the same again and again, while the server is away, is news once */
-	if (reason != NULL && g_strcmp0(reason, iface->signal_said) != 0) {
-		nat_interface_record(iface, G_LOG_LEVEL_MESSAGE, NAT_EVENT_SIGNALING,
-				     "signaling: %s", reason);
-		g_free(iface->signal_said);
-		iface->signal_said = g_strdup(reason);
-	}
-	if (state == NAT_SIGNAL_WAITING || state == NAT_SIGNAL_DUPLICATE)
-		nat_interface_for_each_peer(iface, set_offline);
-}
-
-static void
-update_stun(gpointer user_data)
-{
-	NatInterface *iface = user_data;
-	g_autoptr(GArray) all = g_array_new(FALSE, FALSE, sizeof(WgEndpoint));
-
-	g_array_append_vals(all, iface->server_stun->data, iface->server_stun->len);
-	nat_stun_names_append(iface->stun_names, all);
-	nat_stun_probe_set_servers(iface->probe, (const WgEndpoint *)(gpointer)all->data, all->len);
-}
-
-static void
-on_signal_stun(const WgEndpoint *stun, gsize n, gpointer user_data)
-{
-	NatInterface *iface = user_data;
-
-	g_array_set_size(iface->server_stun, 0);
-	g_array_append_vals(iface->server_stun, stun, (guint)n);
-	update_stun(iface);
-}
-
-static void
-on_signal_presence(const WgKey *key, gboolean online, gpointer user_data)
-{
-	NatInterface *iface = user_data;
-	NatPeer *peer = g_hash_table_lookup(iface->peers, key);
-
-	if (peer != NULL)
-		nat_peer_presence(peer, online);
-}
-
-static void
-on_signal_message(const WgKey *key, const guint8 *body, gsize len, gpointer user_data)
-{
-	NatInterface *iface = user_data;
-	NatPeer *peer = g_hash_table_lookup(iface->peers, key);
-
-	nat_stats_count(&iface->stats, NAT_STAT_MESSAGES_RECEIVED);
-	if (peer != NULL)
-		nat_peer_message(peer, body, len);
-	else
-		count_drop("message_stranger", iface);
-}
-
-static const NatSignalFuncs SIGNAL_FUNCS = {
-	.state_changed = on_signal_state,
-	.stun_servers = on_signal_stun,
-	.presence = on_signal_presence,
-	.message = on_signal_message,
-	.turn = nat_interface_on_turn,
-};
-
-/* ---- STUN ---- */
-
-/* What STUN servers see of us, where it is news. */
-static void
-record_nat(NatInterface *iface)
-{
-	g_autoptr(GArray) seen = nat_stun_probe_public(iface->probe);
-	g_autoptr(GString) text = g_string_new("seen at");
-	char endpoint[WG_ENDPOINT_STRLEN];
-
-	for (guint i = 0; i < seen->len; i++)
-		g_string_append_printf(
-			text, "%s %s", i > 0 ? "," : "",
-			wg_endpoint_format(&g_array_index(seen, WgEndpoint, i), endpoint));
-	if (seen->len == 0)
-		g_string_assign(text, "no STUN server answers");
-	g_string_append_printf(text, "; mapping %s",
-			       nat_mapping_to_string(nat_stun_probe_mapping(iface->probe)));
-	if (g_strcmp0(text->str, iface->nat_said) == 0)
-		return;
-	g_free(iface->nat_said);
-	iface->nat_said = g_strdup(text->str);
-	nat_interface_record(iface, G_LOG_LEVEL_DEBUG, NAT_EVENT_NAT, "%s", text->str);
-}
-
-static void
-on_mapping_changed(gpointer user_data)
-{
-	NatInterface *iface = user_data;
-
-	if (!iface->serving)
-		return;
-	record_nat(iface);
-	nat_interface_update_lifetime(iface);
-	nat_interface_for_each_peer(iface, nat_peer_candidates_changed);
 }
 
 /* ---- serving ---- */
@@ -459,9 +136,9 @@ start_serving(NatInterface *iface, GError **error)
 	iface->mux = nat_mux_new(iface->env.fib, dev->listen_port, dev->fwmark, error);
 	if (iface->mux == NULL)
 		return FALSE;
-	iface->signal =
-		nat_signal_client_new(iface->config.signal_url, &dev->private_key, dev->fwmark,
-				      iface->env.config->state_dir, &SIGNAL_FUNCS, iface, error);
+	iface->signal = nat_signal_client_new(iface->config.signal_url, &dev->private_key,
+					      dev->fwmark, iface->env.config->state_dir,
+					      &NAT_INTERFACE_SIGNAL, iface, error);
 	if (iface->signal == NULL) {
 		g_clear_pointer(&iface->mux, nat_mux_free);
 		return FALSE;
@@ -471,47 +148,16 @@ start_serving(NatInterface *iface, GError **error)
 	iface->public_key = dev->public_key;
 	iface->port = dev->listen_port;
 	iface->fwmark = dev->fwmark;
-	iface->probe = nat_stun_probe_new(iface->mux, on_mapping_changed, iface);
+	iface->probe = nat_stun_probe_new(iface->mux, nat_interface_mapping_changed, iface);
 	nat_stun_probe_set_stats(iface->probe, &iface->stats);
 	iface->originals = nat_originals_new(iface->env.config->state_dir, &iface->public_key);
 	nat_interface_start_relay(iface);
 	nat_interface_start_lifetime(iface);
-	iface->peer_env = (NatPeerEnv){
-		.ifname = iface->config.name,
-		.events = iface->env.events,
-		.watch_id = g_random_int() | 1,
-		.userspace = dev->backend == WG_BACKEND_USERSPACE,
-		.private_key = dev->private_key,
-		.public_key = dev->public_key,
-		.ns = iface->env.ns,
-		.tun = iface->env.tun,
-		.mux = iface->mux,
-		.originals = iface->originals,
-		.candidates = nat_interface_candidates,
-		.mapping = local_mapping,
-		.public_endpoints = nat_interface_public,
-		.udp_blocked = nat_interface_udp_blocked,
-		.use_addresses = use_addresses,
-		.send = send_body,
-		.signal_problem = signal_problem,
-		.write = write_peer,
-		.refresh = refresh,
-		.hurry = hurry,
-		.keepalive = nat_interface_keepalive_s,
-		.wg_mtu = nat_interface_wg_mtu,
-		.look_again = look_again,
-		.relay_wanted = relay_wanted,
-		.relay_problem = nat_interface_relay_problem,
-		.relay = iface->relay,
-		.find_plain = nat_interface_find_plain,
-		.stats = &iface->stats,
-		.dropped = count_drop,
-		.user_data = iface,
-	};
+	nat_interface_make_env(iface);
 	iface->serving = TRUE;
-	iface->stun_names = nat_stun_names_new((const char *const *)iface->config.stun,
-					       iface->config.name, iface->env.config->state_dir,
-					       &iface->public_key, update_stun, iface);
+	iface->stun_names = nat_stun_names_new(
+		(const char *const *)iface->config.stun, iface->config.name,
+		iface->env.config->state_dir, &iface->public_key, nat_interface_update_stun, iface);
 	nat_interface_start_innernet(iface);
 	observe_peers(iface);
 	nat_signal_client_start(iface->signal);
@@ -751,7 +397,7 @@ on_poll(gpointer user_data)
 			 any_urgent(iface, g_get_monotonic_time());
 	}
 	if (urgent)
-		hurry(iface);
+		nat_interface_hurry(iface);
 	else
 		schedule_poll(iface, MIN(pause_ms(iface, busy), POLL_MS));
 	return G_SOURCE_REMOVE;
@@ -769,7 +415,7 @@ nat_interface_network_changed(NatInterface *iface)
 	nat_interface_relay_network_changed(iface);
 	/* first: the signaling server may be behind the innernet server's tunnel */
 	nat_interface_renew_innernet(iface);
-	nat_signal_client_kick(iface->signal, server_sources_lost(iface));
+	nat_signal_client_kick(iface->signal, nat_interface_server_lost(iface));
 	nat_interface_for_each_peer(iface, nat_peer_network_changed);
 }
 

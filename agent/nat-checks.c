@@ -36,9 +36,13 @@ nat_checks_of(NatChecks *checks, const WgEndpoint *local, const WgEndpoint *remo
 void
 nat_check_set_error(NatCheck *check, const char *format, ...)
 {
+	const char *end;
 	va_list args;
 
 	va_start(args, format);
 	vsnprintf(check->error, sizeof check->error, format, args);
 	va_end(args);
+	/* cut, perhaps within a character */
+	if (!g_utf8_validate(check->error, -1, &end))
+		check->error[end - check->error] = '\0';
 }

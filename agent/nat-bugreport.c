@@ -104,26 +104,83 @@ sounds_secret(const char *key)
 	return FALSE;
 }
 
+/* Of each server of the list its host and what follows: all before it may be a secret, also where
+ * the scheme was forgotten, which is just what is looked for. */
+static void
+append_servers(GString *out, const char *value)
+{
+	g_auto(GStrv) servers = g_strsplit(value, ";", -1);
+
+	for (guint i = 0; servers[i] != NULL; i++) {
+		const char *at = strrchr(servers[i], '@');
+
+		g_string_append_printf(out, "%s%s", i > 0 ? ";" : "",
+				       at != NULL	     ? "(left out)"
+				       : *servers[i] == '\0' ? ""
+							     : "(left out: no '@')");
+		if (at != NULL)
+			g_string_append(out, at);
+	}
+}
+
+/* Any other value: a URL may hold a user and a query. */
+static void
+append_value(GString *out, const char *value)
+{
+	g_autofree char *shown = nat_log_conceal(value);
+	const char *at = strrchr(shown, '@'), *from = at != NULL ? at : shown;
+	gsize len = strcspn(from, "?");
+
+	if (at != NULL)
+		g_string_append(out, "(left out)");
+	g_string_append_len(out, from, (gssize)len);
+	if (from[len] == '?')
+		g_string_append(out, "?(left out)");
+}
+
+static void
+append_line(GString *out, const char *line)
+{
+	const char *equals = strchr(line, '=');
+	g_autofree char *key = equals != NULL ? g_strndup(line, (gsize)(equals - line)) : NULL;
+	g_autofree char *bare = key != NULL ? g_strdup(key) : NULL;
+
+	if (bare != NULL)
+		g_strstrip(g_strdelimit(bare, "#", ' '));
+	if (key != NULL)
+		g_string_append_printf(out, "%s=", key);
+	if (key == NULL)
+		append_value(out, line);
+	else if (sounds_secret(key))
+		g_string_append(out, "(left out)");
+	else if (g_ascii_strcasecmp(bare, "turn") == 0)
+		append_servers(out, equals + 1);
+	else
+		append_value(out, equals + 1);
+	g_string_append_c(out, '\n');
+}
+
 char *
 nat_bugreport_without_secrets(const char *config)
 {
 	g_auto(GStrv) lines = g_strsplit(config, "\n", -1);
 	GString *out = g_string_new(NULL);
 
-	for (guint i = 0; lines[i] != NULL; i++) {
-		const char *equals = strchr(lines[i], '=');
-		g_autofree char *key =
-			equals != NULL ? g_strndup(lines[i], (gsize)(equals - lines[i])) : NULL;
-		g_autofree char *shown = nat_log_conceal(lines[i]);
-
-		if (lines[i + 1] == NULL && *lines[i] == '\0')
-			break;
-		if (key != NULL && sounds_secret(key))
-			g_string_append_printf(out, "%s=(left out)\n", key);
-		else
-			g_string_append_printf(out, "%s\n", shown);
-	}
+	for (guint i = 0; lines[i] != NULL; i++)
+		if (lines[i + 1] != NULL || *lines[i] != '\0')
+			append_line(out, lines[i]);
 	return g_string_free(out, FALSE);
+}
+
+char *
+nat_bugreport_cut(const char *text, gsize max)
+{
+	const char *end = strlen(text) > max ? g_strrstr_len(text, (gssize)max, "\n") : NULL;
+
+	if (strlen(text) <= max)
+		return g_strdup(text);
+	return g_strdup_printf("%.*s\n(cut: %" G_GSIZE_FORMAT " bytes in all)\n",
+			       (int)(end != NULL ? (gsize)(end - text) : max), text, strlen(text));
 }
 
 static gboolean

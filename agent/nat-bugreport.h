@@ -18,9 +18,12 @@ char *nat_bugreport_text(const NatBugreport *report);
 /* A line for each section: its title and size (transfer full). */
 char *nat_bugreport_contents(const NatBugreport *report);
 
-/* A configuration file without what nobody else may know: what follows turn: or turns: up to the
- * host, and the value of any key that sounds like a secret (transfer full). */
+/* A configuration file without what nobody else may know, also where it is written wrongly: of TURN
+ * servers only what is behind the last '@', of URLs neither user nor query, nothing of a key that
+ * sounds like a secret (transfer full). */
 char *nat_bugreport_without_secrets(const char *config);
+/* Cut at a line's end to about max bytes, which is said (transfer full). */
+char *nat_bugreport_cut(const char *text, gsize max);
 /* Of `nft list ruleset`, the chains that see packets, and in them the rules that decide about UDP,
  * rewrite addresses, or name one of `words` (ports, interfaces; NULL-terminated) (transfer full).
  */

@@ -47,13 +47,22 @@ nat_cli_whom(const NatCli *cli)
 }
 
 int
+nat_cli_exit_code(const GError *error)
+{
+	/* an agent answered */
+	if (g_error_matches(error, G_IO_ERROR, G_IO_ERROR_INVALID_ARGUMENT))
+		return NAT_EXIT_USAGE;
+	if (g_error_matches(error, G_IO_ERROR, G_IO_ERROR_FAILED) ||
+	    g_error_matches(error, G_IO_ERROR, G_IO_ERROR_NOT_SUPPORTED))
+		return NAT_EXIT_FAILED;
+	return NAT_EXIT_NO_AGENT;
+}
+
+int
 nat_cli_fail(const GError *error)
 {
 	g_printerr("nat-agent: %s\n", error->message);
-	if (g_error_matches(error, G_IO_ERROR, G_IO_ERROR_INVALID_ARGUMENT))
-		return NAT_EXIT_USAGE;
-	return g_error_matches(error, G_IO_ERROR, G_IO_ERROR_FAILED) ? NAT_EXIT_FAILED
-								     : NAT_EXIT_NO_AGENT;
+	return nat_cli_exit_code(error);
 }
 
 gboolean

@@ -24,22 +24,81 @@
 
 #define TIMEOUT_MS 5000
 #define TOOL_MS 5000
-#define TOOL_BYTES (256 * 1024)
+#define SECTION_BYTES (256 * 1024)
+/* Peers in detail: those that are not well first. */
+#define DETAIL_PEERS 32
 #define FILE_BYTES (256 * 1024)
 #define DEFAULT_FILE "/etc/nat-agent/nat-agent.conf"
+#define INSTANCE_FILE "/etc/nat-agent/%s.conf"
 
 /* ---- what the agent says ---- */
 
+/* interface, peer: NULL: any. */
 static JsonNode *
-ask(const NatCli *cli, const char *method, gboolean detail, GError **error)
+ask(const NatCli *cli, const char *method, const char *interface, const char *peer, GError **error)
 {
 	JsonObject *parameters = json_object_new();
 	g_autoptr(JsonNode) node = nat_json_node_take(parameters);
 	g_autofree char *control = nat_cli_control(cli);
 
-	if (detail)
+	if (peer) {
+		json_object_set_string_member(parameters, "interface", interface);
+		json_object_set_string_member(parameters, "peer", peer);
 		json_object_set_boolean_member(parameters, "detail", TRUE);
+	}
 	return nat_control_call(control, method, node, TIMEOUT_MS, error);
+}
+
+static NatStatus *
+read_status(JsonNode *reply, GError **error)
+{
+	JsonNode *node = json_object_get_member(json_node_get_object(reply), "status");
+
+	if (node && JSON_NODE_HOLDS_OBJECT(node))
+		return nat_status_from_json(node, error);
+	g_set_error(error, G_IO_ERROR, G_IO_ERROR_INVALID_DATA, "what answers is not nat-agent");
+	return NULL;
+}
+
+static void
+append_peer(const NatCli *cli, const char *interface, const NatStatusPeer *peer, GString *out)
+{
+	char key[WG_KEY_STRLEN];
+	g_autoptr(GError) error = NULL;
+	g_autoptr(JsonNode) reply = ask(cli, NAT_SERVICE_STATUS, interface,
+					wg_key_format(&peer->public_key, key), &error);
+	g_autoptr(NatStatus) status = reply ? read_status(reply, &error) : NULL;
+	g_autofree char *text =
+		status ? nat_status_to_text(status, interface, key, FALSE, 100) : NULL;
+
+	g_string_append_printf(out, "%s\n", text ? text : error->message);
+}
+
+/* One call a peer: all of a large network in one answer would hold the agent up. */
+static void
+add_details(const NatCli *cli, NatBugreport *report, const NatStatus *status)
+{
+	g_autoptr(GString) out = g_string_new(NULL);
+	guint left = DETAIL_PEERS;
+
+	for (guint well = 0; well < 2; well++) {
+		for (guint i = 0; i < status->interfaces->len; i++) {
+			const NatStatusInterface *iface = g_ptr_array_index(status->interfaces, i);
+
+			for (guint j = 0; j < iface->peers->len && left > 0; j++) {
+				const NatStatusPeer *peer = g_ptr_array_index(iface->peers, j);
+				gboolean direct = peer->state == NAT_PEER_CONNECTED && !peer->relay;
+
+				if (direct != (well == 1))
+					continue;
+				append_peer(cli, iface->name, peer, out);
+				left--;
+			}
+		}
+	}
+	if (left == 0)
+		g_string_append_printf(out, "(no more than %u peers)\n", DETAIL_PEERS);
+	nat_bugreport_add(report, "peers in detail", out->str);
 }
 
 /* The interfaces that the agent serves, for the sections that follow. */
@@ -47,16 +106,12 @@ static void
 add_status(const NatCli *cli, NatBugreport *report, GPtrArray *interfaces, GPtrArray *words)
 {
 	g_autoptr(GError) error = NULL;
-	g_autoptr(JsonNode) reply = ask(cli, NAT_SERVICE_STATUS, TRUE, &error);
-	g_autoptr(NatStatus) status = NULL;
-	g_autofree char *text = NULL, *json = NULL;
-	JsonNode *node =
-		reply ? json_object_get_member(json_node_get_object(reply), "status") : NULL;
+	g_autoptr(JsonNode) reply = ask(cli, NAT_SERVICE_STATUS, NULL, NULL, &error);
+	g_autoptr(NatStatus) status = reply ? read_status(reply, &error) : NULL;
+	g_autofree char *text = NULL, *json = NULL, *shown = NULL;
 
-	if (node)
-		status = nat_status_from_json(node, &error);
 	if (!status) {
-		nat_bugreport_add(report, "status", error ? error->message : "no status");
+		nat_bugreport_add(report, "status", error->message);
 		return;
 	}
 	for (guint i = 0; i < status->interfaces->len; i++) {
@@ -67,16 +122,18 @@ add_status(const NatCli *cli, NatBugreport *report, GPtrArray *interfaces, GPtrA
 		g_ptr_array_add(words, g_strdup_printf("%u", iface->listen_port));
 	}
 	text = nat_status_to_text(status, NULL, NULL, FALSE, 100);
-	json = nat_json_print(node, TRUE);
+	json = nat_json_print(json_object_get_member(json_node_get_object(reply), "status"), TRUE);
+	shown = nat_bugreport_cut(json, SECTION_BYTES);
 	nat_bugreport_add(report, "status", text);
-	nat_bugreport_add(report, "status in detail (JSON)", json);
+	nat_bugreport_add(report, "status as JSON", shown);
+	add_details(cli, report, status);
 }
 
 static void
 add_events(const NatCli *cli, NatBugreport *report)
 {
 	g_autoptr(GError) error = NULL;
-	g_autoptr(JsonNode) reply = ask(cli, NAT_SERVICE_EVENTS, FALSE, &error);
+	g_autoptr(JsonNode) reply = ask(cli, NAT_SERVICE_EVENTS, NULL, NULL, &error);
 	g_autoptr(GString) text = g_string_new(NULL);
 	JsonArray *list = NULL;
 
@@ -116,15 +173,28 @@ add_versions(NatBugreport *report)
 	nat_bugreport_add(report, "versions", text);
 }
 
+/* That of nat-agent@IF.service, where it is asked for by its interface and has one. */
+static char *
+config_path(const NatCli *cli)
+{
+	g_autofree char *instance = NULL;
+
+	if (cli->file)
+		return g_strdup(cli->file);
+	if (!cli->interfaces || strchr(cli->interfaces[0], '/'))
+		return g_strdup(DEFAULT_FILE);
+	instance = g_strdup_printf(INSTANCE_FILE, cli->interfaces[0]);
+	return access(instance, F_OK) == 0 ? g_steal_pointer(&instance) : g_strdup(DEFAULT_FILE);
+}
+
 static void
 add_config(const NatCli *cli, NatBugreport *report)
 {
-	const char *path = cli->file ? cli->file : DEFAULT_FILE;
-	g_autofree char *text = NULL, *shown = NULL, *title = NULL;
+	g_autofree char *path = config_path(cli), *text = NULL, *shown = NULL, *title = NULL;
 	g_autoptr(GError) error = NULL;
 	gsize len;
 
-	title = g_strdup_printf("configuration without secrets");
+	title = g_strdup_printf("configuration, no secrets: %s", path);
 	if (!g_file_get_contents(path, &text, &len, &error)) {
 		nat_bugreport_add(report, title, error->message);
 		return;
@@ -172,8 +242,6 @@ run_tool(const char *const *argv)
 	while (!out)
 		g_main_context_iteration(NULL, TRUE);
 	g_source_remove(timeout);
-	if (strlen(out) > TOOL_BYTES)
-		strcpy(out + TOOL_BYTES - 8, "\n(cut)\n");
 	return out;
 }
 
@@ -194,13 +262,15 @@ add_tools(NatBugreport *report, const char *const *words)
 	};
 	static const char *const NFT[] = {"nft", "list", "ruleset", NULL};
 	g_autofree char *ruleset = run_tool(NFT), *rules = nat_bugreport_rules(ruleset, words);
+	g_autofree char *shown_rules = nat_bugreport_cut(rules, SECTION_BYTES);
 
 	for (guint i = 0; i < G_N_ELEMENTS(TOOLS); i++) {
 		g_autofree char *text = run_tool(TOOLS[i].argv);
+		g_autofree char *shown = nat_bugreport_cut(text, SECTION_BYTES);
 
-		nat_bugreport_add(report, TOOLS[i].title, text);
+		nat_bugreport_add(report, TOOLS[i].title, shown);
 	}
-	nat_bugreport_add(report, "firewall rules that matter", rules);
+	nat_bugreport_add(report, "firewall rules that matter", shown_rules);
 }
 
 static void

@@ -167,9 +167,14 @@ ping_on(const NatCli *cli, NatControlClient *client, const sigset_t *ending, GPt
 		if (nat_control_client_send(client, NAT_SERVICE_PING, whom, FALSE, TIMEOUT_MS,
 					    &error))
 			reply = nat_control_client_receive(client, TIMEOUT_MS, NULL, &error);
-		if (!reply)
+		if (!reply && (i == 1 || !g_error_matches(error, G_IO_ERROR, G_IO_ERROR_FAILED))) {
+			print_tallies(cli, tallies);
 			return nat_cli_fail(error);
-		if (!print_answers(cli, reply, i, tallies) ||
+		}
+		/* the path went, and may come back: that is what is looked for */
+		if (!reply)
+			g_printerr("%u  %s\n", i, error->message);
+		if ((reply && !print_answers(cli, reply, i, tallies)) ||
 		    (i != cli->count && pause_until(began + INTERVAL_US, ending)))
 			break;
 	}

@@ -105,6 +105,14 @@ parse_one(const Question *question, const char *const *argv, NatCli *cli, NatCli
 	const GOptionEntry interface = {
 		"interface",	       0,   0, G_OPTION_ARG_FILENAME_ARRAY, &flags->interfaces,
 		"Only this interface", "IF"};
+	/* whose agent is meant, where each interface has its own */
+	const GOptionEntry instance = {"interface",
+				       0,
+				       0,
+				       G_OPTION_ARG_FILENAME_ARRAY,
+				       &flags->interfaces,
+				       "The agent of nat-agent@IF.service, where there is no other",
+				       "IF"};
 	const GOptionEntry files[] = {
 		{"output", 0, 0, G_OPTION_ARG_FILENAME_ARRAY, &flags->output,
 		 "Write this file, which must not be there yet; - for stdout", "FILE"},
@@ -133,6 +141,8 @@ parse_one(const Question *question, const char *const *argv, NatCli *cli, NatCli
 		g_array_append_vals(entries, files, G_N_ELEMENTS(files));
 	if (question->takes_peer)
 		g_array_append_val(entries, interface);
+	else
+		g_array_append_val(entries, instance);
 	g_array_append_vals(entries, common, G_N_ELEMENTS(common));
 	g_option_context_set_description(context, question->about);
 	if (!nat_cli_parse_flags(context, (const GOptionEntry *)(gpointer)entries->data, argv,

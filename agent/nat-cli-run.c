@@ -35,6 +35,7 @@ typedef struct {
 	gint64 started_us;
 	NatDaemon *daemon;
 	GMainLoop *loop;
+	guint signals[3];
 	NatDaemonService methods;
 	NatService *service;
 } Run;
@@ -93,34 +94,36 @@ drop_locks(Run *run)
 	}
 }
 
+/* What a running agent cannot change, or another one serves, is refused before anything happens. */
+static gboolean
+may_reload(Run *run, const NatConfig *config, GError **error)
+{
+	const char *fixed = nat_config_fixed_difference(run->config, config);
+
+	if (!fixed)
+		return take_locks(run, config, error);
+	g_set_error(error, G_IO_ERROR, G_IO_ERROR_NOT_SUPPORTED,
+		    "%s can't be changed while the agent runs: restart it", fixed);
+	return FALSE;
+}
+
 static gboolean
 reload(GError **error, gpointer user_data)
 {
 	Run *run = user_data;
-	NatConfig *config = load_config(run->cli, error), *before = run->config;
-	const char *fixed = config ? nat_config_fixed_difference(before, config) : NULL;
-	gboolean ok;
+	g_autoptr(NatConfig) config = load_config(run->cli, error);
+	gboolean ok = FALSE;
 
 	if (!config)
 		return FALSE;
-	g_ptr_array_add(run->configs, config);
-	if (fixed) {
-		g_set_error(error, G_IO_ERROR, G_IO_ERROR_NOT_SUPPORTED,
-			    "%s can't be changed while the agent runs: restart it", fixed);
-		return FALSE;
-	}
-	if (!take_locks(run, config, error)) {
-		drop_locks(run);
-		return FALSE;
-	}
-	run->config = config;
-	ok = nat_daemon_reload(run->daemon, config, error);
-	/* as it was */
-	if (!ok && !nat_daemon_uses(run->daemon, config))
-		run->config = before;
-	drop_locks(run);
-	if (ok)
+	if (may_reload(run, config, error))
+		ok = nat_daemon_reload(run->daemon, config, error);
+	if (nat_daemon_uses(run->daemon, config)) {
+		run->config = config;
+		g_ptr_array_add(run->configs, g_steal_pointer(&config));
 		g_message("the configuration was read again");
+	}
+	drop_locks(run);
 	return ok;
 }
 
@@ -130,9 +133,12 @@ on_hup(gpointer user_data)
 	g_autoptr(GError) error = NULL;
 
 	sd_notifyf(0, "RELOADING=1\nMONOTONIC_USEC=%" G_GINT64_FORMAT, g_get_monotonic_time());
-	if (!reload(&error, user_data))
-		g_warning("the configuration is not taken: %s", error->message);
-	sd_notify(0, "READY=1");
+	if (reload(&error, user_data)) {
+		sd_notify(0, "READY=1\nSTATUS=");
+	} else {
+		g_warning("configuration: %s", error->message);
+		sd_notifyf(0, "READY=1\nSTATUS=configuration: %s", error->message);
+	}
 	return G_SOURCE_CONTINUE;
 }
 
@@ -230,7 +236,6 @@ run_until_signal(Run *run)
 {
 	g_autoptr(GError) error = NULL;
 	sigset_t ending;
-	guint term, intr, hup;
 
 	sigemptyset(&ending);
 	sigaddset(&ending, SIGTERM);
@@ -241,14 +246,12 @@ run_until_signal(Run *run)
 		g_printerr("nat-agent: %s\n", error->message);
 		return NAT_EXIT_FAILED;
 	}
-	term = g_unix_signal_add(SIGTERM, quit, run);
-	intr = g_unix_signal_add(SIGINT, quit, run);
-	hup = g_unix_signal_add(SIGHUP, on_hup, run);
+	/* They stay until the daemon is gone: without them another signal would end it halfway. */
+	run->signals[0] = g_unix_signal_add(SIGTERM, quit, run);
+	run->signals[1] = g_unix_signal_add(SIGINT, quit, run);
+	run->signals[2] = g_unix_signal_add(SIGHUP, on_hup, run);
 	pthread_sigmask(SIG_UNBLOCK, &ending, NULL);
 	serve(run);
-	g_source_remove(term);
-	g_source_remove(intr);
-	g_source_remove(hup);
 	return NAT_EXIT_OK;
 }
 
@@ -278,6 +281,8 @@ nat_cli_run(const NatCli *cli)
 	g_clear_pointer(&run.control, nat_control_free);
 	g_clear_pointer(&run.service, nat_service_free);
 	g_clear_pointer(&run.daemon, nat_daemon_free);
+	for (guint i = 0; i < G_N_ELEMENTS(run.signals); i++)
+		g_clear_handle_id(&run.signals[i], g_source_remove);
 	g_main_loop_unref(run.loop);
 	g_hash_table_unref(run.locks);
 	g_ptr_array_unref(run.configs);

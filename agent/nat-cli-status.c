@@ -72,9 +72,8 @@ render(const View *view, guint width, int *code, GError **error)
 	g_autoptr(NatStatus) status = NULL;
 
 	*code = NAT_EXIT_NO_AGENT;
-	if (g_error_matches(cause, G_IO_ERROR, G_IO_ERROR_INVALID_ARGUMENT))
-		*code = NAT_EXIT_USAGE;
 	if (!answer) {
+		*code = nat_cli_exit_code(cause);
 		g_propagate_error(error, g_steal_pointer(&cause));
 		return NULL;
 	}

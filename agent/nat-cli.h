@@ -57,8 +57,10 @@ void nat_cli_free(NatCli *cli);
 char *nat_cli_control(const NatCli *cli);
 /* {"interface": …, "peer": …} for a call (transfer full). */
 JsonNode *nat_cli_whom(const NatCli *cli);
-/* Says what went wrong. Returns the exit status: 3 where no agent answers, 2 where what is asked
- * for is not there, else 1. */
+/* Of a call that failed: 3 where no agent answers, or none that this user may ask; 2 where what is
+ * asked for is not there; else 1. */
+int nat_cli_exit_code(const GError *error);
+/* Says what went wrong. Returns the same. */
 int nat_cli_fail(const GError *error);
 /* To stdout, at once. FALSE: nobody reads any more. */
 gboolean nat_cli_put(const char *text);

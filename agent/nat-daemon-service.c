@@ -22,6 +22,17 @@ events(gpointer user_data)
 	return nat_daemon_events(((NatDaemonService *)user_data)->daemon);
 }
 
+static gboolean
+resolve(const NatServiceWhom *whom, WgKey *key, GError **error, gpointer user_data)
+{
+	const NatDaemonService *service = user_data;
+	NatPeer *peer = nat_daemon_find_peer(service->daemon, whom->interface, whom->peer, error);
+
+	if (peer != NULL)
+		*key = *nat_peer_key(peer);
+	return peer != NULL;
+}
+
 /* ---- ping ---- */
 
 /* Its call; NULL: the caller is gone. */
@@ -133,6 +144,7 @@ metrics(gpointer user_data)
 const NatServiceFuncs NAT_DAEMON_SERVICE = {
 	.status = status,
 	.events = events,
+	.resolve = resolve,
 	.ping = ping,
 	.restart = restart,
 	.reload = reload,

@@ -137,18 +137,28 @@ nat_daemon_events(NatDaemon *daemon)
 	return daemon->events;
 }
 
+static void
+find_peers(NatDaemon *daemon, const char *interface, const char *text, gboolean by_name,
+	   GPtrArray *found)
+{
+	for (guint i = 0; i < daemon->interfaces->len; i++) {
+		NatInterface *iface = g_ptr_array_index(daemon->interfaces, i);
+
+		if (interface == NULL || strcmp(interface, nat_interface_name(iface)) == 0)
+			nat_interface_find_peers(iface, text, by_name, found);
+	}
+}
+
 NatPeer *
 nat_daemon_find_peer(NatDaemon *daemon, const char *interface, const char *peer, GError **error)
 {
 	g_autoptr(GPtrArray) found = g_ptr_array_new();
 	g_autofree char *plain = nat_log_escape(peer, -1);
 
-	for (guint i = 0; i < daemon->interfaces->len; i++) {
-		NatInterface *iface = g_ptr_array_index(daemon->interfaces, i);
-
-		if (interface == NULL || strcmp(interface, nat_interface_name(iface)) == 0)
-			nat_interface_find_peers(iface, peer, found);
-	}
+	/* a name is meant before the beginning of a key is */
+	find_peers(daemon, interface, peer, TRUE, found);
+	if (found->len == 0)
+		find_peers(daemon, interface, peer, FALSE, found);
 	if (found->len == 1)
 		return g_ptr_array_index(found, 0);
 	if (found->len == 0)
@@ -201,58 +211,81 @@ add_new(NatDaemon *daemon, const NatInterfaceEnv *env, GError **error)
 			g_ptr_array_set_size(daemon->interfaces, (gint)before);
 			return FALSE;
 		}
-		g_message("%s: served from now on", config->name);
 		g_ptr_array_add(daemon->interfaces, iface);
 	}
+	for (guint i = before; i < daemon->interfaces->len; i++)
+		g_message("%s: served from now on",
+			  nat_interface_name(g_ptr_array_index(daemon->interfaces, i)));
 	return TRUE;
 }
 
-/* Two at once would want the same port. */
+/* Of the interface whose part of the configuration changed: two at once would want the same port.
+ * Where the new part cannot be (innernet's files), the old one goes on. */
 static gboolean
-renew(NatDaemon *daemon, const NatInterfaceEnv *env, const NatConfigInterface *config,
-      GError **error)
+renew(NatDaemon *daemon, const NatInterfaceEnv *env, const NatConfigInterface *config)
 {
 	guint at = (guint)find_interface(daemon, config->name);
 	NatInterface *iface = g_ptr_array_index(daemon->interfaces, at);
+	g_autoptr(GError) error = NULL, again = NULL;
+	NatConfigInterface *before;
 
 	if (nat_config_interface_equal(nat_interface_config(iface), config)) {
 		nat_interface_set_config(iface, env->config);
 		return TRUE;
 	}
 	g_message("%s: starts over with another configuration", config->name);
+	before = nat_config_interface_copy(nat_interface_config(iface));
 	g_ptr_array_remove_index(daemon->interfaces, at);
-	iface = nat_interface_new(env, config, error);
-	if (iface == NULL) {
-		g_prefix_error(error, "not served any more: ");
-		return FALSE;
+	iface = nat_interface_new_again(env, config, &error);
+	if (error != NULL) {
+		iface = nat_interface_new_again(env, before, &again);
+		g_warning("%s: its new configuration is not taken: %s%s", config->name,
+			  error->message, iface != NULL ? "" : "; it is served no more");
 	}
-	g_ptr_array_add(daemon->interfaces, iface);
-	return TRUE;
+	nat_config_interface_free(before);
+	if (iface != NULL)
+		g_ptr_array_add(daemon->interfaces, iface);
+	return error == NULL;
 }
 
-gboolean
-nat_daemon_reload(NatDaemon *daemon, const NatConfig *config, GError **error)
+static void
+remove_gone(NatDaemon *daemon, const NatConfig *config)
 {
-	NatInterfaceEnv env = daemon->env;
-	gboolean ok = TRUE;
-
-	env.config = config;
-	if (!add_new(daemon, &env, error))
-		return FALSE;
-	daemon->env = env;
 	for (guint i = daemon->interfaces->len; i > 0; i--) {
-		const char *name = nat_interface_name(g_ptr_array_index(daemon->interfaces, i - 1));
+		g_autofree char *name =
+			g_strdup(nat_interface_name(g_ptr_array_index(daemon->interfaces, i - 1)));
 
 		if (is_named(config, name))
 			continue;
 		g_message("%s: not served any more; its tunnels stay up", name);
 		g_ptr_array_remove_index(daemon->interfaces, i - 1);
+		nat_events_forget_interface(daemon->events, name, TRUE);
 	}
-	for (guint i = 0; i < config->interfaces->len; i++)
-		ok = renew(daemon, &env, g_ptr_array_index(config->interfaces, i),
-			   ok ? error : NULL) &&
-		     ok;
-	return ok;
+}
+
+gboolean
+nat_daemon_reload(NatDaemon *daemon, const NatConfig *config, GError **error)
+{
+	g_autoptr(GString) failed = g_string_new(NULL);
+	NatInterfaceEnv env = daemon->env;
+
+	env.config = config;
+	if (!add_new(daemon, &env, error))
+		return FALSE;
+	daemon->env = env;
+	remove_gone(daemon, config);
+	for (guint i = 0; i < config->interfaces->len; i++) {
+		const NatConfigInterface *iface = g_ptr_array_index(config->interfaces, i);
+
+		if (!renew(daemon, &daemon->env, iface))
+			g_string_append_printf(failed, " %s", iface->name);
+	}
+	if (failed->len == 0)
+		return TRUE;
+	g_set_error(error, G_IO_ERROR, G_IO_ERROR_FAILED,
+		    "taken, but for%s: the log says why; the old configuration goes on there",
+		    failed->str);
+	return FALSE;
 }
 
 gboolean

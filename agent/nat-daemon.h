@@ -30,9 +30,10 @@ NatEvents *nat_daemon_events(NatDaemon *daemon); /* (transfer none) */
 NatPeer *nat_daemon_find_peer(NatDaemon *daemon, const char *interface, const char *peer,
 			      GError **error);
 /* Serves what `config` says from now on; it must live as long as the daemon, and so must those
- * before. Interfaces whose part did not change are not touched, tunnels stay up in any case. FALSE:
- * an interface that is new cannot be served, and all stays as it was; or one that changed can be
- * served no more, which the error says. The caller holds the locks of all interfaces in both. */
+ * before. Interfaces whose part did not change are not touched, tunnels stay up in any case. FALSE,
+ * and nat_daemon_uses() says no: an interface that is new cannot be served, and all stays as it
+ * was. FALSE, and it says yes: an interface goes on with its old part. The caller holds the locks
+ * of all interfaces in both. */
 gboolean nat_daemon_reload(NatDaemon *daemon, const NatConfig *config, GError **error);
 gboolean nat_daemon_uses(const NatDaemon *daemon, const NatConfig *config);
 

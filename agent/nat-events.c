@@ -183,6 +183,19 @@ nat_events_forget(NatEvents *events, const char *interface, const WgKey *peer)
 	g_hash_table_remove(events->lists, key);
 }
 
+void
+nat_events_forget_interface(NatEvents *events, const char *interface, gboolean own_too)
+{
+	g_autofree char *peers = g_strconcat(interface, " ", NULL);
+	GHashTableIter iter;
+	gpointer key;
+
+	g_hash_table_iter_init(&iter, events->lists);
+	while (g_hash_table_iter_next(&iter, &key, NULL))
+		if (g_str_has_prefix(key, peers) || (own_too && strcmp(key, interface) == 0))
+			g_hash_table_iter_remove(&iter);
+}
+
 static gint
 by_number(gconstpointer a, gconstpointer b)
 {

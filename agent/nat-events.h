@@ -53,6 +53,8 @@ void nat_events_add(NatEvents *events, const char *interface, const WgKey *peer,
 		    NatEventKind kind, const char *text);
 /* The peer is no more: what is known of it goes. */
 void nat_events_forget(NatEvents *events, const char *interface, const WgKey *peer);
+/* All of its peers, and where own_too its own: it is served no more, or has other peers. */
+void nat_events_forget_interface(NatEvents *events, const char *interface, gboolean own_too);
 /* (transfer container) NatEvent*, oldest first; valid until the next nat_events_add(). interface
  * NULL: of all; peer NULL: of all of them and of the interface itself. */
 GPtrArray *nat_events_list(const NatEvents *events, const char *interface, const WgKey *peer);

@@ -250,6 +250,9 @@ follow_settings(NatInterface *iface)
 		nat_interface_record(iface, G_LOG_LEVEL_MESSAGE, NAT_EVENT_NETWORK,
 				     "the private key changed: starting over");
 		stop_serving(iface);
+		/* another identity, and perhaps other peers */
+		if (iface->env.events != NULL)
+			nat_events_forget_interface(iface->env.events, iface->config.name, FALSE);
 		return;
 	}
 	if (dev->listen_port != iface->port) {
@@ -440,7 +443,7 @@ nat_interface_name(const NatInterface *iface)
 }
 
 void
-nat_interface_find_peers(NatInterface *iface, const char *text, GPtrArray *out)
+nat_interface_find_peers(NatInterface *iface, const char *text, gboolean by_name, GPtrArray *out)
 {
 	GHashTableIter iter;
 	gpointer peer;
@@ -448,8 +451,8 @@ nat_interface_find_peers(NatInterface *iface, const char *text, GPtrArray *out)
 
 	g_hash_table_iter_init(&iter, iface->peers);
 	while (g_hash_table_iter_next(&iter, NULL, &peer))
-		if (g_strcmp0(nat_peer_name(peer), text) == 0 ||
-		    g_str_has_prefix(wg_key_format(nat_peer_key(peer), key), text))
+		if (by_name ? g_strcmp0(nat_peer_name(peer), text) == 0
+			    : g_str_has_prefix(wg_key_format(nat_peer_key(peer), key), text))
 			g_ptr_array_add(out, peer);
 }
 
@@ -478,12 +481,32 @@ nat_interface_set_config(NatInterface *iface, const NatConfig *config)
 
 /* ---- life ---- */
 
-NatInterface *
-nat_interface_new(const NatInterfaceEnv *env, const NatConfigInterface *config, GError **error)
+/* FALSE, with the reason: it cannot be served now. *lasting: nor by waiting. */
+static gboolean
+begin(NatInterface *iface, gboolean *lasting, GError **error)
+{
+	g_autofree char *problem = NULL;
+
+	*lasting = TRUE;
+	iface->device = wg_ctl_read(iface->ctl, error);
+	if (iface->device == NULL)
+		return FALSE;
+	problem = nat_procnet_problem(iface->device, lasting);
+	if (problem == NULL) {
+		*lasting = TRUE;
+		return start_serving(iface, error);
+	}
+	g_set_error_literal(error, G_IO_ERROR, G_IO_ERROR_FAILED, problem);
+	return FALSE;
+}
+
+static NatInterface *
+interface_new(const NatInterfaceEnv *env, const NatConfigInterface *config, gboolean patient,
+	      GError **error)
 {
 	g_autoptr(NatInterface) iface = g_new0(NatInterface, 1);
-	g_autofree char *problem = NULL;
-	gboolean fatal;
+	g_autoptr(GError) cause = NULL;
+	gboolean lasting;
 
 	iface->env = *env;
 	iface->given = nat_config_interface_copy(config);
@@ -499,20 +522,33 @@ nat_interface_new(const NatInterfaceEnv *env, const NatConfigInterface *config, 
 	iface->wake = nat_wake_new(TRAFFIC_MS);
 	if (!nat_interface_open_innernet(iface, error))
 		return NULL;
-	iface->device = wg_ctl_read(iface->ctl, error);
-	if (iface->device == NULL)
-		return NULL;
-	problem = nat_procnet_problem(iface->device, &fatal);
-	if (problem != NULL && fatal) {
-		g_set_error(error, G_IO_ERROR, G_IO_ERROR_FAILED, "%s: %s", config->name, problem);
-		return NULL;
+	if (!begin(iface, &lasting, &cause)) {
+		if (lasting && !patient) {
+			if (iface->device != NULL)
+				g_prefix_error(&cause, "%s: ", config->name);
+			g_propagate_error(error, g_steal_pointer(&cause));
+			return NULL;
+		}
+		set_problem(iface, cause->message);
+		/* as one that has vanished: without peers */
+		if (iface->device == NULL)
+			iface->device = wg_device_new(config->name);
 	}
-	if (problem != NULL)
-		set_problem(iface, problem);
-	else if (!start_serving(iface, error))
-		return NULL;
 	schedule_poll(iface, POLL_MS);
 	return g_steal_pointer(&iface);
+}
+
+NatInterface *
+nat_interface_new(const NatInterfaceEnv *env, const NatConfigInterface *config, GError **error)
+{
+	return interface_new(env, config, FALSE, error);
+}
+
+NatInterface *
+nat_interface_new_again(const NatInterfaceEnv *env, const NatConfigInterface *config,
+			GError **error)
+{
+	return interface_new(env, config, TRUE, error);
 }
 
 void

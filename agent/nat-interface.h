@@ -34,6 +34,10 @@ typedef struct {
  * interface is down, the server is unreachable) does not fail: it shows in status. */
 NatInterface *nat_interface_new(const NatInterfaceEnv *env, const NatConfigInterface *config,
 				GError **error);
+/* The same for one that was served until now: what stands in the way of the device, too, shows in
+ * status and is waited for. Fails only for what innernet's files say. */
+NatInterface *nat_interface_new_again(const NatInterfaceEnv *env, const NatConfigInterface *config,
+				      GError **error);
 void nat_interface_free(NatInterface *iface);
 /* Addresses, links, routes or rules changed. */
 void nat_interface_network_changed(NatInterface *iface);
@@ -43,8 +47,10 @@ void nat_interface_collect_addresses(NatInterface *iface, GArray *addrs);
 void nat_interface_status(NatInterface *iface, NatStatus *status, gboolean detail,
 			  const char *peer);
 const char *nat_interface_name(const NatInterface *iface);
-/* The peers whose name, key or key's beginning this is are added (transfer none, NatPeer). */
-void nat_interface_find_peers(NatInterface *iface, const char *text, GPtrArray *out);
+/* The peers that have this name, or else whose key begins so, are added (transfer none, NatPeer).
+ */
+void nat_interface_find_peers(NatInterface *iface, const char *text, gboolean by_name,
+			      GPtrArray *out);
 /* The rest of the configuration (names of peers, standbys), where this interface's own part is as
  * it was. It must live as long as the interface. */
 void nat_interface_set_config(NatInterface *iface, const NatConfig *config);

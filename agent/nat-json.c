@@ -110,6 +110,15 @@ nat_json_parse(const char *text, gsize len, GError **error)
 
 static void print_node(GString *out, JsonNode *node, gboolean pretty, guint depth);
 
+/* What a terminal obeys instead of showing it: JSON is printed on some. Controls of both sets, and
+ * those of direction (UAX #9). */
+static gboolean
+steers(gunichar c)
+{
+	return c < 0x20 || (c >= 0x7f && c < 0xa0) || (c >= 0x202a && c <= 0x202e) ||
+	       (c >= 0x2066 && c <= 0x2069);
+}
+
 /* A lone surrogate passes json-glib's parser and is no UTF-8. */
 static void
 print_string(GString *out, const char *text)
@@ -117,15 +126,15 @@ print_string(GString *out, const char *text)
 	g_autofree char *valid = g_utf8_make_valid(text, -1);
 
 	g_string_append_c(out, '"');
-	for (const char *s = valid; *s; s++) {
-		guchar c = (guchar)*s;
+	for (const char *s = valid; *s; s = g_utf8_next_char(s)) {
+		gunichar c = g_utf8_get_char(s);
 
 		if (c == '"' || c == '\\')
-			g_string_append_printf(out, "\\%c", c);
-		else if (c < 0x20 || c == 0x7f)
+			g_string_append_printf(out, "\\%c", (char)c);
+		else if (steers(c))
 			g_string_append_printf(out, "\\u%04x", c);
 		else
-			g_string_append_c(out, (char)c);
+			g_string_append_unichar(out, c);
 	}
 	g_string_append_c(out, '"');
 }

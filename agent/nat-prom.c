@@ -40,14 +40,16 @@ nat_prom_family(NatProm *prom, const char *name, const char *type, const char *h
 static void
 append_label(GString *out, const char *label, const char *value)
 {
+	g_autofree char *valid = g_utf8_make_valid(value, -1);
+
 	g_string_append_printf(out, "%s%s=\"", out->len > 0 ? "," : "", label);
-	for (; *value; value++) {
-		if (*value == '\n')
+	for (const char *s = valid; *s; s++) {
+		if (*s == '\n')
 			g_string_append(out, "\\n");
-		else if (*value == '\\' || *value == '"')
-			g_string_append_printf(out, "\\%c", *value);
+		else if (*s == '\\' || *s == '"')
+			g_string_append_printf(out, "\\%c", *s);
 		else
-			g_string_append_c(out, *value);
+			g_string_append_c(out, *s);
 	}
 	g_string_append_c(out, '"');
 }

@@ -20,8 +20,10 @@ typedef struct {
 	NatService *service;
 	NatCall *call;
 	guint id;
-	char *interface, *peer; /* NULL: any */
-	guint64 missed;		/* events that were not sent since it is behind */
+	char *interface; /* NULL: any */
+	gboolean of_peer;
+	WgKey peer;
+	guint64 missed; /* events that were not sent since it is behind */
 } Follower;
 
 /* ---- org.varlink.service ---- */
@@ -151,34 +153,29 @@ ping(NatService *service, NatCall *call)
 }
 
 static void
-answer_done(NatCall *call, gboolean ok, const GError *error)
+restart_peer(NatService *service, NatCall *call)
 {
-	if (ok)
+	g_autoptr(GError) error = NULL;
+	NatServiceWhom whom;
+
+	if (!get_peer(call, &whom))
+		return;
+	if (service->funcs->restart(&whom, &error, service->user_data))
 		nat_call_reply(call, NULL);
 	else
 		nat_service_fail(call, error);
 }
 
 static void
-restart_peer(NatService *service, NatCall *call)
-{
-	g_autoptr(GError) error = NULL;
-	NatServiceWhom whom;
-	gboolean ok;
-
-	if (!get_peer(call, &whom))
-		return;
-	ok = service->funcs->restart(&whom, &error, service->user_data);
-	answer_done(call, ok, error);
-}
-
-static void
 reload(NatService *service, NatCall *call)
 {
 	g_autoptr(GError) error = NULL;
-	gboolean ok = service->funcs->reload(&error, service->user_data);
 
-	answer_done(call, ok, error);
+	/* what is not found then is no peer */
+	if (service->funcs->reload(&error, service->user_data))
+		nat_call_reply(call, NULL);
+	else
+		nat_call_fail(call, NAT_SERVICE_FAILED, "reason", error->message);
 }
 
 static void
@@ -194,16 +191,11 @@ metrics(NatService *service, NatCall *call)
 /* ---- events ---- */
 
 static gboolean
-is_wanted(const NatEvent *event, const char *interface, const char *peer)
+is_wanted(const NatEvent *event, const char *interface, const WgKey *peer)
 {
-	char key[WG_KEY_STRLEN];
-
 	if (interface != NULL && strcmp(interface, event->interface) != 0)
 		return FALSE;
-	if (peer == NULL)
-		return TRUE;
-	return event->has_peer && (g_strcmp0(peer, event->name) == 0 ||
-				   g_str_has_prefix(wg_key_format(&event->peer, key), peer));
+	return peer == NULL || (event->has_peer && wg_key_equal(&event->peer, peer));
 }
 
 static JsonNode *
@@ -222,7 +214,7 @@ on_event(const NatEvent *event, gpointer user_data)
 	Follower *follower = user_data;
 	JsonArray *list;
 
-	if (!is_wanted(event, follower->interface, follower->peer))
+	if (!is_wanted(event, follower->interface, follower->of_peer ? &follower->peer : NULL))
 		return;
 	if (nat_call_is_behind(follower->call)) {
 		follower->missed++;
@@ -242,7 +234,6 @@ follower_free(gpointer p)
 	nat_events_unfollow(follower->service->funcs->events(follower->service->user_data),
 			    follower->id);
 	g_free(follower->interface);
-	g_free(follower->peer);
 	g_free(follower);
 }
 
@@ -255,14 +246,16 @@ on_gone(gpointer user_data)
 }
 
 static void
-follow(NatService *service, NatCall *call, const NatServiceWhom *whom)
+follow(NatService *service, NatCall *call, const char *interface, const WgKey *peer)
 {
 	Follower *follower = g_new0(Follower, 1);
 
 	follower->service = service;
 	follower->call = call;
-	follower->interface = g_strdup(whom->interface);
-	follower->peer = g_strdup(whom->peer);
+	follower->interface = g_strdup(interface);
+	follower->of_peer = peer != NULL;
+	if (peer != NULL)
+		follower->peer = *peer;
 	follower->id =
 		nat_events_follow(service->funcs->events(service->user_data), on_event, follower);
 	g_ptr_array_add(service->followers, follower);
@@ -273,17 +266,27 @@ static void
 events(NatService *service, NatCall *call)
 {
 	g_autoptr(GPtrArray) known = NULL;
+	g_autoptr(GError) error = NULL;
+	const WgKey *peer = NULL;
 	NatServiceWhom whom;
 	JsonArray *list;
+	WgKey key;
 
 	if (!get_whom(call, &whom))
 		return;
+	if (whom.peer != NULL) {
+		if (!service->funcs->resolve(&whom, &key, &error, service->user_data)) {
+			nat_service_fail(call, error);
+			return;
+		}
+		peer = &key;
+	}
 	known = nat_events_list(service->funcs->events(service->user_data), whom.interface, NULL);
 	list = json_array_new();
 	for (guint i = 0; i < known->len; i++) {
 		const NatEvent *event = g_ptr_array_index(known, i);
 
-		if (is_wanted(event, whom.interface, whom.peer))
+		if (is_wanted(event, whom.interface, peer))
 			json_array_add_element(list,
 					       nat_event_to_json(event, g_get_monotonic_time()));
 	}
@@ -291,7 +294,7 @@ events(NatService *service, NatCall *call)
 		nat_call_reply(call, events_node(list, 0));
 		return;
 	}
-	follow(service, call, &whom);
+	follow(service, call, whom.interface, peer);
 	nat_call_continue(call, events_node(list, 0));
 }
 

@@ -35,8 +35,10 @@ typedef struct {
 	NatStatus *(*status)(const NatServiceWhom *whom, gboolean detail, GError **error,
 			     gpointer user_data);
 	NatEvents *(*events)(gpointer user_data);
-	/* Of exactly one peer. done is called once: at once or later, never after the service is
-	 * freed. The results are transfer full, in the form of the description. */
+	/* The one peer that is meant. */
+	gboolean (*resolve)(const NatServiceWhom *whom, WgKey *key, GError **error,
+			    gpointer user_data);
+	/* Answers the call, at once or later, never after the control socket is freed. */
 	void (*ping)(const NatServiceWhom *whom, gboolean paths, NatCall *call, gpointer user_data);
 	gboolean (*restart)(const NatServiceWhom *whom, GError **error, gpointer user_data);
 	gboolean (*reload)(GError **error, gpointer user_data);

@@ -122,6 +122,10 @@ set_reply_error(GError **error, const char *name, JsonObject *parameters)
 		g_set_error(error, G_IO_ERROR, G_IO_ERROR_NOT_SUPPORTED,
 			    "the agent does not know %s: it is older than this command, restart it",
 			    subject ? subject : "that");
+	else if (g_str_has_suffix(name, ".NotPermitted"))
+		g_set_error_literal(error, G_IO_ERROR, G_IO_ERROR_PERMISSION_DENIED,
+				    "the agent does not let you ask: try as root, or join the "
+				    "group of its socket");
 	else if (subject && g_str_has_suffix(name, ".NoSuchPeer"))
 		g_set_error_literal(error, G_IO_ERROR, G_IO_ERROR_INVALID_ARGUMENT, subject);
 	else if (subject && g_str_has_suffix(name, ".Failed"))

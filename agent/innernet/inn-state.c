@@ -9,6 +9,7 @@
 #include <unistd.h>
 
 #include "agent/nat-json.h"
+#include "agent/nat-log.h"
 
 #define NAME_MAX_BYTES 255
 #define STORE_PEERS (8 * INN_STATE_PEERS) /* it never forgets one */
@@ -189,7 +190,8 @@ read_identity(JsonObject *obj, InnPeer *peer, GError **error)
 		return bad(error, "public_key: no key");
 	if (id < 0)
 		return bad(error, "id: missing");
-	peer->name = g_strdup(name);
+	/* it goes to terminals, logs and metrics */
+	peer->name = nat_log_escape(name, -1);
 	peer->id = id;
 	return TRUE;
 }

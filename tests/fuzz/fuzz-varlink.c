@@ -20,6 +20,13 @@ some_events(gpointer user_data)
 	return user_data;
 }
 
+static gboolean
+any_peer(const NatServiceWhom *whom, WgKey *key, GError **error, gpointer user_data)
+{
+	*key = (WgKey){{0}};
+	return TRUE;
+}
+
 static void
 no_ping(const NatServiceWhom *whom, gboolean paths, NatCall *call, gpointer user_data)
 {
@@ -44,8 +51,8 @@ no_metrics(gpointer user_data)
 	return g_strdup("");
 }
 
-static const NatServiceFuncs FUNCS = {no_status,  some_events, no_ping,
-				      no_restart, no_reload,   no_metrics};
+static const NatServiceFuncs FUNCS = {no_status, some_events, any_peer,	 no_ping,
+				      no_restart, no_reload, no_metrics};
 
 /* Every answer is JSON; the last one was given, or the caller went. */
 static void

@@ -14,8 +14,13 @@ secrets(void)
 		"some_secret = quiet\n"
 		"Private_Key=abcdef\n"
 		"nonsense turn:dave:psst@x\n"
+		"turn = erin:forgot@relay.example;turn:fay:semi@b\n"
+		"turn=nothingbutsecret\n"
+		"signal=wss://gus:inurl@signal.example/?key=query\n"
 		"[interface wg0]\n";
-	static const char *const HUSH[] = {"s3cret", "hush", "old", "quiet", "abcdef", "psst"};
+	static const char *const HUSH[] = {"s3cret",	 "hush",  "old",    "quiet",
+					   "abcdef",	 "psst",  "forgot", "semi",
+					   "nothingbut", "inurl", "query"};
 	g_autofree char *shown = nat_bugreport_without_secrets(CONFIG);
 
 	for (guint i = 0; i < G_N_ELEMENTS(HUSH); i++)
@@ -23,6 +28,8 @@ secrets(void)
 			g_error("%s is told:\n%s", HUSH[i], shown);
 	g_assert_nonnull(strstr(shown, "signal=wss://signal.example\n"));
 	g_assert_nonnull(strstr(shown, "[interface wg0]\n"));
+	g_assert_nonnull(strstr(shown, "turn =(left out)@relay.example;(left out)@b\n"));
+	g_assert_nonnull(strstr(shown, "signal=(left out)@signal.example/?(left out)\n"));
 	g_assert_nonnull(strstr(shown, "some_secret =(left out)\n"));
 }
 
@@ -55,6 +62,18 @@ rules(void)
 }
 
 static void
+cut(void)
+{
+	g_autofree char *whole = nat_bugreport_cut("a\nb\n", 4), *some = NULL, *line = NULL;
+
+	g_assert_cmpstr(whole, ==, "a\nb\n");
+	some = nat_bugreport_cut("aaa\nbbb\nccc\n", 9);
+	g_assert_cmpstr(some, ==, "aaa\nbbb\n(cut: 12 bytes in all)\n");
+	line = nat_bugreport_cut("aaaaaaaaaa", 3);
+	g_assert_cmpstr(line, ==, "aaa\n(cut: 10 bytes in all)\n");
+}
+
+static void
 sections(void)
 {
 	g_autoptr(NatBugreport) report = nat_bugreport_new();
@@ -78,6 +97,7 @@ main(int argc, char **argv)
 	g_test_init(&argc, &argv, NULL);
 	g_test_add_func("/bugreport/secrets", secrets);
 	g_test_add_func("/bugreport/rules", rules);
+	g_test_add_func("/bugreport/cut", cut);
 	g_test_add_func("/bugreport/sections", sections);
 	return g_test_run();
 }

@@ -185,7 +185,7 @@ structure(void)
 		"t.conf:1: \"signal\" stands before any group: begin with [agent]");
 	refused("[agent]\n\nsingal=ws://x\n",
 		"t.conf:3: unknown key \"singal\" in [agent]: its keys "
-		"are control, state_dir, signal, stun, turn, mtu, standby, metrics, "
+		"are control, control_group, state_dir, signal, stun, turn, mtu, standby, metrics, "
 		"innernet_config_dir, innernet_data_dir, hosts_file");
 	refused("[interface wg0]\ncontrol=/x\n", "t.conf:2: unknown key \"control\" in [interface "
 						 "wg0]: its keys are signal, stun, turn, "
@@ -547,7 +547,8 @@ innernet(void)
 	refused("[interface wg0]\ninnernet=maybe\n",
 		"t.conf:2: innernet: \"maybe\" is none of beside, yes and off");
 	refused("[agent]\ninnernet=yes\n",
-		"t.conf:2: unknown key \"innernet\" in [agent]: its keys are control, state_dir, "
+		"t.conf:2: unknown key \"innernet\" in [agent]: its keys are control, "
+		"control_group, state_dir, "
 		"signal, stun, turn, mtu, standby, metrics, innernet_config_dir, "
 		"innernet_data_dir, "
 		"hosts_file");

@@ -314,6 +314,17 @@ get_events(gpointer user_data)
 	return ((Fixture *)user_data)->events;
 }
 
+/* "a" is the peer whose key begins with 1 */
+static gboolean
+resolve(const NatServiceWhom *whom, WgKey *key, GError **error, gpointer user_data)
+{
+	*key = (WgKey){{1}};
+	if (strcmp(whom->peer, "a") == 0)
+		return TRUE;
+	g_set_error(error, G_IO_ERROR, G_IO_ERROR_NOT_FOUND, "nobody is there");
+	return FALSE;
+}
+
 static void
 ping(const NatServiceWhom *whom, gboolean paths, NatCall *call, gpointer user_data)
 {
@@ -334,10 +345,11 @@ restart(const NatServiceWhom *whom, GError **error, gpointer user_data)
 	return TRUE;
 }
 
+/* a file that is not found is no peer that is not found */
 static gboolean
 reload(GError **error, gpointer user_data)
 {
-	g_set_error(error, G_IO_ERROR, G_IO_ERROR_FAILED, "line 3 is wrong");
+	g_set_error(error, G_IO_ERROR, G_IO_ERROR_NOT_FOUND, "line 3 is wrong");
 	return FALSE;
 }
 
@@ -347,7 +359,7 @@ metrics(gpointer user_data)
 	return g_strdup("# HELP a \"b\"\n");
 }
 
-static const NatServiceFuncs FUNCS = {full_status, get_events, ping, restart, reload, metrics};
+static const NatServiceFuncs FUNCS = {full_status, get_events, resolve, ping, restart, reload, metrics};
 
 static void
 on_answer(char *text_take, gboolean last, gpointer owner)
@@ -486,7 +498,7 @@ events_as_described(Fixture *f, gconstpointer unused)
 static void
 events_followed(Fixture *f, gconstpointer unused)
 {
-	WgKey alice = {{1}};
+	WgKey alice = {{1}}, bob = {{2}};
 	guint before;
 
 	nat_events_add(f->events, "wg0", &alice, "a", NAT_EVENT_PATH, "old");
@@ -497,6 +509,8 @@ events_followed(Fixture *f, gconstpointer unused)
 	nat_events_add(f->events, "wg0", NULL, NULL, NAT_EVENT_PATH, "not asked for");
 	g_assert_cmpuint(f->answers->len, ==, before);
 	nat_events_add(f->events, "wg0", &alice, "a", NAT_EVENT_PATH, "new");
+	g_assert_cmpuint(f->answers->len, ==, before + 1);
+	nat_events_add(f->events, "wg0", &bob, "a", NAT_EVENT_PATH, "another of the name");
 	g_assert_cmpuint(f->answers->len, ==, before + 1);
 	/* who does not read is told how much was left out */
 	f->backlog = 1 << 20;
@@ -509,6 +523,9 @@ events_followed(Fixture *f, gconstpointer unused)
 	nat_call_abandon(g_steal_pointer(&f->call));
 	nat_events_add(f->events, "wg0", &alice, "a", NAT_EVENT_PATH, "nobody listens");
 	g_assert_cmpuint(f->answers->len, ==, before + 2);
+	expect(f, "{\"method\":\"io.github.nat-agent.Events\",\"parameters\":{\"peer\":\"b\"}}",
+	       "{\"error\":\"io.github.nat-agent.NoSuchPeer\",\"parameters\":{\"reason\":\"nobody is "
+	       "there\"}}");
 }
 
 static void

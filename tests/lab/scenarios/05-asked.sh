@@ -172,5 +172,5 @@ turned_away()
 {
 	nx a "$@" "$NAT_AGENT" status --control "$AGENT_CONTROL" >"$LAB_DIR/out" 2>&1 && return 1
 	cat "$LAB_DIR/out"
-	grep -q NotPermitted "$LAB_DIR/out"
+	grep -q 'does not let you ask' "$LAB_DIR/out"
 }

@@ -3,6 +3,7 @@
 #include "agent/nat-cli.h"
 
 #include <gio/gio.h>
+#include <signal.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/ioctl.h>
@@ -69,6 +70,36 @@ gboolean
 nat_cli_put(const char *text)
 {
 	return fputs(text, stdout) != EOF && fflush(stdout) == 0;
+}
+
+static sigset_t
+ending_signals(void)
+{
+	sigset_t set;
+
+	sigemptyset(&set);
+	sigaddset(&set, SIGINT);
+	sigaddset(&set, SIGTERM);
+	return set;
+}
+
+void
+nat_cli_hold_signals(void)
+{
+	sigset_t set = ending_signals();
+
+	sigprocmask(SIG_BLOCK, &set, NULL);
+}
+
+gboolean
+nat_cli_pause(gint64 due_us)
+{
+	gint64 left = MAX(due_us - g_get_monotonic_time(), 0);
+	struct timespec wait = {.tv_sec = left / G_USEC_PER_SEC,
+				.tv_nsec = left % G_USEC_PER_SEC * 1000};
+	sigset_t set = ending_signals();
+
+	return sigtimedwait(&set, NULL, &wait) >= 0;
 }
 
 gboolean

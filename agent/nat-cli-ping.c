@@ -142,19 +142,8 @@ any_answered(const GPtrArray *tallies)
 	return FALSE;
 }
 
-/* TRUE: one of `ending` came. */
-static gboolean
-pause_until(gint64 due_us, const sigset_t *ending)
-{
-	gint64 left = MAX(due_us - g_get_monotonic_time(), 0);
-	struct timespec wait = {.tv_sec = left / G_USEC_PER_SEC,
-				.tv_nsec = left % G_USEC_PER_SEC * 1000};
-
-	return sigtimedwait(ending, NULL, &wait) >= 0;
-}
-
 static int
-ping_on(const NatCli *cli, NatControlClient *client, const sigset_t *ending, GPtrArray *tallies)
+ping_on(const NatCli *cli, NatControlClient *client, GPtrArray *tallies)
 {
 	g_autoptr(JsonNode) whom = nat_cli_whom(cli);
 
@@ -175,7 +164,7 @@ ping_on(const NatCli *cli, NatControlClient *client, const sigset_t *ending, GPt
 		if (!reply)
 			g_printerr("%u  %s\n", i, error->message);
 		if ((reply && !print_answers(cli, reply, i, tallies)) ||
-		    (i != cli->count && pause_until(began + INTERVAL_US, ending)))
+		    (i != cli->count && nat_cli_pause(began + INTERVAL_US)))
 			break;
 	}
 	print_tallies(cli, tallies);
@@ -189,15 +178,11 @@ nat_cli_ping(const NatCli *cli)
 	g_autoptr(GPtrArray) tallies = g_ptr_array_new_with_free_func(tally_free);
 	g_autofree char *control = nat_cli_control(cli);
 	g_autoptr(NatControlClient) client = nat_control_client_new(control, TIMEOUT_MS, &error);
-	sigset_t ending;
 
 	if (!client)
 		return nat_cli_fail(error);
 	signal(SIGPIPE, SIG_IGN);
 	/* the sums are shown at the end, also at this one */
-	sigemptyset(&ending);
-	sigaddset(&ending, SIGINT);
-	sigaddset(&ending, SIGTERM);
-	sigprocmask(SIG_BLOCK, &ending, NULL);
-	return ping_on(cli, client, &ending, tallies);
+	nat_cli_hold_signals();
+	return ping_on(cli, client, tallies);
 }

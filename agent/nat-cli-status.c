@@ -112,14 +112,19 @@ as_screen(const char *text, guint height)
 	return g_string_free(out, FALSE);
 }
 
+/* On a terminal too narrow for a line, the line is cut: broken it would scroll the picture away. */
+#define SCREEN_BEGINS "\033[?7l\033[H\033[2J"
+#define SCREEN_ENDS "\033[?7h"
+
+/* Until interrupted, or nobody reads any more. */
 static int
-watch(const View *view)
+watch_on(const View *view, gboolean screen)
 {
-	gboolean screen = view->tty && !view->cli->json;
 	gboolean first = TRUE;
 	int code;
 
 	for (;; first = FALSE) {
+		gint64 began = g_get_monotonic_time();
 		g_autoptr(GError) error = NULL;
 		g_autofree char *text = NULL, *shown = NULL;
 		guint width, height;
@@ -135,15 +140,27 @@ watch(const View *view)
 			text = g_strdup("");
 		else if (!text)
 			text = g_strconcat(error->message, "\n", NULL);
-		if (screen && first && !nat_cli_put("\033[H\033[2J"))
+		if (screen && first && !nat_cli_put(SCREEN_BEGINS))
 			return code;
 		shown = screen ? as_screen(text, height) : g_strdup(text);
-		if (!nat_cli_put(shown))
+		if (!nat_cli_put(shown) || nat_cli_pause(began + WATCH_US))
 			return code;
-		g_usleep(WATCH_US);
 		if (!screen && !view->cli->json && !nat_cli_put("\n"))
 			return code;
 	}
+}
+
+static int
+watch(const View *view)
+{
+	gboolean screen = view->tty && !view->cli->json;
+	int code;
+
+	nat_cli_hold_signals();
+	code = watch_on(view, screen);
+	if (screen)
+		nat_cli_put(SCREEN_ENDS);
+	return code;
 }
 
 static int

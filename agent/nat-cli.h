@@ -64,6 +64,10 @@ int nat_cli_exit_code(const GError *error);
 int nat_cli_fail(const GError *error);
 /* To stdout, at once. FALSE: nobody reads any more. */
 gboolean nat_cli_put(const char *text);
+/* SIGINT and SIGTERM end the next nat_cli_pause() from now on, and nothing else. */
+void nat_cli_hold_signals(void);
+/* Until then (monotonic, µs). TRUE: one of them came. */
+gboolean nat_cli_pause(gint64 due_us);
 gboolean nat_cli_wants_colour(void); /* stdout is a terminal, and NO_COLOR is not set */
 /* Of the terminal that stdout is; 80 columns and any number of lines where it is none. height may
  * be NULL. */

@@ -208,6 +208,7 @@ fails(GSubprocess *process, int expected, const char *word1, const char *word2)
 	g_assert_true(g_str_has_prefix(err, "nat-agent: "));
 	g_assert_nonnull(strstr(err, word1));
 	g_assert_nonnull(strstr(err, word2));
+	g_assert_null(strchr(err, '\033'));
 	g_assert_true(strchr(err, '\n') == err + strlen(err) - 1);
 }
 
@@ -520,9 +521,8 @@ events(Fixture *f, gconstpointer unused)
 	g_assert_cmpint(finish(spawn(f, "events", "--once", NULL), &once, NULL), ==, 0);
 	g_assert_nonnull(strstr(once, "state"));
 	g_assert_nonnull(strstr(once, "wg0 alice: waiting -> checking (it began)\n"));
-	g_assert_cmpint(
-		finish(spawn(f, "events", "--once", "--json", NULL), &json_lines, NULL), ==,
-		0);
+	g_assert_cmpint(finish(spawn(f, "events", "--once", "--json", NULL), &json_lines, NULL), ==,
+			0);
 	node = nat_json_parse(json_lines, strlen(json_lines) - 1, NULL);
 	g_assert_nonnull(node);
 	g_assert_cmpstr(json_object_get_string_member(json_node_get_object(node), "event"), ==,
@@ -572,6 +572,66 @@ unknown_peer(Fixture *f, gconstpointer unused)
 	fails(spawn(f, "restart", "a", "b", NULL), 2, "\"b\"", "too many");
 	fails(spawn(f, "reload", "a", NULL), 2, "\"a\"", "too many");
 	fails(spawn(f, "ping", "--count", "0", "alice", NULL), 2, "--count", "1000000");
+}
+
+/* What listens there is something else, or an agent of another age. */
+typedef struct {
+	GSocketListener *listener;
+	const char *answer; /* NULL: closes */
+	gsize len;
+} Foreign;
+
+static gpointer
+foreign_thread(gpointer data)
+{
+	const Foreign *foreign = data;
+	g_autoptr(GSocketConnection) conn =
+		g_socket_listener_accept(foreign->listener, NULL, NULL, NULL);
+	char buf[4096];
+
+	g_assert_nonnull(conn);
+	g_assert_cmpint(g_input_stream_read(g_io_stream_get_input_stream(G_IO_STREAM(conn)), buf,
+					    sizeof buf, NULL, NULL),
+			>, 0);
+	if (foreign->answer)
+		g_output_stream_write_all(g_io_stream_get_output_stream(G_IO_STREAM(conn)),
+					  foreign->answer, foreign->len, NULL, NULL, NULL);
+	return NULL;
+}
+
+static void
+foreign(Fixture *f, gconstpointer unused)
+{
+	static const struct {
+		const char *answer, *command, *word;
+		int code;
+	} CASES[] = {
+		{NULL, "status", "closed", 3},
+		{"HTTP/1.1 400 Bad Request\r\n\r\n", "status", "JSON", 3},
+		{"{\"parameters\":{}}", "status", "is not nat-agent", 3},
+		{"{\"parameters\":{\"status\":{\"interfaces\":7}}}", "status", "interfaces", 3},
+		{"{\"error\":\"org.varlink.service.MethodNotFound\",\"parameters\":{\"method\":"
+		 "\"io.github.nat-agent.Events\"}}",
+		 "events", "older", 1},
+		{"{\"error\":\"io.github.nat-agent.Failed\",\"parameters\":{\"reason\":"
+		 "\"\\u001b[2J\"}}",
+		 "reload", "2J", 1},
+	};
+	g_autoptr(GSocketAddress) address = g_unix_socket_address_new(f->control);
+	g_autoptr(GSocketListener) listener = g_socket_listener_new();
+
+	g_assert_true(g_socket_listener_add_address(listener, address, G_SOCKET_TYPE_STREAM,
+						    G_SOCKET_PROTOCOL_DEFAULT, NULL, NULL, NULL));
+	for (guint i = 0; i < G_N_ELEMENTS(CASES); i++) {
+		Foreign there = {listener, CASES[i].answer,
+				 CASES[i].answer ? strlen(CASES[i].answer) + 1 : 0};
+		GThread *thread = g_thread_new("foreign", foreign_thread, &there);
+
+		g_test_message("%s", CASES[i].answer);
+		fails(spawn(f, CASES[i].command, NULL), CASES[i].code, CASES[i].word, "");
+		g_thread_join(thread);
+	}
+	g_socket_listener_close(listener);
 }
 
 static void
@@ -634,6 +694,7 @@ main(int argc, char **argv)
 	ADD("events", events);
 	ADD("events-unread", events_unread);
 	ADD("unknown-peer", unknown_peer);
+	ADD("foreign", foreign);
 	ADD("reload", reload);
 	return g_test_run();
 }

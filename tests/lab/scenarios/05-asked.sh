@@ -18,6 +18,7 @@ check()
 	direct a b
 	stream a b
 	in_detail
+	watched
 	pinged
 	restarted
 	reloaded "$conf"
@@ -51,6 +52,18 @@ in_detail()
 		(.events | length > 3), (.checks | length > 0), .pairs[0].error] | join(" ")')" = '1 true true ' ] ||
 		fail 'the JSON of a peer in detail'
 	[ "$(status a '.interfaces[0].peers[0].detail')" = null ] || fail 'details that nobody asked for'
+}
+
+# On a terminal of 20 columns and 8 lines: no picture has more lines than fit, and what was set is
+# put back at the end.
+watched()
+{
+	nx a script -qec "stty cols 20 rows 8; timeout -s INT 2.5 '$NAT_AGENT' status --watch --control '$AGENT_CONTROL'" \
+		"$LAB_DIR/screen" >/dev/null </dev/null || true
+	[ "$(grep -c $'\e\[H' "$LAB_DIR/screen")" -ge 2 ] || fail 'status --watch draws no pictures'
+	awk -v RS='\033\\[H' '{ sub(/\033\[\?7h.*/, "") } NR > 1 && gsub(/\n/, "\n") > 7 { exit 1 }' "$LAB_DIR/screen" || fail 'a picture scrolls the screen'
+	grep -q $'\e\[?7h' "$LAB_DIR/screen" || fail 'the terminal is left changed'
+	say 'watched on a small terminal'
 }
 
 # shows PATTERN COMMAND…

@@ -17,8 +17,8 @@ _nat_agent_flags()
 	events) echo --json --once --interface --control --help ;;
 	ping) echo --paths --count --json --interface --control --help ;;
 	restart) echo --interface --control --help ;;
-	reload) echo --control --help ;;
-	bugreport) echo --output -c --config --control --help ;;
+	reload) echo --interface --control --help ;;
+	bugreport) echo --output -c --config --interface --control --help ;;
 	'innernet install') echo --interface --config-dir --delete-invite --help ;;
 	esac
 }

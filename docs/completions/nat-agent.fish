@@ -86,10 +86,12 @@ complete -c nat-agent -n '__nat_agent_is restart' -l interface -x -a '(__nat_age
 complete -c nat-agent -n '__nat_agent_is restart' -l control -r -F -d 'Control socket'
 complete -c nat-agent -n '__nat_agent_is restart' -a '(__nat_agent_peers)' -d Peer
 
+complete -c nat-agent -n '__nat_agent_is reload' -l interface -x -a '(__nat_agent_interfaces)' -d 'Agent of this instance'
 complete -c nat-agent -n '__nat_agent_is reload' -l control -r -F -d 'Control socket'
 
 complete -c nat-agent -n '__nat_agent_is bugreport' -l output -r -F -d 'Where to write it'
 complete -c nat-agent -n '__nat_agent_is bugreport' -s c -l config -r -F -d "The agent's configuration file"
+complete -c nat-agent -n '__nat_agent_is bugreport' -l interface -x -a '(__nat_agent_interfaces)' -d 'Agent of this instance'
 complete -c nat-agent -n '__nat_agent_is bugreport' -l control -r -F -d 'Control socket'
 
 complete -c nat-agent -n '__nat_agent_is innernet; and not __nat_agent_is innernet install' -a install -d 'By an invitation'

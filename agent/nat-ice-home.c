@@ -11,7 +11,8 @@
  * the TUN it would be new to a firewall that is open for WireGuard's port only. Being bound
  * to the TUN, the sockets get nothing that a neighbour sends to their addresses.
  *
- * Nobody else uses the addresses: IPv4 ones have scope host, IPv6 ones are deprecated.
+ * Nobody else uses the addresses: IPv4 ones have scope host, IPv6 ones are deprecated. A program
+ * can nevertheless bind there: nat-search sends nothing that its session has not signed.
  *
  * What is whose: the kernel gives the device a number that no other has, and addresses and table
  * follow from it, so that any number of agents in one namespace do not meet. Device, addresses and

@@ -71,6 +71,18 @@ is_own_table(guint32 table)
 	return table - NAT_ICE_PRIVATE_FIRST_TABLE <= NAT_ICE_PRIVATE_LAST;
 }
 
+/* As the kernel fills in "nat-ice%d". */
+static gboolean
+is_own_name(const char *name)
+{
+	const char *digits = name + strlen(NAT_ICE_PRIVATE_DEVICE);
+	guint64 number;
+
+	return g_str_has_prefix(name, NAT_ICE_PRIVATE_DEVICE) &&
+	       g_ascii_string_to_unsigned(digits, 10, 0, NAT_ICE_PRIVATE_LAST, &number, NULL) &&
+	       (digits[0] != '0' || digits[1] == '\0');
+}
+
 static gboolean
 is_own_link(const struct nlmsghdr *nlh)
 {
@@ -78,7 +90,7 @@ is_own_link(const struct nlmsghdr *nlh)
 
 	nat_rtnl_attrs(nlh, sizeof(struct ifinfomsg), tb, IFLA_IFNAME);
 	return tb[IFLA_IFNAME] && mnl_attr_validate(tb[IFLA_IFNAME], MNL_TYPE_NUL_STRING) >= 0 &&
-	       g_str_has_prefix(mnl_attr_get_str(tb[IFLA_IFNAME]), NAT_ICE_PRIVATE_DEVICE);
+	       is_own_name(mnl_attr_get_str(tb[IFLA_IFNAME]));
 }
 
 static gboolean

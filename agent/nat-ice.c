@@ -21,8 +21,9 @@
 #define PREF_RELAY 0
 
 typedef struct {
-	NiceAgent *agent;
+	NiceAgent *agent; /* NULL: its sockets are not bound */
 	guint stream;
+	GSList *early; /* of NiceCandidate: remote ones that came before */
 } Core;
 
 struct NatIce {
@@ -35,8 +36,9 @@ struct NatIce {
 	gboolean closed;
 	/* ICE thread */
 	Core core;
-	/* set before the first closure, then only read (ICE thread) */
+	/* ICE thread; between `unbound` and the next try the host thread's */
 	guint16 port;
+	/* set before the first closure, then only read (ICE thread) */
 	guint ta_ms;
 	gboolean controlling;
 	char *local_ufrag, *local_pwd, *remote_ufrag, *remote_pwd;
@@ -44,6 +46,7 @@ struct NatIce {
 };
 
 typedef enum {
+	EVENT_UNBOUND,
 	EVENT_READY,
 	EVENT_SELECTED,
 	EVENT_FAILED,
@@ -113,6 +116,9 @@ event_dispatch(gpointer data)
 	if (ice->closed)
 		return G_SOURCE_REMOVE;
 	switch (event->kind) {
+	case EVENT_UNBOUND:
+		ice->funcs.unbound(ice->user_data);
+		break;
 	case EVENT_READY:
 		ice->funcs.ready(ice->user_data);
 		break;
@@ -233,6 +239,44 @@ bind_sockets(NatIce *ice)
 }
 
 static void
+drop_agent(NatIce *ice)
+{
+	Core *core = &ice->core;
+
+	g_signal_handlers_disconnect_by_data(core->agent, ice);
+	nice_agent_remove_stream(core->agent, core->stream);
+	g_clear_object(&core->agent);
+}
+
+/* Binds the sockets, or leaves no agent. */
+static gboolean
+gather(NatIce *ice)
+{
+	Core *core = &ice->core;
+
+	core->agent = make_agent(ice);
+	core->stream = nice_agent_add_stream(core->agent, 1);
+	nice_agent_set_port_range(core->agent, core->stream, 1, ice->port, ice->port);
+	nice_agent_set_local_credentials(core->agent, core->stream, ice->local_ufrag,
+					 ice->local_pwd);
+	nice_agent_attach_recv(core->agent, core->stream, 1, nat_ice_ns_context(ice->ns), on_recv,
+			       NULL);
+	if (!nice_agent_gather_candidates(core->agent, core->stream)) {
+		drop_agent(ice);
+		return FALSE;
+	}
+	bind_sockets(ice);
+	return TRUE;
+}
+
+static void
+add_remote(Core *core, GSList *list)
+{
+	nice_agent_set_remote_candidates(core->agent, core->stream, 1, list);
+	g_slist_free_full(list, (GDestroyNotify)nice_candidate_free);
+}
+
+static void
 core_start(gpointer data)
 {
 	NatIce *ice = data;
@@ -243,20 +287,14 @@ core_start(gpointer data)
 		event_post(ice, event_new(EVENT_FAILED));
 		return;
 	}
-	core->agent = make_agent(ice);
-	core->stream = nice_agent_add_stream(core->agent, 1);
-	nice_agent_set_port_range(core->agent, core->stream, 1, ice->port, ice->port);
-	nice_agent_set_local_credentials(core->agent, core->stream, ice->local_ufrag,
-					 ice->local_pwd);
-	nice_agent_attach_recv(core->agent, core->stream, 1, nat_ice_ns_context(ice->ns), on_recv,
-			       NULL);
-	if (!nice_agent_gather_candidates(core->agent, core->stream)) {
-		event_post(ice, event_new(EVENT_FAILED));
+	if (!gather(ice)) {
+		event_post(ice, event_new(EVENT_UNBOUND));
 		return;
 	}
-	bind_sockets(ice);
 	nice_agent_set_remote_credentials(core->agent, core->stream, ice->remote_ufrag,
 					  ice->remote_pwd);
+	if (core->early != NULL)
+		add_remote(core, g_steal_pointer(&core->early));
 	event_post(ice, event_new(EVENT_READY));
 }
 
@@ -304,12 +342,14 @@ core_add_remote(gpointer data)
 	Core *core = &remote->ice->core;
 	GSList *list = NULL;
 
-	if (core->agent == NULL)
-		return;
 	for (gsize i = remote->n; i > 0; i--)
 		list = g_slist_prepend(list, to_nice_candidate(&remote->candidates[i - 1], i - 1));
-	nice_agent_set_remote_candidates(core->agent, core->stream, 1, list);
-	g_slist_free_full(list, (GDestroyNotify)nice_candidate_free);
+	if (core->agent != NULL)
+		add_remote(core, list);
+	else if (g_slist_length(core->early) < MAX_CHECKS)
+		core->early = g_slist_concat(core->early, list);
+	else
+		g_slist_free_full(list, (GDestroyNotify)nice_candidate_free);
 }
 
 static void
@@ -326,11 +366,9 @@ core_stop(gpointer data)
 {
 	NatIce *ice = data;
 
-	if (ice->core.agent == NULL)
-		return;
-	g_signal_handlers_disconnect_by_data(ice->core.agent, ice);
-	nice_agent_remove_stream(ice->core.agent, ice->core.stream);
-	g_clear_object(&ice->core.agent);
+	g_slist_free_full(g_steal_pointer(&ice->core.early), (GDestroyNotify)nice_candidate_free);
+	if (ice->core.agent != NULL)
+		drop_agent(ice);
 }
 
 /* ---- host thread ---- */
@@ -370,6 +408,13 @@ nat_ice_free(NatIce *ice)
 		return;
 	ice->closed = TRUE;
 	nat_ice_ns_invoke(ice->ns, core_stop, ice, ice_unref);
+}
+
+void
+nat_ice_try_port(NatIce *ice, guint16 port)
+{
+	ice->port = port;
+	nat_ice_ns_invoke(ice->ns, core_start, ice_ref(ice), ice_unref);
 }
 
 void

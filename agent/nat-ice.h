@@ -24,6 +24,9 @@ typedef struct {
 } NatIceParams;
 
 typedef struct {
+	/* No socket could be bound: nat_ice_try_port() with another port, or nothing comes of it.
+	 * Candidates are kept. */
+	void (*unbound)(gpointer user_data);
 	/* The sockets are bound: packets delivered from now on reach libnice. */
 	void (*ready)(gpointer user_data);
 	/* A pair was selected, or a better one after it. local: the address of the host candidate
@@ -37,5 +40,7 @@ typedef struct {
 NatIce *nat_ice_new(NatIceNs *ns, const NatIceParams *params, const NatIceFuncs *funcs,
 		    gpointer user_data);
 void nat_ice_free(NatIce *ice);
+/* After `unbound`, once each time. */
+void nat_ice_try_port(NatIce *ice, guint16 port);
 /* More remote candidates; those known already are ignored by libnice. */
 void nat_ice_add_remote(NatIce *ice, const NatCandidate *candidates, gsize n);

@@ -9,6 +9,8 @@
  * share it, up to libnice's usual value. */
 #define TA_MIN_MS 5
 #define TA_MAX_MS 20
+/* A program may take the port between our look and libnice's. */
+#define PORTS_MAX 4
 
 typedef struct {
 	WgEndpoint src, dst;
@@ -26,6 +28,8 @@ struct NatSearch {
 	gboolean ready; /* libnice's sockets are bound */
 	gboolean checked;
 	char *ufrag, *pwd;
+	char *remote_pwd; /* NULL before the start */
+	guint ports;	  /* how many libnice could not bind */
 	NatSearchFuncs funcs;
 	gpointer user_data;
 	GPtrArray *held; /* of Held: requests that came before the NiceAgent */
@@ -42,24 +46,46 @@ check_of(NatSearch *search, const WgEndpoint *own, const WgEndpoint *remote)
 	return nat_checks_of(&search->checks, &local, remote);
 }
 
-/* libnice → wire */
-static void
-on_tun(const NatUdp *pkt, gpointer user_data)
+/* Whether it is libnice's, and not of a program that has taken its place. libnice signs what it
+ * asks by the peer's password and what it answers by ours. It does not sign its word that another's
+ * signature is wrong (401, 400), which the peer can do without; indications it does not send, since
+ * its keepalives are requests (consent freshness). */
+static gboolean
+is_ours(const NatSearch *search, const NatUdp *pkt)
 {
-	NatSearch *search = user_data;
+	gboolean request = nat_stun_is_request(pkt->payload, pkt->len);
 
-	gboolean sent =
-		nat_mux_client_send(search->client, &pkt->src, &pkt->dst, pkt->payload, pkt->len);
-	NatCheck *check;
+	return search->remote_pwd != NULL &&
+	       (request || nat_stun_is_response(pkt->payload, pkt->len)) &&
+	       nat_stun_check_integrity(pkt->payload, pkt->len,
+					request ? search->remote_pwd : search->pwd);
+}
 
-	if (!nat_stun_is_request(pkt->payload, pkt->len))
-		return;
-	check = check_of(search, &pkt->src, &pkt->dst);
+static void
+note_sent(NatSearch *search, const NatUdp *pkt, gboolean sent)
+{
+	NatCheck *check = check_of(search, &pkt->src, &pkt->dst);
+
 	if (check == NULL)
 		return;
 	check->sent += sent;
 	if (!sent && nat_mux_client_problem(search->client) != NULL)
 		nat_check_set_error(check, "%s", nat_mux_client_problem(search->client));
+}
+
+/* libnice → wire */
+static gboolean
+on_tun(const NatUdp *pkt, gpointer user_data)
+{
+	NatSearch *search = user_data;
+	gboolean sent;
+
+	if (!is_ours(search, pkt))
+		return FALSE;
+	sent = nat_mux_client_send(search->client, &pkt->src, &pkt->dst, pkt->payload, pkt->len);
+	if (nat_stun_is_request(pkt->payload, pkt->len))
+		note_sent(search, pkt, sent);
+	return TRUE;
 }
 
 static void
@@ -133,6 +159,17 @@ deliver_held(NatSearch *search)
 }
 
 static void
+on_unbound(gpointer user_data)
+{
+	NatSearch *search = user_data;
+
+	if (++search->ports < PORTS_MAX && nat_tun_port_move(search->port))
+		nat_ice_try_port(search->ice, nat_tun_port_number(search->port));
+	else
+		search->funcs.failed(search->user_data);
+}
+
+static void
 on_ready(gpointer user_data)
 {
 	NatSearch *search = user_data;
@@ -160,6 +197,7 @@ on_failed(gpointer user_data)
 }
 
 static const NatIceFuncs ICE_FUNCS = {
+	.unbound = on_unbound,
 	.ready = on_ready,
 	.selected = on_selected,
 	.failed = on_failed,
@@ -203,6 +241,7 @@ nat_search_free(NatSearch *search)
 	nat_checks_clear(&search->checks);
 	g_free(search->ufrag);
 	g_free(search->pwd);
+	g_free(search->remote_pwd);
 	g_free(search);
 }
 
@@ -211,7 +250,6 @@ nat_search_start(NatSearch *search, gboolean controlling, const char *remote_ufr
 		 const char *remote_pwd, const WgEndpoint *addresses, gsize n_addresses)
 {
 	NatIceParams params = {
-		.port = nat_tun_port_number(search->port),
 		.ta_ms = MIN(TA_MIN_MS * (nat_tun_busy(search->tun) + 1), TA_MAX_MS),
 		.controlling = controlling,
 		.local_ufrag = search->ufrag,
@@ -223,7 +261,12 @@ nat_search_start(NatSearch *search, gboolean controlling, const char *remote_ufr
 	};
 
 	g_return_if_fail(search->ice == NULL);
+	/* announced to nobody, so any other does as well */
+	if (!nat_tun_port_is_free(search->port))
+		nat_tun_port_move(search->port);
+	params.port = nat_tun_port_number(search->port);
 	nat_tun_port_set_busy(search->port);
+	search->remote_pwd = g_strdup(remote_pwd);
 	search->ice = nat_ice_new(search->ns, &params, &ICE_FUNCS, search);
 }
 

@@ -113,6 +113,12 @@ nat_stun_is_request(const guint8 *msg, gsize len)
 	return nat_stun_is_message(msg, len) && (get16(msg) & 0x0110) == 0;
 }
 
+gboolean
+nat_stun_is_response(const guint8 *msg, gsize len)
+{
+	return nat_stun_is_message(msg, len) && (get16(msg) & 0x0100) != 0;
+}
+
 /* Steps to the next attribute: *at is 0 at first. FALSE at the end, with *at == len, or where an
  * attribute leaves the message, with *at anything else. */
 static gboolean

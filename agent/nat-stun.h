@@ -44,6 +44,8 @@ typedef struct {
 gboolean nat_stun_is_message(const guint8 *msg, gsize len);
 /* One of the class request, by the same. */
 gboolean nat_stun_is_request(const guint8 *msg, gsize len);
+/* A success or an error, by the same. */
+gboolean nat_stun_is_response(const guint8 *msg, gsize len);
 /* TRUE iff the bytes are one complete STUN message with the magic cookie: both top bits zero,
  * length a multiple of 4 and equal to what is there, attributes inside. */
 gboolean nat_stun_parse(const guint8 *msg, gsize len, NatStun *out);

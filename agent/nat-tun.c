@@ -39,11 +39,8 @@ dispatch(NatTun *tun, const guint8 *pkt, gsize len)
 	if (nat_packet_parse_ip(pkt, len, &udp) && nat_ice_ns_to_host(tun->ns, &udp.src, &udp.src))
 		port = g_hash_table_lookup(tun->ports,
 					   GUINT_TO_POINTER(wg_endpoint_port(&udp.src)));
-	if (port == NULL) {
+	if (port == NULL || !port->func(&udp, port->user_data))
 		tun->strays++;
-		return;
-	}
-	port->func(&udp, port->user_data);
 }
 
 /* Somebody has deleted the device; its descriptor would be readable for ever. */
@@ -101,29 +98,38 @@ nat_tun_free(NatTun *tun)
 	g_free(tun);
 }
 
-NatTunPort *
-nat_tun_port_new(NatTun *tun, NatTunFunc func, gpointer user_data)
+/* 0: all are taken. */
+static guint16
+choose(NatTun *tun)
 {
-	NatTunPort *port;
-
 	for (guint tries = 0; tries <= LAST_PORT - FIRST_PORT; tries++) {
 		guint16 q = tun->next;
 
 		/* Round robin: a port just freed rests, since its NiceAgent may still be closing.
 		 */
 		tun->next = q == LAST_PORT ? FIRST_PORT : (guint16)(q + 1);
-		if (g_hash_table_contains(tun->ports, GUINT_TO_POINTER(q)) ||
-		    !nat_ice_ns_port_is_free(tun->ns, q))
-			continue;
-		port = g_new0(NatTunPort, 1);
-		port->tun = tun;
-		port->number = q;
-		port->func = func;
-		port->user_data = user_data;
-		g_hash_table_insert(tun->ports, GUINT_TO_POINTER(q), port);
-		return port;
+		if (!g_hash_table_contains(tun->ports, GUINT_TO_POINTER(q)) &&
+		    nat_ice_ns_port_is_free(tun->ns, q))
+			return q;
 	}
-	return NULL;
+	return 0;
+}
+
+NatTunPort *
+nat_tun_port_new(NatTun *tun, NatTunFunc func, gpointer user_data)
+{
+	guint16 q = choose(tun);
+	NatTunPort *port;
+
+	if (q == 0)
+		return NULL;
+	port = g_new0(NatTunPort, 1);
+	port->tun = tun;
+	port->number = q;
+	port->func = func;
+	port->user_data = user_data;
+	g_hash_table_insert(tun->ports, GUINT_TO_POINTER(q), port);
+	return port;
 }
 
 void
@@ -141,6 +147,25 @@ guint16
 nat_tun_port_number(const NatTunPort *port)
 {
 	return port->number;
+}
+
+gboolean
+nat_tun_port_is_free(const NatTunPort *port)
+{
+	return nat_ice_ns_port_is_free(port->tun->ns, port->number);
+}
+
+gboolean
+nat_tun_port_move(NatTunPort *port)
+{
+	guint16 q = choose(port->tun);
+
+	if (q == 0)
+		return FALSE;
+	g_hash_table_remove(port->tun->ports, GUINT_TO_POINTER(port->number));
+	port->number = q;
+	g_hash_table_insert(port->tun->ports, GUINT_TO_POINTER(q), port);
+	return TRUE;
 }
 
 void

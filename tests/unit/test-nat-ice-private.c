@@ -3,6 +3,7 @@
 #include "tests/unit/net-util.h"
 
 #include <linux/fib_rules.h>
+#include <linux/if_link.h>
 #include <string.h>
 #include <sys/socket.h>
 
@@ -114,6 +115,35 @@ test_rule(void)
 	g_assert_false(is_ours(&m, &number));
 }
 
+static gboolean
+is_own_link(const char *name)
+{
+	Message m;
+
+	memset(&m, 0, sizeof m);
+	mnl_nlmsg_put_header(&m);
+	m.nlh.nlmsg_type = RTM_NEWLINK;
+	mnl_nlmsg_put_extra_header(&m.nlh, sizeof(struct ifinfomsg));
+	mnl_attr_put_strz(&m.nlh, IFLA_IFNAME, name);
+	return nat_ice_private_is_event(&m.nlh);
+}
+
+/* A user's device may begin as ours do. */
+static void
+test_link(void)
+{
+	g_assert_true(is_own_link("nat-ice0"));
+	g_assert_true(is_own_link("nat-ice10"));
+	g_assert_true(is_own_link("nat-ice255"));
+	g_assert_false(is_own_link("nat-ice256"));
+	g_assert_false(is_own_link("nat-ice"));
+	g_assert_false(is_own_link("nat-ice01"));
+	g_assert_false(is_own_link("nat-ice-lan"));
+	g_assert_false(is_own_link("nat-ice+1"));
+	g_assert_false(is_own_link("nat-ice0.7"));
+	g_assert_false(is_own_link("wg0"));
+}
+
 int
 main(int argc, char **argv)
 {
@@ -121,5 +151,6 @@ main(int argc, char **argv)
 	g_test_add_func("/ice-private/addresses", test_addresses);
 	g_test_add_func("/ice-private/distinct", test_distinct);
 	g_test_add_func("/ice-private/rule", test_rule);
+	g_test_add_func("/ice-private/link", test_link);
 	return g_test_run();
 }

@@ -4,6 +4,7 @@
  * libnice at both ends. What is not in nat-ice.c itself is what it cannot be without.
  */
 #include "agent/nat-search.h"
+#include "agent/nat-stun.h"
 #include "tests/unit/ice-ways.h"
 #include "tests/unit/two-hosts.h"
 
@@ -346,6 +347,177 @@ test_no_such_address(Fixture *f, gconstpointer data)
 	g_assert_true(hosts_wait(a_failed, f, 30000));
 }
 
+/* A free port has the next number, wherever the search's own is. */
+static guint16
+port_of_search(const Side *side)
+{
+	NatTunPort *next = nat_tun_port_new(side->tun, NULL, NULL);
+	guint16 q = (guint16)(nat_tun_port_number(next) - 1);
+
+	nat_tun_port_free(next);
+	return q;
+}
+
+/* Bound as libnice would be, or is. */
+static int
+bind_inside(const Side *side, const WgEndpoint *own, guint16 q)
+{
+	WgEndpoint inside;
+	char text[WG_ENDPOINT_STRLEN];
+
+	g_assert_true(nat_ice_ns_to_inside(side->ns, own, &inside));
+	wg_endpoint_set_port(&inside, q);
+	return net_udp(wg_endpoint_format(&inside, text));
+}
+
+typedef struct {
+	const Side *side;
+	guint64 strays, sent;
+} Seen;
+
+static gboolean
+seen(gconstpointer data)
+{
+	const Seen *before = data;
+
+	return nat_tun_strays(before->side->tun) > before->strays ||
+	       nat_mux_counter(before->side->host->mux, NAT_MUX_OUT) > before->sent;
+}
+
+/* Whether it leaves from WireGuard's port. */
+static gboolean
+leaves(const Side *side, int fd, const WgEndpoint *to, const guint8 *msg, gsize len)
+{
+	Seen before = {side, nat_tun_strays(side->tun),
+		       nat_mux_counter(side->host->mux, NAT_MUX_OUT)};
+
+	g_assert_cmpint(sendto(fd, msg, len, 0, &to->sa, wg_endpoint_socklen(to)), ==, len);
+	g_assert_true(hosts_wait(seen, &before, 10000));
+	return nat_mux_counter(side->host->mux, NAT_MUX_OUT) > before.sent;
+}
+
+static gboolean
+request_leaves(const Side *side, int fd, const WgEndpoint *to, const char *pwd)
+{
+	static guint8 id[NAT_STUN_ID_LEN];
+	guint8 msg[NAT_STUN_MAX];
+	gsize len;
+
+	id[0]++;
+	len = nat_stun_build_request(msg, sizeof msg, id, "ufragOfB:ufragOfA", pwd);
+	return leaves(side, fd, to, msg, len);
+}
+
+static gboolean
+response_leaves(const Side *side, int fd, const WgEndpoint *to, guint16 type, const char *pwd)
+{
+	static const guint8 id[NAT_STUN_ID_LEN] = {0};
+	guint8 msg[NAT_STUN_MAX];
+	gsize len = nat_stun_build_response(msg, sizeof msg, id, to, pwd);
+
+	if (type != 0) {
+		msg[0] = (guint8)(type >> 8);
+		msg[1] = (guint8)type;
+	}
+	return leaves(side, fd, to, msg, len);
+}
+
+/* One packet of each family, which would be counted among what follows. */
+static gboolean
+a_asked_firewall(gconstpointer data)
+{
+	return nat_tun_strays(((const Fixture *)data)->a.tun) >= 2;
+}
+
+/* Any program can bind a private address: nothing of it is sent for it but what the session signed.
+ */
+static void
+test_others_programs(Fixture *f, gconstpointer data)
+{
+	const WgEndpoint *to = &f->hosts.b.addr, *to6 = &f->hosts.b.addr6;
+	guint16 q;
+	int early, beside;
+
+	if (!f->up)
+		return;
+	host_enter(&f->hosts.a);
+	g_assert_true(hosts_wait(a_asked_firewall, f, 10000));
+	q = port_of_search(&f->a);
+	early = bind_inside(&f->a, &f->hosts.a.addr, q);
+	g_assert_false(request_leaves(&f->a, early, to, NULL));
+	g_assert_false(request_leaves(&f->a, early, to, f->b.pwd));
+	g_assert_false(response_leaves(&f->a, early, to, 0, f->a.pwd));
+	close(early);
+	/* one beside libnice, which does not have this address */
+	start(&f->a, &f->b, &f->hosts.a.addr);
+	beside = bind_inside(&f->a, &f->hosts.a.addr6, q);
+	g_assert_false(request_leaves(&f->a, beside, to6, NULL));
+	g_assert_false(request_leaves(&f->a, beside, to6, f->a.pwd));
+	g_assert_false(response_leaves(&f->a, beside, to6, 0, NULL));
+	g_assert_false(response_leaves(&f->a, beside, to6, 0, f->b.pwd));
+	g_assert_false(response_leaves(&f->a, beside, to6, 0x0111, NULL)); /* an error */
+	g_assert_false(response_leaves(&f->a, beside, to6, 0x0011, NULL)); /* an indication */
+	g_assert_true(request_leaves(&f->a, beside, to6, f->b.pwd));
+	g_assert_true(response_leaves(&f->a, beside, to6, 0, f->a.pwd));
+	close(beside);
+}
+
+static void
+expect_to_meet(Fixture *f)
+{
+	start(&f->a, &f->b, &f->hosts.a.addr);
+	start(&f->b, &f->a, &f->hosts.b.addr);
+	offer(&f->a, NAT_CAND_HOST, "10.9.0.2:51820");
+	g_assert_true(hosts_wait(both_selected, f, 10000));
+	expect_selected(&f->a, &f->hosts.a.addr, &f->hosts.b.addr);
+}
+
+/* A program has come for the port since it was chosen. */
+static void
+test_port_taken(Fixture *f, gconstpointer data)
+{
+	int fd;
+
+	if (!f->up)
+		return;
+	host_enter(&f->hosts.a);
+	fd = bind_inside(&f->a, &f->hosts.a.addr, port_of_search(&f->a));
+	expect_to_meet(f);
+	close(fd);
+}
+
+typedef struct {
+	const Side *side;
+	guint16 q;
+	gint fd; /* atomic; 0: not yet */
+} Taker;
+
+static void
+take_inside(gpointer data)
+{
+	Taker *taker = data;
+
+	g_atomic_int_set(&taker->fd, bind_inside(taker->side, &taker->side->host->addr, taker->q));
+}
+
+/* It comes between our look, which sees nothing inside the namespace, and libnice's: what was
+ * offered meanwhile is not forgotten. */
+static void
+test_port_taken_late(Fixture *f, gconstpointer data)
+{
+	Taker takers[] = {{&f->a}, {&f->a}};
+
+	if (!f->up)
+		return;
+	for (guint i = 0; i < G_N_ELEMENTS(takers); i++) {
+		takers[i].q = (guint16)(port_of_search(&f->a) + i);
+		nat_ice_ns_invoke(f->a.ns, take_inside, &takers[i], NULL);
+	}
+	expect_to_meet(f);
+	for (guint i = 0; i < G_N_ELEMENTS(takers); i++)
+		close(g_atomic_int_get(&takers[i].fd));
+}
+
 #define ADD_WAY(name, way, func) g_test_add(name, Fixture, way, set_up, func, tear_down)
 #define ADD(name, func) ADD_WAY("/ice/" name, WAY_NAMESPACE, func)
 #define ADD_BOTH(name, func)                                                                       \
@@ -367,5 +539,8 @@ main(int argc, char **argv)
 	ADD("freed-inside", test_freed_inside);
 	ADD_BOTH("freed-early", test_freed_early);
 	ADD_BOTH("no-such-address", test_no_such_address);
+	ADD_WAY("/ice/rules/others-programs", WAY_RULES, test_others_programs);
+	ADD_WAY("/ice/rules/port-taken", WAY_RULES, test_port_taken);
+	ADD("port-taken-late", test_port_taken_late);
 	return g_test_run();
 }

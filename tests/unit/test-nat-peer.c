@@ -118,9 +118,11 @@ test_unmanaged_is_left_alone(Agents *f, gconstpointer data)
 	nat_peer_signal_connected(f->a.peer);
 	hosts_run(300);
 	g_assert_cmpint(nat_peer_state(f->a.peer), ==, NAT_PEER_CONNECTED);
+	g_assert_false(nat_peer_shows_udp(f->a.peer)); /* UDP passes here: no more is known */
 	/* the phone roams, its session dies, the network changes, signaling comes and goes */
 	f->a.wg->endpoint = net_ep("198.51.100.7:9");
 	hosts_run(50);
+	g_assert_true(nat_peer_shows_udp(f->a.peer));
 	nat_peer_network_changed(f->a.peer);
 	nat_peer_candidates_changed(f->a.peer);
 	nat_peer_presence(f->a.peer, FALSE);
@@ -128,6 +130,7 @@ test_unmanaged_is_left_alone(Agents *f, gconstpointer data)
 	f->a.wg->endpoint = (WgEndpoint){0};
 	hosts_run(50);
 	g_assert_cmpint(nat_peer_state(f->a.peer), ==, NAT_PEER_WAITING);
+	g_assert_false(nat_peer_shows_udp(f->a.peer));
 	nat_peer_presence(f->a.peer, TRUE); /* at the server, but says nothing */
 	hosts_run(1500);
 	g_assert_cmpint(nat_peer_state(f->a.peer), ==, NAT_PEER_WAITING);

@@ -2,6 +2,8 @@
 #include "tests/unit/two-peers.h"
 
 #include "agent/nat-msg.h"
+#include "agent/nat-peer-pair.h"
+#include "agent/nat-peer-private.h"
 
 #include <stdio.h>
 
@@ -152,6 +154,29 @@ test_live_tunnel_is_adopted(Agents *f, gconstpointer data)
 	hosts_run(1000);
 	g_assert_cmpuint(f->a.writes + f->b.writes, ==, 0);
 	g_assert_true(both_released(f));
+}
+
+/* ---- the network changes ---- */
+
+/* What a firewall did to WireGuard's packets, it did in the network that was left. */
+static void
+test_blocked_elsewhere(Agents *f, gconstpointer data)
+{
+	if (!f->up)
+		return;
+	connect_both(f);
+	nat_pair_block(f->a.peer, f->a.peer->chosen);
+	nat_peer_leave_blocked(f->a.peer);
+	g_assert_true(f->a.peer->direct_blocked);
+	/* something else changed */
+	nat_peer_network_changed(f->a.peer);
+	g_assert_true(f->a.peer->direct_blocked);
+	g_assert_true(nat_pair_is_blocked(f->a.peer->chosen, g_get_monotonic_time()));
+	net_run("ip addr add 10.9.0.7/24 dev core-a");
+	net_run("ip route replace 10.9.0.0/24 dev core-a src 10.9.0.7");
+	nat_peer_network_changed(f->a.peer);
+	g_assert_false(f->a.peer->direct_blocked);
+	g_assert_false(nat_pair_is_blocked(f->a.peer->chosen, g_get_monotonic_time()));
 }
 
 /* ---- restarts ---- */
@@ -552,6 +577,7 @@ main(int argc, char **argv)
 	AGENTS("duplicated-and-reordered", test_duplicated_and_reordered);
 	AGENTS("late-candidates", test_late_candidates);
 	AGENTS("unmanaged-is-left-alone", test_unmanaged_is_left_alone);
+	AGENTS("blocked-elsewhere", test_blocked_elsewhere);
 	AGENTS("live-tunnel-is-adopted", test_live_tunnel_is_adopted);
 	AGENTS("restart-keeps-the-endpoint", test_restart_keeps_the_endpoint);
 	AGENTS("both-restart-at-once", test_both_restart_at_once);

@@ -145,13 +145,28 @@ nat_interface_public(gpointer user_data)
 	return seen;
 }
 
-/* A relay that is reached by UDP is a better witness than STUN servers that are silent. */
+static gboolean
+some_peer_shows_udp(NatInterface *iface)
+{
+	GHashTableIter iter;
+	gpointer peer;
+
+	g_hash_table_iter_init(&iter, iface->peers);
+	while (g_hash_table_iter_next(&iter, NULL, &peer))
+		if (nat_peer_shows_udp(peer))
+			return TRUE;
+	return FALSE;
+}
+
+/* A relay that is reached by UDP, or a tunnel, is a better witness than STUN servers that are
+ * silent. */
 gboolean
 nat_interface_udp_blocked(gpointer user_data)
 {
 	NatInterface *iface = user_data;
 
-	return nat_stun_probe_is_silent(iface->probe) && !nat_relay_is_by_udp(iface->relay);
+	return nat_stun_probe_is_silent(iface->probe) && !nat_relay_is_by_udp(iface->relay) &&
+	       !some_peer_shows_udp(iface);
 }
 
 /* ---- the interface ---- */

@@ -46,7 +46,7 @@ hear_follower(NatPeer *peer, NatWatchPair *pair, const NatNote *note)
 			return;
 		peer->distrusted_epoch = peer->epoch;
 		if (note->flags & NAT_NOTE_BLOCKED)
-			nat_pair_block(peer->chosen);
+			nat_pair_block(peer, peer->chosen);
 		else
 			nat_watch_distrust(peer->chosen);
 		nat_peer_consider(peer);
@@ -180,6 +180,35 @@ on_removed(NatWatchPair *pair, gpointer user_data)
 		nat_relay_bridge_free(info->bridge);
 	nat_watch_set_data(pair, NULL);
 	g_free(info);
+}
+
+/* No way at all is no other way. */
+static gboolean
+was_blocked_elsewhere(NatPeer *peer, NatWatchPair *pair)
+{
+	const WgEndpoint *before = &nat_pair_info(pair)->blocked_from;
+	NatCandidate local;
+
+	nat_peer_pair_local(peer, pair, &local);
+	return wg_endpoint_is_set(before) && wg_endpoint_is_set(&local.endpoint) &&
+	       !wg_endpoint_equal(before, &local.endpoint);
+}
+
+void
+nat_peer_forget_blocked(NatPeer *peer)
+{
+	for (guint i = 0; peer->watch != NULL && i < nat_watch_count(peer->watch); i++) {
+		NatWatchPair *pair = nat_watch_nth(peer->watch, i);
+		NatPairInfo *info = nat_pair_info(pair);
+
+		if (!was_blocked_elsewhere(peer, pair))
+			continue;
+		info->failures = info->blocked_s = 0;
+		info->blocked_until_us = 0;
+		info->blocked_from = (WgEndpoint){0};
+		if (nat_pair_relays(pair) == 0)
+			peer->direct_blocked = FALSE;
+	}
 }
 
 static const NatWatchFuncs WATCH_FUNCS = {

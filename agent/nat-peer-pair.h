@@ -17,6 +17,7 @@ typedef struct {
 	guint64 bridged;	/* bytes that it gave to WireGuard */
 	gint64 blocked_until_us;
 	guint blocked_s, failures; /* proofs that did not come, in a row */
+	WgEndpoint blocked_from;   /* where the pair started when the last one did not */
 	gboolean far_unready;	   /* the peer's end can't be used now */
 	gboolean far_retiring;	   /* … will be gone soon */
 } NatPairInfo;
@@ -39,7 +40,7 @@ guint64 nat_pair_bridged(NatPairInfo *info);
 /* nat-peer-path.c */
 gboolean nat_pair_is_blocked(NatWatchPair *pair, gint64 now);
 /* A proof did not come. TRUE: not for the first time. */
-gboolean nat_pair_block(NatWatchPair *pair);
+gboolean nat_pair_block(NatPeer *peer, NatWatchPair *pair);
 /* The tunnel is live there, by WireGuard's own word. */
 gboolean nat_peer_uses(NatPeer *peer, const WgEndpoint *endpoint);
 /* The chosen pair leaves from another address of ours than when it was taken. */

@@ -42,10 +42,13 @@ nat_pair_is_blocked(NatWatchPair *pair, gint64 now)
 /* One or two lost packets look the same: only the second time in a row it is a finding. TRUE then.
  */
 gboolean
-nat_pair_block(NatWatchPair *pair)
+nat_pair_block(NatPeer *peer, NatWatchPair *pair)
 {
 	NatPairInfo *info = nat_pair_info(pair);
+	NatCandidate local;
 
+	nat_peer_pair_local(peer, pair, &local);
+	info->blocked_from = local.endpoint;
 	if (++info->failures < 2) {
 		info->blocked_until_us = g_get_monotonic_time() + BLOCKED_FIRST_US;
 		return FALSE;
@@ -403,7 +406,8 @@ nat_peer_leave_blocked(NatPeer *peer)
 
 	if (peer->watch == NULL || blocked == NULL)
 		return FALSE;
-	if (nat_pair_block(blocked) && nat_pair_relays(blocked) == 0 && !peer->direct_blocked) {
+	if (nat_pair_block(peer, blocked) && nat_pair_relays(blocked) == 0 &&
+	    !peer->direct_blocked) {
 		peer->direct_blocked = TRUE;
 		nat_peer_send_soon(peer); /* the other end's status should say so too */
 	}

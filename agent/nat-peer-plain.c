@@ -226,5 +226,7 @@ nat_peer_plain_proven(NatPeer *peer)
 gboolean
 nat_peer_plain_has(const NatPeer *peer, const WgEndpoint *ep)
 {
-	return peer->plain != NULL && wg_endpoint_array_has(peer->plain, ep, wg_endpoint_same);
+	/* where the server sees it, it is followed to (follow_observed) */
+	return peer->plain != NULL && (wg_endpoint_array_has(peer->plain, ep, wg_endpoint_same) ||
+				       wg_endpoint_equal(&peer->observed_at, ep));
 }

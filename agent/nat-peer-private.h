@@ -158,6 +158,9 @@ void nat_peer_remake_bridges(NatPeer *peer);
 void nat_peer_take_selected_pair(NatPeer *peer, NatWatchPair *pair);
 void nat_peer_note_proof(NatPeer *peer);
 gboolean nat_peer_leave_blocked(NatPeer *peer);
+/* nat-peer-notes.c: what was found of WireGuard's packets on pairs that start from another address
+ * now (the network changed) counts no longer. */
+void nat_peer_forget_blocked(NatPeer *peer);
 /* The device was read: data went out since the last bytes came in. */
 void nat_peer_note_deaf(NatPeer *peer, gboolean deaf, gint64 now_us);
 /* The pair that an endpoint of WireGuard's is; NULL: none. */

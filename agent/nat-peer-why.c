@@ -4,6 +4,17 @@
 #include "agent/nat-peer-private.h"
 
 gboolean
+nat_peer_shows_udp(const NatPeer *peer)
+{
+	const WgEndpoint *endpoint = nat_path_endpoint(peer->path);
+
+	/* a bridge's is on the loopback, which is bogus */
+	return peer->state == NAT_PEER_CONNECTED && peer->failure != NAT_FAILURE_SILENCE &&
+	       nat_peer_tunnel_live(peer) && wg_endpoint_is_set(endpoint) &&
+	       !wg_endpoint_is_bogus(endpoint) && !wg_endpoint_is_private(endpoint);
+}
+
+gboolean
 nat_peer_udp_blocked(NatPeer *peer)
 {
 	/* The tunnel itself goes by UDP, from WireGuard's port to the peer's relayed address. */

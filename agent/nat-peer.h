@@ -114,6 +114,8 @@ guint nat_peer_plain_rounds(const NatPeer *peer);
 const WgEndpoint *nat_peer_held(const NatPeer *peer);
 gboolean nat_peer_by_beacon(const NatPeer *peer); /* its agent is known by its beacon alone */
 gboolean nat_peer_is_silent(const NatPeer *peer); /* its path went silent, and no other is found */
+/* WireGuard's packets go out to it, and come in from it, by an address of the internet's. */
+gboolean nat_peer_shows_udp(const NatPeer *peer);
 void nat_peer_set_name(NatPeer *peer, const char *name); /* NULL: none */
 /* A snapshot of the device. */
 void nat_peer_observe(NatPeer *peer, const WgPeer *wg, gint64 now_us, gint64 real_s);

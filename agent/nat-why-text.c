@@ -4,7 +4,8 @@
  *
  * A sentence is a pattern with facts in braces: {both} what is known of both ends' NATs, {port}
  * WireGuard's, {blocked} the ends without UDP, {seconds} of the hold-down, {tried} endpoints,
- * {ours} and {theirs} candidates, {signaling} what is wrong with it.
+ * {ours} and {theirs} candidates, {signaling} what is wrong with it, {looking} whether a direct
+ * path is looked for, {alone} where nothing of the peer is touched.
  */
 #include "agent/nat-why.h"
 
@@ -59,6 +60,17 @@ blocked_where(const NatWhy *why)
 	return why->here.udp_blocked ? "here and at the peer" : "at the peer";
 }
 
+/* A search needs the peer's agent, and the way to it: as waiting() has it in nat-why.c. */
+static const char *
+looking(const NatWhy *why)
+{
+	if (why->online)
+		return "Still looking";
+	if (why->signal_problem != NULL && !why->innernet)
+		return "A search needs signaling";
+	return "A search needs the peer's agent";
+}
+
 static gboolean
 is_named(const char *name, gsize len, const char *fact)
 {
@@ -85,6 +97,10 @@ append_fact(GString *out, const NatWhy *why, const char *name, gsize len)
 		g_string_append(out, blocked_where(why));
 	else if (is_named(name, len, "signaling"))
 		g_string_append(out, why->signal_problem);
+	else if (is_named(name, len, "looking"))
+		g_string_append(out, looking(why));
+	else if (is_named(name, len, "alone") && why->plain == 0)
+		g_string_append(out, ", so it is left alone");
 	for (gsize i = 0; i < G_N_ELEMENTS(NUMBERS); i++)
 		if (is_named(name, len, NUMBERS[i].name))
 			g_string_append_printf(out, "%u", NUMBERS[i].value);
@@ -135,21 +151,21 @@ pattern_of(NatReason reason)
 		return "direct: checks pass ({both})";
 	case NAT_REASON_DIRECT_NO_AGENT_CONFIGURED:
 		return "direct: the configured endpoint answers; no agent has announced itself "
-		       "there, so it is left alone";
+		       "there{alone}";
 	case NAT_REASON_DIRECT_NO_AGENT_ROAMED:
 		return "direct: the peer reached us by itself; no agent has announced itself "
-		       "there, so it is left alone";
+		       "there{alone}";
 	case NAT_REASON_DIRECT_NO_AGENT_INNERNET:
-		return "direct: an endpoint that the innernet server knows answers; the peer has "
-		       "no agent";
+		return "direct: an endpoint that the innernet server knows answers; no agent has "
+		       "announced itself there";
 	case NAT_REASON_RELAYED_BOTH_HARD:
 		return "relayed: both NATs map per destination ({both}). Forward UDP {port} on "
 		       "either router, or use IPv6, to go direct";
 	case NAT_REASON_RELAYED_ONE_HARD:
-		return "relayed: no direct check was answered yet ({both}). Still looking; "
+		return "relayed: no direct check is answered ({both}). {looking}; "
 		       "forward UDP {port} on either router, or use IPv6, to go direct";
 	case NAT_REASON_RELAYED_SEARCHING:
-		return "relayed: no direct check was answered yet ({both}). Still looking; a "
+		return "relayed: no direct check is answered ({both}). {looking}; a "
 		       "firewall may drop UDP {port}";
 	case NAT_REASON_RELAYED_UDP_BLOCKED:
 		return "relayed: UDP is blocked {blocked} (no STUN server answers). Let UDP from "
@@ -166,9 +182,9 @@ pattern_of(NatReason reason)
 	case NAT_REASON_RELAYED_DIRECT_COMING:
 		return "relayed: a direct path answers, and is about to be used";
 	case NAT_REASON_RELAYED_NO_AGENT:
-		return "relayed: the peer has no agent, and none of the {tried} endpoints that "
-		       "the innernet server knows answered directly. An agent there, or UDP "
-		       "{port} forwarded on either router, lets it go direct";
+		return "relayed: no agent of the peer is known, and none of the {tried} endpoints "
+		       "that the innernet server knows answers directly. An agent there, or UDP "
+		       "{port} forwarded on a router, lets it go direct";
 	case NAT_REASON_FAILED_CHECKS:
 		return "no direct path: no check was answered ({both}). A firewall may drop UDP "
 		       "{port}";
@@ -185,21 +201,21 @@ pattern_of(NatReason reason)
 		       "WireGuard, or the keys or preshared keys differ";
 	case NAT_REASON_FAILED_SILENCE:
 		return "the path went silent and no other was found yet: the peer is off, or "
-		       "something between drops UDP; still looking";
+		       "something between drops UDP. {looking}";
 	case NAT_REASON_FAILED_BEACON:
 		return "nobody answers ({both}): the peer is off, or a firewall or a NAT drops UDP "
 		       "{port}";
 	case NAT_REASON_FAILED_NO_AGENT:
 		return "no handshake at any of the {tried} endpoints that the innernet server "
-		       "knows, and the peer has no agent to check paths with: it is off, or "
-		       "behind a NAT that only an agent there can open";
+		       "knows, and no agent of the peer is there: it is off, or behind a NAT that "
+		       "only an agent there can open";
 	case NAT_REASON_CHECKING_CANDIDATES:
 		return "checking {theirs} candidates of the peer from {ours} of ours";
 	case NAT_REASON_CHECKING_SILENCE:
 		return "the path went silent: looking for another";
 	case NAT_REASON_CHECKING_NO_AGENT:
 		return "trying the {tried} endpoints that the innernet server knows by handshake: "
-		       "the peer has no agent";
+		       "no agent of the peer is there";
 	case NAT_REASON_WAITING_FOR_SIGNALING:
 		return "waiting: {signaling}";
 	case NAT_REASON_WAITING_FOR_PEER:

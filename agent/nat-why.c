@@ -118,9 +118,9 @@ is_public(const NatWhyEnd *end)
 static NatReason
 relayed(const NatWhy *why)
 {
-	if (why->plain > 0)
+	if (why->plain > 0 && !why->managed)
 		return NAT_REASON_RELAYED_NO_AGENT;
-	if (why->wireguard_blocked)
+	if (why->direct_alive && why->wireguard_blocked)
 		return NAT_REASON_RELAYED_WIREGUARD_BLOCKED;
 	if (why->direct_alive && why->direct_failed)
 		return NAT_REASON_RELAYED_WIREGUARD_RETRY;
@@ -140,10 +140,11 @@ relayed(const NatWhy *why)
 static NatReason
 without_agent(const NatWhy *why)
 {
-	if (why->plain > 0)
+	if (why->remote == NAT_CAND_CONFIGURED)
+		return NAT_REASON_DIRECT_NO_AGENT_CONFIGURED;
+	if (why->remote != NAT_CAND_ROAMED && why->plain > 0)
 		return NAT_REASON_DIRECT_NO_AGENT_INNERNET;
-	return why->remote == NAT_CAND_CONFIGURED ? NAT_REASON_DIRECT_NO_AGENT_CONFIGURED
-						  : NAT_REASON_DIRECT_NO_AGENT_ROAMED;
+	return NAT_REASON_DIRECT_NO_AGENT_ROAMED;
 }
 
 static NatReason

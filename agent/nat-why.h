@@ -88,11 +88,12 @@ typedef struct {
 	gboolean beacon;   /* its agent is known by its beacon there alone */
 	guint plain;	   /* endpoints of its record that are tried by handshake; 0: none are */
 	gboolean relay;	   /* the path in use is relayed */
-	gboolean wireguard_blocked; /* checks pass on a direct path, WireGuard's packets do not */
-	gboolean direct_alive;	/* checks pass on a direct path; nothing is found about it yet */
-	gboolean direct_failed; /* … and WireGuard's packets did not, the last time */
-	guint direct_hold_s;	/* … and it broke lately: it must hold for so long; 0: need not */
-	gboolean relay_known;	/* a TURN server is configured, or was offered */
+	gboolean wireguard_blocked; /* on a direct path WireGuard's packets did not, again and again
+				     */
+	gboolean direct_alive;	    /* checks pass on a direct path */
+	gboolean direct_failed;	    /* … and WireGuard's packets did not, the last time */
+	guint direct_hold_s;  /* … and it broke lately: it must hold for so long; 0: need not */
+	gboolean relay_known; /* a TURN server is configured, or was offered */
 	const char *relay_problem; /* why there is no relay; NULL: none known */
 } NatWhy;
 

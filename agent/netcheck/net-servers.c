@@ -3,6 +3,8 @@
  * A Target is a server by one transport: its name is looked up, then it is tested, then it is over.
  * The STUN of a signaling server is asked at the usual port meanwhile; where that is silent it
  * waits for the hello, which says where STUN is, if anywhere.
+ *
+ * Each step has its own limit. That of all is for what should not be: a step that forgets to end.
  */
 #include "agent/netcheck/net-servers.h"
 
@@ -51,7 +53,8 @@ struct NetServers {
 	NetServersFunc done;
 	gpointer user_data;
 	GPtrArray *targets;
-	guint open; /* of the targets */
+	guint open;  /* of the targets */
+	guint limit; /* timer */
 };
 
 static void
@@ -77,7 +80,7 @@ stun_name(const char *host, guint port)
 }
 
 /* A signaling server may answer STUN at another port than the usual one, or nowhere. FALSE: there
- * is nothing (more) to ask. */
+ * is nothing (more) to ask, or nowhere to: its name was looked up for this row in vain. */
 static gboolean
 ask_announced(Target *target)
 {
@@ -85,7 +88,7 @@ ask_announced(Target *target)
 	guint16 port;
 	gsize n = target->n_tests;
 
-	if (!target->announced_by || target->row->ok || !target->announced_by->signal ||
+	if (!target->announced_by || target->row->ok || n == 0 || !target->announced_by->signal ||
 	    !net_reach_signal_stun_port(target->announced_by->signal, &port) ||
 	    port == target->port)
 		return FALSE;
@@ -196,6 +199,39 @@ on_name(const WgEndpoint *addrs, gsize n, const char *problem, gpointer user_dat
 			net_reach_turn(target->row, target->uri, addrs, n, on_reached, target);
 	else
 		start_stun(target, addrs, n);
+}
+
+/* Nobody calls back any more. */
+static void
+give_up(Target *target)
+{
+	NetServer *row = target->row;
+
+	g_clear_pointer(&target->name, net_name_free);
+	g_clear_pointer(&target->turn, net_reach_turn_free);
+	g_clear_pointer(&target->signal, net_reach_signal_free);
+	if (row && !row->ok && !row->problem)
+		row->problem = g_strdup("timed out");
+	target->over = TRUE;
+	target->servers->open--;
+}
+
+/* A question by STUN is waited for all the same: its thread writes to the target, and ends. */
+static gboolean
+on_limit(gpointer user_data)
+{
+	NetServers *servers = user_data;
+
+	servers->limit = 0;
+	for (guint i = 0; i < servers->targets->len; i++) {
+		Target *target = g_ptr_array_index(servers->targets, i);
+
+		if (!target->over && target->open_tests == 0)
+			give_up(target);
+	}
+	if (servers->open == 0)
+		servers->done(servers->user_data);
+	return G_SOURCE_REMOVE;
 }
 
 static Target *
@@ -312,6 +348,8 @@ net_servers_new(Netcheck *check, const NetServersNamed *named, NetServersFunc do
 	servers->open = servers->targets->len;
 	if (servers->open == 0)
 		g_idle_add(on_nothing, servers);
+	else
+		servers->limit = g_timeout_add(named->within_ms, on_limit, servers);
 	for (guint i = 0; i < servers->targets->len; i++) {
 		Target *target = g_ptr_array_index(servers->targets, i);
 
@@ -325,6 +363,7 @@ net_servers_free(NetServers *servers)
 {
 	if (!servers)
 		return;
+	g_clear_handle_id(&servers->limit, g_source_remove);
 	g_ptr_array_unref(servers->targets);
 	g_free(servers);
 }

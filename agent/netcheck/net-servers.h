@@ -13,6 +13,7 @@ typedef struct {
 	const char *const *stun; /* HOST[:PORT] each, may be NULL */
 	const char *const *turn; /* URIs, may be NULL */
 	const char *signal_url;	 /* may be NULL */
+	guint within_ms;	 /* what is still open then has "timed out" */
 } NetServersNamed;
 
 /* What a STUN server said at one address. */

@@ -16,6 +16,7 @@ struct _FakeResolver {
 	gboolean hangs; /* answers wait for fake_resolver_release() */
 	GQueue waiting; /* of GTask */
 	guint asked;
+	guint unknown; /* this one that is asked finds no such name; the first is 1 */
 };
 
 G_DEFINE_FINAL_TYPE(FakeResolver, fake_resolver, G_TYPE_RESOLVER)
@@ -29,9 +30,10 @@ addresses_free(gpointer list)
 static void
 fake_resolver_reply(FakeResolver *fake, GTask *task)
 {
+	gboolean known = fake->answer && (fake->unknown == 0 || fake->asked != fake->unknown);
 	GList *list = NULL;
 
-	for (gsize i = 0; fake->answer && fake->answer[i]; i++)
+	for (gsize i = 0; known && fake->answer[i]; i++)
 		list = g_list_append(list, g_inet_address_new_from_string(fake->answer[i]));
 	if (list)
 		g_task_return_pointer(task, list, addresses_free);

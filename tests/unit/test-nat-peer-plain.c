@@ -443,6 +443,7 @@ test_deaf(Agents *f, gconstpointer data)
 	g_assert_true(hosts_wait(moved_to_v4, f, ROUND_MS));
 	g_assert_cmpint(g_get_monotonic_time() - began, >=, 7 * G_TIME_SPAN_SECOND);
 	g_assert_true(a_connected(f));
+	expect_reason(f, "direct-no-agent-innernet", 0);
 }
 
 static gboolean

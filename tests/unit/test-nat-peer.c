@@ -2,6 +2,8 @@
 #include "tests/unit/two-peers.h"
 
 #include "agent/nat-msg.h"
+#include "agent/nat-peer-pair.h"
+#include "agent/nat-peer-private.h"
 
 #include <stdio.h>
 
@@ -118,9 +120,11 @@ test_unmanaged_is_left_alone(Agents *f, gconstpointer data)
 	nat_peer_signal_connected(f->a.peer);
 	hosts_run(300);
 	g_assert_cmpint(nat_peer_state(f->a.peer), ==, NAT_PEER_CONNECTED);
+	g_assert_false(nat_peer_shows_udp(f->a.peer)); /* UDP passes here: no more is known */
 	/* the phone roams, its session dies, the network changes, signaling comes and goes */
 	f->a.wg->endpoint = net_ep("198.51.100.7:9");
 	hosts_run(50);
+	g_assert_true(nat_peer_shows_udp(f->a.peer));
 	nat_peer_network_changed(f->a.peer);
 	nat_peer_candidates_changed(f->a.peer);
 	nat_peer_presence(f->a.peer, FALSE);
@@ -128,6 +132,7 @@ test_unmanaged_is_left_alone(Agents *f, gconstpointer data)
 	f->a.wg->endpoint = (WgEndpoint){0};
 	hosts_run(50);
 	g_assert_cmpint(nat_peer_state(f->a.peer), ==, NAT_PEER_WAITING);
+	g_assert_false(nat_peer_shows_udp(f->a.peer));
 	nat_peer_presence(f->a.peer, TRUE); /* at the server, but says nothing */
 	hosts_run(1500);
 	g_assert_cmpint(nat_peer_state(f->a.peer), ==, NAT_PEER_WAITING);
@@ -149,6 +154,29 @@ test_live_tunnel_is_adopted(Agents *f, gconstpointer data)
 	hosts_run(1000);
 	g_assert_cmpuint(f->a.writes + f->b.writes, ==, 0);
 	g_assert_true(both_released(f));
+}
+
+/* ---- the network changes ---- */
+
+/* What a firewall did to WireGuard's packets, it did in the network that was left. */
+static void
+test_blocked_elsewhere(Agents *f, gconstpointer data)
+{
+	if (!f->up)
+		return;
+	connect_both(f);
+	nat_pair_block(f->a.peer, f->a.peer->chosen);
+	nat_peer_leave_blocked(f->a.peer);
+	g_assert_true(f->a.peer->direct_blocked);
+	/* something else changed */
+	nat_peer_network_changed(f->a.peer);
+	g_assert_true(f->a.peer->direct_blocked);
+	g_assert_true(nat_pair_is_blocked(f->a.peer->chosen, g_get_monotonic_time()));
+	net_run("ip addr add 10.9.0.7/24 dev core-a");
+	net_run("ip route replace 10.9.0.0/24 dev core-a src 10.9.0.7");
+	nat_peer_network_changed(f->a.peer);
+	g_assert_false(f->a.peer->direct_blocked);
+	g_assert_false(nat_pair_is_blocked(f->a.peer->chosen, g_get_monotonic_time()));
 }
 
 /* ---- restarts ---- */
@@ -549,6 +577,7 @@ main(int argc, char **argv)
 	AGENTS("duplicated-and-reordered", test_duplicated_and_reordered);
 	AGENTS("late-candidates", test_late_candidates);
 	AGENTS("unmanaged-is-left-alone", test_unmanaged_is_left_alone);
+	AGENTS("blocked-elsewhere", test_blocked_elsewhere);
 	AGENTS("live-tunnel-is-adopted", test_live_tunnel_is_adopted);
 	AGENTS("restart-keeps-the-endpoint", test_restart_keeps_the_endpoint);
 	AGENTS("both-restart-at-once", test_both_restart_at_once);

@@ -54,8 +54,8 @@ test_names(void)
 /* ---- all of them ---- */
 
 #define DIRECT .state = NAT_PEER_CONNECTED, .managed = TRUE, .remote = NAT_CAND_SRFLX
-#define RELAYED .state = NAT_PEER_CONNECTED, .managed = TRUE, .relay = TRUE
-#define FAILED .state = NAT_PEER_FAILED, .managed = TRUE, .reachable = TRUE
+#define RELAYED .state = NAT_PEER_CONNECTED, .managed = TRUE, .online = TRUE, .relay = TRUE
+#define FAILED .state = NAT_PEER_FAILED, .managed = TRUE, .online = TRUE, .reachable = TRUE
 #define ENDS(h, p) .here.mapping = h, .peer.mapping = p
 
 static const struct {
@@ -80,6 +80,11 @@ static const struct {
 	 {.state = NAT_PEER_CONNECTED, .remote = NAT_CAND_CONFIGURED}},
 	{NAT_REASON_DIRECT_NO_AGENT_ROAMED,
 	 {.state = NAT_PEER_CONNECTED, .remote = NAT_CAND_ROAMED}},
+	/* it may have come from elsewhere than where the innernet server knows it */
+	{NAT_REASON_DIRECT_NO_AGENT_CONFIGURED,
+	 {.state = NAT_PEER_CONNECTED, .remote = NAT_CAND_CONFIGURED, .plain = 2}},
+	{NAT_REASON_DIRECT_NO_AGENT_ROAMED,
+	 {.state = NAT_PEER_CONNECTED, .remote = NAT_CAND_ROAMED, .plain = 2}},
 	{NAT_REASON_DIRECT_NO_AGENT_INNERNET,
 	 {.state = NAT_PEER_CONNECTED, .remote = NAT_CAND_SRFLX, .plain = 2}},
 	{NAT_REASON_RELAYED_BOTH_HARD, {RELAYED, ENDS(HARD, HARD)}},
@@ -96,6 +101,16 @@ static const struct {
 	 {RELAYED, .direct_alive = TRUE, .direct_hold_s = 4, .direct_failed = TRUE}},
 	{NAT_REASON_RELAYED_WIREGUARD_BLOCKED,
 	 {RELAYED, .direct_alive = TRUE, .direct_failed = TRUE, .wireguard_blocked = TRUE}},
+	/* what was found about a path that is no more explains nothing */
+	{NAT_REASON_RELAYED_SEARCHING, {RELAYED, ENDS(EASY, EASY), .wireguard_blocked = TRUE}},
+	/* it has an agent, which is not there now */
+	{NAT_REASON_RELAYED_ONE_HARD,
+	 {.state = NAT_PEER_CONNECTED,
+	  .managed = TRUE,
+	  .relay = TRUE,
+	  .plain = 3,
+	  .signal_problem = "x",
+	  ENDS(EASY, HARD)}},
 	{NAT_REASON_RELAYED_NO_AGENT,
 	 {.state = NAT_PEER_CONNECTED, .relay = TRUE, .plain = 3, .wireguard_blocked = TRUE}},
 	{NAT_REASON_FAILED_CHECKS, {FAILED, ENDS(EASY, EASY), .failure = NAT_FAILURE_CHECKS}},
@@ -155,10 +170,11 @@ test_reasons(void)
 static void
 test_sentences(void)
 {
-	for (gsize i = 0; i < G_N_ELEMENTS(CASES); i++) {
-		NatWhy why = CASES[i].why;
+	for (gsize i = 0; i < 2 * G_N_ELEMENTS(CASES); i++) {
+		NatWhy why = CASES[i / 2].why;
 		g_autofree char *text = NULL;
 
+		why.online &= i % 2;
 		why.here.address = ep("203.113.113.113:65535");
 		why.peer.address = ep("198.151.100.117:65535");
 		why.port = 65535;
@@ -191,12 +207,12 @@ test_relayed(void)
 			"on either router, or use IPv6, to go direct");
 	why.peer = (NatWhyEnd){.mapping = EASY};
 	assert_sentence(&why, NAT_REASON_RELAYED_ONE_HARD,
-			"relayed: no direct check was answered yet (here 203.0.113.1, mapping per "
+			"relayed: no direct check is answered (here 203.0.113.1, mapping per "
 			"destination; peer one mapping). Still looking; forward UDP 51820 on "
 			"either router, or use IPv6, to go direct");
 	why.here.mapping = NAT_MAPPING_NONE;
 	assert_sentence(&why, NAT_REASON_RELAYED_SEARCHING,
-			"relayed: no direct check was answered yet (here 203.0.113.1, no NAT; peer "
+			"relayed: no direct check is answered (here 203.0.113.1, no NAT; peer "
 			"one mapping). Still looking; a firewall may drop UDP 51820");
 	why.here.udp_blocked = TRUE;
 	assert_sentence(&why, NAT_REASON_RELAYED_UDP_BLOCKED,
@@ -211,6 +227,65 @@ test_relayed(void)
 	assert_sentence(&why, NAT_REASON_RELAYED_HELD_DOWN,
 			"relayed: the direct path broke lately and is back; it is used again once "
 			"it has held for 4 s");
+}
+
+/* Nothing is looked for without somebody to look with. */
+static void
+test_looking(void)
+{
+	NatWhy why = {.state = NAT_PEER_CONNECTED, .managed = TRUE, .relay = TRUE, .port = 51820};
+
+	assert_sentence(&why, NAT_REASON_RELAYED_SEARCHING,
+			"relayed: no direct check is answered (here unknown mapping; peer unknown "
+			"mapping). A search needs the peer's agent; a firewall may drop UDP "
+			"51820");
+	why.signal_problem = "refused";
+	assert_sentence(&why, NAT_REASON_RELAYED_SEARCHING,
+			"relayed: no direct check is answered (here unknown mapping; peer unknown "
+			"mapping). A search needs signaling; a firewall may drop UDP 51820");
+	/* its beacon would do */
+	why.innernet = TRUE;
+	why.here.mapping = HARD;
+	assert_sentence(&why, NAT_REASON_RELAYED_ONE_HARD,
+			"relayed: no direct check is answered (here mapping per destination; peer "
+			"unknown mapping). A search needs the peer's agent; forward UDP "
+			"51820 on either router, or use IPv6, to go direct");
+	/* and is there: signaling is not needed */
+	why.online = TRUE;
+	assert_sentence(&why, NAT_REASON_RELAYED_ONE_HARD,
+			"relayed: no direct check is answered (here mapping per destination; peer "
+			"unknown mapping). Still looking; forward UDP 51820 on either router, or "
+			"use IPv6, to go direct");
+	why = (NatWhy){
+		.state = NAT_PEER_FAILED, .failure = NAT_FAILURE_SILENCE, .relay_known = TRUE};
+	assert_sentence(&why, NAT_REASON_FAILED_SILENCE,
+			"the path went silent and no other was found yet: the peer is off, or "
+			"something between drops UDP. A search needs the peer's agent");
+}
+
+/* Where innernet's endpoints are tried, no peer is left alone. */
+static void
+test_no_agent(void)
+{
+	NatWhy why = {.state = NAT_PEER_CONNECTED, .remote = NAT_CAND_ROAMED};
+
+	assert_sentence(&why, NAT_REASON_DIRECT_NO_AGENT_ROAMED,
+			"direct: the peer reached us by itself; no agent has announced itself "
+			"there, so it is left alone");
+	why.plain = 2;
+	assert_sentence(&why, NAT_REASON_DIRECT_NO_AGENT_ROAMED,
+			"direct: the peer reached us by itself; no agent has announced itself "
+			"there");
+	why.remote = NAT_CAND_CONFIGURED;
+	assert_sentence(&why, NAT_REASON_DIRECT_NO_AGENT_CONFIGURED,
+			"direct: the configured endpoint answers; no agent has announced itself "
+			"there");
+	why.state = NAT_PEER_FAILED;
+	why.relay_known = TRUE;
+	assert_sentence(&why, NAT_REASON_FAILED_NO_AGENT,
+			"no handshake at any of the 2 endpoints that the innernet server knows, "
+			"and no agent of the peer is there: it is off, or behind a NAT that only "
+			"an agent there can open");
 }
 
 /* Every failure says why no relay helped. */
@@ -256,8 +331,8 @@ test_others(void)
 			"checking 3 candidates of the peer from 2 of ours");
 	why.plain = 4;
 	assert_sentence(&why, NAT_REASON_CHECKING_NO_AGENT,
-			"trying the 4 endpoints that the innernet server knows by handshake: the "
-			"peer has no agent");
+			"trying the 4 endpoints that the innernet server knows by handshake: no "
+			"agent of the peer is there");
 	why.state = NAT_PEER_WAITING;
 	why.signal_problem = "192.0.2.1:8080 refuses {tried}";
 	assert_sentence(&why, NAT_REASON_WAITING_FOR_SIGNALING,
@@ -330,6 +405,8 @@ main(int argc, char **argv)
 	g_test_add_func("/why/reasons", test_reasons);
 	g_test_add_func("/why/sentences", test_sentences);
 	g_test_add_func("/why/relayed", test_relayed);
+	g_test_add_func("/why/looking", test_looking);
+	g_test_add_func("/why/no-agent", test_no_agent);
 	g_test_add_func("/why/failed", test_failed);
 	g_test_add_func("/why/others", test_others);
 	g_test_add_func("/why/address", test_address);

@@ -80,18 +80,9 @@ drop_locks(Run *run)
 	gpointer name;
 
 	g_hash_table_iter_init(&iter, run->locks);
-	while (g_hash_table_iter_next(&iter, &name, NULL)) {
-		gboolean served = FALSE;
-
-		for (guint i = 0; i < run->config->interfaces->len && !served; i++) {
-			const NatConfigInterface *iface =
-				g_ptr_array_index(run->config->interfaces, i);
-
-			served = g_str_equal(iface->name, name);
-		}
-		if (!served)
+	while (g_hash_table_iter_next(&iter, &name, NULL))
+		if (!nat_config_has_interface(run->config, name))
 			g_hash_table_iter_remove(&iter);
-	}
 }
 
 /* What a running agent cannot change, or another one serves, is refused before anything happens. */

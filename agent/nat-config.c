@@ -42,6 +42,18 @@ interface_free(gpointer data)
 	nat_config_interface_free(data);
 }
 
+gboolean
+nat_config_has_interface(const NatConfig *config, const char *name)
+{
+	for (guint i = 0; i < config->interfaces->len; i++) {
+		const NatConfigInterface *iface = g_ptr_array_index(config->interfaces, i);
+
+		if (strcmp(iface->name, name) == 0)
+			return TRUE;
+	}
+	return FALSE;
+}
+
 NatConfigInterface *
 nat_config_interface_copy(const NatConfigInterface *iface)
 {

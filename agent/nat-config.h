@@ -82,6 +82,7 @@ NatConfig *nat_config_load(const char *file, const NatConfigFlags *flags, GError
 NatConfig *nat_config_parse(const char *text, gsize len, const char *name,
 			    const NatConfigFlags *flags, GError **error);
 void nat_config_free(NatConfig *config);
+gboolean nat_config_has_interface(const NatConfig *config, const char *name);
 NatConfigInterface *nat_config_interface_copy(const NatConfigInterface *iface);
 void nat_config_interface_free(NatConfigInterface *iface);
 gboolean nat_config_interface_equal(const NatConfigInterface *a, const NatConfigInterface *b);

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 #include "agent/nat-daemon-service.h"
 
+#include "agent/nat-candidate-json.h"
 #include "agent/nat-json.h"
 #include "agent/nat-peer-ping.h"
 
@@ -40,29 +41,13 @@ typedef struct {
 	NatCall *call;
 } Asked;
 
-static void
-set_candidate(JsonObject *obj, const char *member, const NatCandidate *cand)
-{
-	char text[WG_ENDPOINT_STRLEN];
-	JsonObject *out;
-
-	if (!wg_endpoint_is_set(&cand->endpoint)) {
-		json_object_set_null_member(obj, member);
-		return;
-	}
-	out = json_object_new();
-	json_object_set_string_member(out, "type", nat_cand_type_to_string(cand->type));
-	json_object_set_string_member(out, "endpoint", wg_endpoint_format(&cand->endpoint, text));
-	json_object_set_object_member(obj, member, out);
-}
-
 static JsonObject *
 answer_out(const NatPingAnswer *answer)
 {
 	JsonObject *obj = json_object_new();
 
-	set_candidate(obj, "local", &answer->local);
-	set_candidate(obj, "remote", &answer->remote);
+	nat_json_set_candidate(obj, "local", &answer->local);
+	nat_json_set_candidate(obj, "remote", &answer->remote);
 	json_object_set_string_member(obj, "kind", answer->relay ? "relay" : "direct");
 	json_object_set_boolean_member(obj, "chosen", answer->chosen);
 	if (answer->rtt_ms >= 0)

@@ -182,18 +182,6 @@ find_interface(const NatDaemon *daemon, const char *name)
 	return -1;
 }
 
-static gboolean
-is_named(const NatConfig *config, const char *name)
-{
-	for (guint i = 0; i < config->interfaces->len; i++) {
-		const NatConfigInterface *iface = g_ptr_array_index(config->interfaces, i);
-
-		if (strcmp(iface->name, name) == 0)
-			return TRUE;
-	}
-	return FALSE;
-}
-
 /* The ones that are new first, so that where one of them cannot be served nothing has happened. */
 static gboolean
 add_new(NatDaemon *daemon, const NatInterfaceEnv *env, GError **error)
@@ -255,7 +243,7 @@ remove_gone(NatDaemon *daemon, const NatConfig *config)
 		g_autofree char *name =
 			g_strdup(nat_interface_name(g_ptr_array_index(daemon->interfaces, i - 1)));
 
-		if (is_named(config, name))
+		if (nat_config_has_interface(config, name))
 			continue;
 		g_message("%s: not served any more; its tunnels stay up", name);
 		g_ptr_array_remove_index(daemon->interfaces, i - 1);

@@ -5,6 +5,7 @@
 #include <math.h>
 #include <string.h>
 
+#include "agent/nat-candidate-json.h"
 #include "agent/nat-json.h"
 #include "agent/nat-log.h"
 
@@ -72,34 +73,6 @@ nat_status_detail_add_event(NatStatusDetail *detail, const NatEvent *event)
 /* ---- out ---- */
 
 static void
-set_endpoint(JsonObject *obj, const char *member, const WgEndpoint *ep)
-{
-	char buf[WG_ENDPOINT_STRLEN];
-
-	nat_json_set_string(obj, member,
-			    wg_endpoint_is_set(ep) ? wg_endpoint_format(ep, buf) : NULL);
-}
-
-static JsonObject *
-candidate_out(const NatCandidate *cand)
-{
-	JsonObject *obj = json_object_new();
-
-	json_object_set_string_member(obj, "type", nat_cand_type_to_string(cand->type));
-	set_endpoint(obj, "endpoint", &cand->endpoint);
-	return obj;
-}
-
-static void
-set_candidate(JsonObject *obj, const char *member, const NatCandidate *cand)
-{
-	if (wg_endpoint_is_set(&cand->endpoint))
-		json_object_set_object_member(obj, member, candidate_out(cand));
-	else
-		json_object_set_null_member(obj, member);
-}
-
-static void
 set_number(JsonObject *obj, const char *member, double value)
 {
 	if (isfinite(value) && value >= 0)
@@ -115,8 +88,8 @@ candidates_out(const GArray *list)
 	JsonArray *out = json_array_new();
 
 	for (guint i = 0; i < list->len; i++)
-		json_array_add_object_element(out,
-					      candidate_out(&g_array_index(list, NatCandidate, i)));
+		json_array_add_object_element(
+			out, nat_json_candidate(&g_array_index(list, NatCandidate, i)));
 	return out;
 }
 
@@ -129,8 +102,8 @@ checks_out(const NatChecks *checks)
 		const NatCheck *check = &g_array_index(checks->list, NatCheck, i);
 		JsonObject *obj = json_object_new();
 
-		set_endpoint(obj, "local", &check->local);
-		set_endpoint(obj, "remote", &check->remote);
+		nat_json_set_endpoint(obj, "local", &check->local);
+		nat_json_set_endpoint(obj, "remote", &check->remote);
 		nat_json_set_int(obj, "sent", check->sent);
 		nat_json_set_int(obj, "answered", check->answered);
 		nat_json_set_int(obj, "heard", check->heard);
@@ -149,8 +122,8 @@ pairs_out(const GPtrArray *pairs)
 		const NatStatusPair *pair = g_ptr_array_index(pairs, i);
 		JsonObject *obj = json_object_new();
 
-		set_candidate(obj, "local", &pair->local);
-		set_candidate(obj, "remote", &pair->remote);
+		nat_json_set_candidate(obj, "local", &pair->local);
+		nat_json_set_candidate(obj, "remote", &pair->remote);
 		json_object_set_string_member(obj, "kind", pair->relay ? "relay" : "direct");
 		nat_json_set_string(obj, "state", pair->state);
 		json_object_set_boolean_member(obj, "chosen", pair->chosen);

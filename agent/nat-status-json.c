@@ -4,17 +4,9 @@
 #include <math.h>
 #include <string.h>
 
+#include "agent/nat-candidate-json.h"
 #include "agent/nat-json.h"
 #include "agent/nat-status.h"
-
-static void
-set_endpoint(JsonObject *obj, const char *member, const WgEndpoint *ep)
-{
-	char buf[WG_ENDPOINT_STRLEN];
-
-	nat_json_set_string(obj, member,
-			    wg_endpoint_is_set(ep) ? wg_endpoint_format(ep, buf) : NULL);
-}
 
 static void
 set_key(JsonObject *obj, const WgKey *key)
@@ -23,25 +15,6 @@ set_key(JsonObject *obj, const WgKey *key)
 
 	nat_json_set_string(obj, "public_key",
 			    wg_key_is_zero(key) ? NULL : wg_key_format(key, buf));
-}
-
-static JsonObject *
-candidate_out(const NatCandidate *cand)
-{
-	JsonObject *obj = json_object_new();
-
-	json_object_set_string_member(obj, "type", nat_cand_type_to_string(cand->type));
-	set_endpoint(obj, "endpoint", &cand->endpoint);
-	return obj;
-}
-
-static void
-set_candidate(JsonObject *obj, const char *member, const NatCandidate *cand)
-{
-	if (wg_endpoint_is_set(&cand->endpoint))
-		json_object_set_object_member(obj, member, candidate_out(cand));
-	else
-		json_object_set_null_member(obj, member);
 }
 
 /* No round trip is known better than that. */
@@ -73,8 +46,8 @@ set_path(JsonObject *obj, const NatStatusPeer *peer)
 	}
 	path = json_object_new();
 	json_object_set_string_member(path, "kind", peer->relay ? "relay" : "direct");
-	set_candidate(path, "local", &peer->local);
-	set_candidate(path, "remote", &peer->remote);
+	nat_json_set_candidate(path, "local", &peer->local);
+	nat_json_set_candidate(path, "remote", &peer->remote);
 	if (isfinite(peer->rtt_ms) && peer->rtt_ms >= 0)
 		json_object_set_double_member(path, "rtt_ms", to_microseconds(peer->rtt_ms));
 	else
@@ -96,7 +69,7 @@ set_standby(JsonObject *obj, const NatStatusPeer *peer)
 	}
 	standby = json_object_new();
 	json_object_set_string_member(standby, "kind", peer->standby_relay ? "relay" : "direct");
-	set_candidate(standby, "remote", &peer->standby);
+	nat_json_set_candidate(standby, "remote", &peer->standby);
 	json_object_set_object_member(obj, "standby", standby);
 }
 
@@ -110,7 +83,7 @@ peer_out(const NatStatusPeer *peer)
 	json_object_set_string_member(obj, "state", nat_peer_state_to_string(peer->state));
 	json_object_set_boolean_member(obj, "managed", peer->managed);
 	set_path(obj, peer);
-	set_endpoint(obj, "endpoint", &peer->endpoint);
+	nat_json_set_endpoint(obj, "endpoint", &peer->endpoint);
 	nat_json_set_int(obj, "connect_ms", peer->connect_ms);
 	nat_json_set_int(obj, "last_handshake_s", peer->last_handshake_s);
 	nat_json_set_int(obj, "rx_bytes", (gint64)MIN(peer->rx_bytes, (guint64)G_MAXINT64));
@@ -207,7 +180,7 @@ relays_out(const NatStatusInterface *iface)
 
 		nat_json_set_string(obj, "server", relay->server);
 		nat_json_set_string(obj, "state", relay->state);
-		set_endpoint(obj, "relayed", &relay->relayed);
+		nat_json_set_endpoint(obj, "relayed", &relay->relayed);
 		nat_json_set_string(obj, "problem", relay->problem);
 		json_object_set_boolean_member(obj, "spare", relay->spare);
 		json_array_add_object_element(list, obj);
@@ -224,7 +197,7 @@ interface_out(const NatStatusInterface *iface)
 	for (guint i = 0; i < iface->candidates->len; i++)
 		json_array_add_object_element(
 			candidates,
-			candidate_out(&g_array_index(iface->candidates, NatCandidate, i)));
+			nat_json_candidate(&g_array_index(iface->candidates, NatCandidate, i)));
 	for (guint i = 0; i < iface->peers->len; i++)
 		json_array_add_object_element(peers, peer_out(g_ptr_array_index(iface->peers, i)));
 	json_object_set_string_member(obj, "name", iface->name);

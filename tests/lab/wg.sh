@@ -116,6 +116,28 @@ wg_pair()
 	done
 }
 
+# two_interfaces: a and b behind a NAT each, and c on the internet; a has wg0 for b and wg1, with a key
+# and port of its own, for c
+two_interfaces()
+{
+	two_nats port-restr port-restr
+	server c 198.51.100.7
+	wg_up c 3
+	wg_key a wg1
+	wg_link a wg1
+	nx a wg set wg1 private-key "$LAB_DIR/conf/a.wg1.key" listen-port 51821 \
+		peer "$(pub c)" allowed-ips 10.78.0.3/32
+	nx c wg set wg0 peer "$(pub a.wg1)" allowed-ips 10.78.0.1/32
+	node_ip a <<-END
+		addr add 10.78.0.1/24 dev wg1
+		link set wg1 up
+	END
+	node_ip c <<-END
+		addr add 10.78.0.3/32 dev wg0
+		route add 10.78.0.1/32 dev wg0
+	END
+}
+
 # wg_get NODE PEER FIELD [IF]: endpoints, persistent-keepalive, latest-handshakes, …
 wg_get()
 {

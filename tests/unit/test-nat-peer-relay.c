@@ -243,20 +243,34 @@ test_stopped_on_relay(World *w, gconstpointer data)
 	g_assert_cmpuint(w->holder->wg->keepalive, ==, 0);
 }
 
+/* The holder's peer as its user set it, and as it must be again when the agent is stopped. */
+static WgEndpoint
+set_original(World *w)
+{
+	w->holder->wg->endpoint = net_ep("10.9.0.99:51820");
+	w->holder->wg->keepalive = 17;
+	agent_observe(w->holder);
+	return w->holder->wg->endpoint;
+}
+
+static void
+stop_with_original(World *w, const WgEndpoint *original)
+{
+	agent_stop(w->holder);
+	g_assert_true(wg_endpoint_equal(&w->holder->wg->endpoint, original));
+	g_assert_cmpuint(w->holder->wg->keepalive, ==, 17);
+}
+
 static void
 test_stopped_on_relay_with_an_original(World *w, gconstpointer data)
 {
-	WgEndpoint original = net_ep("10.9.0.99:51820");
+	WgEndpoint original;
 
 	if (!w->up)
 		return;
-	w->holder->wg->endpoint = original;
-	w->holder->wg->keepalive = 17;
-	agent_observe(w->holder);
+	original = set_original(w);
 	meet_on_relay(w);
-	agent_stop(w->holder);
-	g_assert_true(wg_endpoint_equal(&w->holder->wg->endpoint, &original));
-	g_assert_cmpuint(w->holder->wg->keepalive, ==, 17);
+	stop_with_original(w, &original);
 }
 
 /* The other end's packet comes by the bridge, and moves the endpoint, before this end has written
@@ -264,19 +278,15 @@ test_stopped_on_relay_with_an_original(World *w, gconstpointer data)
 static void
 test_stopped_moved_but_not_by_us(World *w, gconstpointer data)
 {
-	WgEndpoint original = net_ep("10.9.0.99:51820");
+	WgEndpoint original;
 
 	if (!w->up)
 		return;
-	w->holder->wg->endpoint = original;
-	w->holder->wg->keepalive = 17;
-	agent_observe(w->holder);
+	original = set_original(w);
 	w->holder->wg->endpoint = net_ep("127.0.0.1:40000");
 	agent_observe(w->holder);
 	meet_on_relay(w);
-	agent_stop(w->holder);
-	g_assert_true(wg_endpoint_equal(&w->holder->wg->endpoint, &original));
-	g_assert_cmpuint(w->holder->wg->keepalive, ==, 17);
+	stop_with_original(w, &original);
 }
 
 /* Stopped before anybody has read what was written last. */

@@ -204,6 +204,21 @@ by_number(gconstpointer a, gconstpointer b)
 	return x->number < y->number ? -1 : x->number > y->number;
 }
 
+static void
+append_list(GPtrArray *out, const GQueue *list)
+{
+	for (GList *l = list->head; l != NULL; l = l->next)
+		g_ptr_array_add(out, l->data);
+}
+
+gboolean
+nat_event_is_of(const NatEvent *event, const char *interface, const WgKey *peer)
+{
+	if (interface != NULL && strcmp(interface, event->interface) != 0)
+		return FALSE;
+	return peer == NULL || (event->has_peer && wg_key_equal(peer, &event->peer));
+}
+
 GPtrArray *
 nat_events_list(const NatEvents *events, const char *interface, const WgKey *peer)
 {
@@ -211,18 +226,20 @@ nat_events_list(const NatEvents *events, const char *interface, const WgKey *pee
 	GHashTableIter iter;
 	gpointer list;
 
-	g_hash_table_iter_init(&iter, events->lists);
-	while (g_hash_table_iter_next(&iter, NULL, &list)) {
-		for (GList *l = ((GQueue *)list)->head; l != NULL; l = l->next) {
-			NatEvent *event = l->data;
+	/* one list, which is in order: each peer's details ask for it */
+	if (interface != NULL && peer != NULL) {
+		g_autofree char *key = list_key(interface, peer);
 
-			if (interface != NULL && strcmp(interface, event->interface) != 0)
-				break;
-			if (peer != NULL && (!event->has_peer || !wg_key_equal(peer, &event->peer)))
-				break;
-			g_ptr_array_add(out, event);
-		}
+		list = g_hash_table_lookup(events->lists, key);
+		if (list != NULL)
+			append_list(out, list);
+		return out;
 	}
+	/* what is in one list is of one peer */
+	g_hash_table_iter_init(&iter, events->lists);
+	while (g_hash_table_iter_next(&iter, NULL, &list))
+		if (nat_event_is_of(g_queue_peek_head(list), interface, peer))
+			append_list(out, list);
 	g_ptr_array_sort(out, by_number);
 	return out;
 }

@@ -58,6 +58,8 @@ void nat_events_forget_interface(NatEvents *events, const char *interface, gbool
 /* (transfer container) NatEvent*, oldest first; valid until the next nat_events_add(). interface
  * NULL: of all; peer NULL: of all of them and of the interface itself. */
 GPtrArray *nat_events_list(const NatEvents *events, const char *interface, const WgKey *peer);
+/* Whether it is of both, NULL being any. */
+gboolean nat_event_is_of(const NatEvent *event, const char *interface, const WgKey *peer);
 guint nat_events_follow(NatEvents *events, NatEventsFunc func, gpointer user_data); /* never 0 */
 void nat_events_unfollow(NatEvents *events, guint id);
 

@@ -190,14 +190,6 @@ metrics(NatService *service, NatCall *call)
 
 /* ---- events ---- */
 
-static gboolean
-is_wanted(const NatEvent *event, const char *interface, const WgKey *peer)
-{
-	if (interface != NULL && strcmp(interface, event->interface) != 0)
-		return FALSE;
-	return peer == NULL || (event->has_peer && wg_key_equal(&event->peer, peer));
-}
-
 static JsonNode *
 events_node(JsonArray *list_take, guint64 missed)
 {
@@ -214,7 +206,8 @@ on_event(const NatEvent *event, gpointer user_data)
 	Follower *follower = user_data;
 	JsonArray *list;
 
-	if (!is_wanted(event, follower->interface, follower->of_peer ? &follower->peer : NULL))
+	if (!nat_event_is_of(event, follower->interface,
+			     follower->of_peer ? &follower->peer : NULL))
 		return;
 	if (nat_call_is_behind(follower->call)) {
 		follower->missed++;
@@ -281,15 +274,11 @@ events(NatService *service, NatCall *call)
 		}
 		peer = &key;
 	}
-	known = nat_events_list(service->funcs->events(service->user_data), whom.interface, NULL);
+	known = nat_events_list(service->funcs->events(service->user_data), whom.interface, peer);
 	list = json_array_new();
-	for (guint i = 0; i < known->len; i++) {
-		const NatEvent *event = g_ptr_array_index(known, i);
-
-		if (is_wanted(event, whom.interface, peer))
-			json_array_add_element(list,
-					       nat_event_to_json(event, g_get_monotonic_time()));
-	}
+	for (guint i = 0; i < known->len; i++)
+		json_array_add_element(list, nat_event_to_json(g_ptr_array_index(known, i),
+							       g_get_monotonic_time()));
 	if (!nat_call_wants_more(call)) {
 		nat_call_reply(call, events_node(list, 0));
 		return;

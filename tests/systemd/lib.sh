@@ -38,6 +38,29 @@ wait_for()
 	return 1
 }
 
+# under_ping NETNS ADDRESS COMMAND…: not one ping is lost meanwhile
+under_ping()
+{
+	local netns=$1 address=$2 pid status=0
+	shift 2
+	ip netns exec "$netns" ping -n -q -c 1 -w 20 "$address" >/dev/null || return 1
+	ip netns exec "$netns" ping -n -i 0.02 "$address" >/tmp/ping 2>&1 & # no function: we want its number
+	pid=$!
+	"$@" || status=1
+	kill -INT "$pid"
+	wait "$pid"
+	none_lost /tmp/ping || { echo 'pings were lost:'; tail -n 4 /tmp/ping; status=1; }
+	return "$status"
+}
+
+# none_lost FILE: every ping was answered, but for the last ones (100 ms) that were under way as ping ended
+none_lost()
+{
+	awk '/icmp_seq=/ && /time=/ { sub(/.*icmp_seq=/, ""); if (!seen[$1 + 0]++) n++; if ($1 + 0 > last) last = $1 + 0 }
+		/packets transmitted/ { sent = $1 }
+		END { print sent, "sent,", n, "of", last; exit !(n >= 10 && n == last && sent - last <= 5) }' "$1"
+}
+
 # install_units FILE…: as meson made them, but for a program in /usr/local/sbin
 install_units()
 {

@@ -7,7 +7,7 @@
  */
 #pragma once
 
-#include "agent/nat-types.h"
+#include "agent/nat-class.h"
 
 #define NAT_MSG_MAX_CANDIDATES 25
 #define NAT_MSG_UFRAG_MAX 64
@@ -33,6 +33,8 @@ typedef struct {
 	char ufrag[NAT_MSG_UFRAG_MAX + 1]; /* ICE characters only: [A-Za-z0-9+/], 4..64 */
 	char pwd[NAT_MSG_PWD_MAX + 1];	   /* ICE characters only, 22..128 */
 	NatMapping mapping;
+	NatClass nat; /* of the sender's NAT, as far as it told; its mapping is the one above, and
+		       * only read from there */
 	guint n_candidates;
 	NatCandidate
 		candidates[NAT_MSG_MAX_CANDIDATES]; /* in the sender's order; HOST..RELAY only */

@@ -33,6 +33,8 @@ fill_snapshot(NatPeer *peer, NatMsg *msg)
 	g_strlcpy(msg->pwd, peer->pwd, sizeof msg->pwd);
 	msg->watch = peer->env->watch_id;
 	msg->mapping = peer->env->mapping(peer->env->user_data);
+	if (peer->env->nat_class != NULL)
+		peer->env->nat_class(&msg->nat, peer->env->user_data);
 	fill_candidates(msg, own);
 	if (nat_peer_path_is_good(peer))
 		msg->flags |= NAT_MSG_PROVEN;
@@ -206,6 +208,12 @@ nat_peer_message(NatPeer *peer, const guint8 *body, gsize len)
 	verdict = nat_session_receive(&peer->session, &msg, live, &behind);
 	on_verdict(peer, verdict, &msg, behind);
 	sodium_memzero(&msg, sizeof msg);
+}
+
+const NatClass *
+nat_peer_remote_class(const NatPeer *peer)
+{
+	return peer->has_remote ? &peer->remote.nat : NULL;
 }
 
 /* ---- events ---- */

@@ -18,6 +18,7 @@
 #include <gio/gio.h>
 
 #include "agent/innernet/inn-beacon.h"
+#include "agent/nat-class.h"
 #include "agent/nat-events.h"
 #include "agent/nat-originals.h"
 #include "agent/nat-path.h"
@@ -42,6 +43,8 @@ typedef struct {
 	/* Our candidates as they are now (transfer full, of NatCandidate). */
 	GArray *(*candidates)(gpointer user_data);
 	NatMapping (*mapping)(gpointer user_data);
+	/* How our NAT behaves, as far as it is known. May be NULL. */
+	void (*nat_class)(NatClass *out, gpointer user_data);
 	/* What the internet sees of us (transfer full, of WgEndpoint). May be NULL. */
 	GArray *(*public_endpoints)(gpointer user_data);
 	/* No STUN server answers, and nothing else shows that UDP passes. May be NULL. */
@@ -150,6 +153,8 @@ guint nat_peer_wg_mtu(const NatPeer *peer);
 guint nat_peer_path_mtu(const NatPeer *peer);	    /* the path's, in bytes of IP; 0: unknown */
 gboolean nat_peer_is_measured(const NatPeer *peer); /* and nothing is known yet */
 const char *nat_peer_name(const NatPeer *peer);	    /* may be NULL */
+/* How its NAT behaves, as its agent told it last; NULL: nothing was told. (transfer none) */
+const NatClass *nat_peer_remote_class(const NatPeer *peer);
 /* Addresses its search uses (transfer none; may be NULL). Of WgEndpoint. */
 const GArray *nat_peer_addresses(const NatPeer *peer);
 /* What is known of it in detail (transfer full). */

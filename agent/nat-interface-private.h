@@ -72,7 +72,8 @@ struct NatInterface {
 	guint offer;	      /* timer: nat-signald's last offer of servers waits for its turn */
 	gint64 offer_us;
 	NatKeepalive *keepalive;
-	NatLinkMtu *link_mtu; /* NULL: paths are not measured */
+	PunchFlows *punch_flows; /* NULL: hard NATs are not tried */
+	NatLinkMtu *link_mtu;	 /* NULL: paths are not measured */
 	guint link_mtu_ifindex;
 	guint mtu_fits;	  /* said last: what fits every path; 0: all that is there */
 	guint mtu_advice; /* for status */
@@ -130,6 +131,11 @@ gboolean nat_interface_find_plain(const WgEndpoint *endpoint, WgEndpoint *relaye
 const char *nat_interface_relay_problem(gboolean *known, gpointer iface);
 void nat_interface_on_turn(const char *const *uris, const char *username, const char *password,
 			   guint ttl_s, gpointer iface);
+
+/* nat-interface-punch.c: hard NATs */
+void nat_interface_start_punch(NatInterface *iface);  /* before its env is made */
+void nat_interface_stop_punch(NatInterface *iface);   /* while the peers are there */
+void nat_interface_update_punch(NatInterface *iface); /* each second */
 
 /* nat-interface-lifetime.c: how long mappings live here */
 void nat_interface_start_lifetime(NatInterface *iface);

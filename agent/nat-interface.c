@@ -113,7 +113,9 @@ stop_serving(NatInterface *iface)
 	if (!iface->serving)
 		return;
 	iface->serving = FALSE;
+	nat_interface_update_punch(iface);
 	g_hash_table_remove_all(iface->peers);
+	nat_interface_stop_punch(iface);
 	nat_interface_keep_counters(iface);
 	nat_interface_stop_innernet(iface);
 	nat_interface_stop_mtu(iface);
@@ -153,6 +155,7 @@ start_serving(NatInterface *iface, GError **error)
 	iface->originals = nat_originals_new(iface->env.config->state_dir, &iface->public_key);
 	nat_interface_start_relay(iface);
 	nat_interface_start_lifetime(iface);
+	nat_interface_start_punch(iface);
 	nat_interface_make_env(iface);
 	iface->serving = TRUE;
 	iface->stun_names = nat_stun_names_new(
@@ -299,6 +302,7 @@ tick(NatInterface *iface)
 		nat_peer_tick(peer, now);
 	nat_interface_update_relay(iface, now);
 	nat_interface_update_mtu(iface);
+	nat_interface_update_punch(iface);
 }
 
 static void

@@ -22,6 +22,7 @@ typedef enum {
 	NAT_MSG_BLOCKED =
 		1 << 4, /* a direct pair answers the sender's checks, and drops WireGuard */
 	NAT_MSG_UDP_BLOCKED = 1 << 5, /* no STUN server answers the sender by UDP */
+	NAT_MSG_PUNCH = 1 << 6,	      /* the sender understands punch messages (punch/punch-msg) */
 } NatMsgFlags;
 
 typedef struct {

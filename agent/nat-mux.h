@@ -89,6 +89,12 @@ typedef enum {
 /* The same as one packet of this size or not at all (nat_raw_sock_send_probe). */
 NatMuxProbe nat_mux_client_send_probe(NatMuxClient *client, const WgEndpoint *src,
 				      const WgEndpoint *dst, const guint8 *payload, gsize len);
+/* The same to a port that is only guessed (agent/punch), of an address that the caller knows to be
+ * the peer's: not under the cap per destination, but under one for all guesses of the interface
+ * together. Its answer is nobody's. */
+#define NAT_MUX_GUESS_RATE 100 /* a second */
+gboolean nat_mux_client_send_guess(NatMuxClient *client, const WgEndpoint *src,
+				   const WgEndpoint *dst, const guint8 *payload, gsize len);
 /* Why the last packet could not be sent; NULL: it was (static text). */
 const char *nat_mux_client_problem(const NatMuxClient *client);
 /* The address that WireGuard's packets to dst will carry (port set to P). FALSE when dst is

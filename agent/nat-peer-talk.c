@@ -1,5 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 #include "agent/nat-peer-private.h"
+#include "agent/nat-peer-punch.h"
+#include "agent/punch/punch-msg.h"
 
 #include <sodium.h>
 
@@ -38,6 +40,8 @@ fill_snapshot(NatPeer *peer, NatMsg *msg)
 	fill_candidates(msg, own);
 	if (nat_peer_path_is_good(peer))
 		msg->flags |= NAT_MSG_PROVEN;
+	if (peer->env->punch_turn != NULL && peer->env->punch_flows != NULL)
+		msg->flags |= NAT_MSG_PUNCH;
 	if (peer->direct_blocked)
 		msg->flags |= NAT_MSG_BLOCKED;
 	if (nat_peer_udp_blocked(peer))
@@ -199,6 +203,10 @@ nat_peer_message(NatPeer *peer, const guint8 *body, gsize len)
 		return;
 	}
 	data = g_bytes_get_data(plain, &size);
+	if (punch_msg_is(data, size)) {
+		nat_peer_punch_message(peer, data, size);
+		return;
+	}
 	if (!nat_msg_decode(data, size, &msg, NULL)) {
 		peer->env->dropped("message_malformed", peer->env->user_data);
 		return;
@@ -300,6 +308,7 @@ nat_peer_network_changed(NatPeer *peer)
 	if (!peer->managed)
 		return;
 	nat_peer_remake_bridges(peer);
+	nat_peer_punch_stop(peer);
 	nat_peer_forget_blocked(peer);
 	if (peer->watch != NULL)
 		nat_watch_probe_all(peer->watch);

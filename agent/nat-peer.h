@@ -18,7 +18,7 @@
 #include <gio/gio.h>
 
 #include "agent/innernet/inn-beacon.h"
-#include "agent/nat-class.h"
+#include "agent/nat-class-probe.h"
 #include "agent/nat-events.h"
 #include "agent/nat-originals.h"
 #include "agent/nat-path.h"
@@ -26,6 +26,8 @@
 #include "agent/nat-search.h"
 #include "agent/nat-stats.h"
 #include "agent/nat-status.h"
+#include "agent/punch/punch-flows.h"
+#include "agent/punch/punch-turn.h"
 
 typedef struct NatPeer NatPeer;
 
@@ -68,6 +70,17 @@ typedef struct {
 	void (*look_again)(gpointer user_data);
 	/* What the peer wants of the relay may have changed. */
 	void (*relay_wanted)(gpointer user_data);
+	/* Hard NATs (punch/). All may be NULL: nothing is tried, or not known. Whose turn it is in
+	 * this process; the flows of this interface; WireGuard's mark; how far a NAT that counts
+	 * its ports has counted (nat_class_probe_counter()); whether the signaling server sees the
+	 * peer at this address (its port does not count). */
+	PunchTurn *punch_turn;
+	PunchFlows *punch_flows;
+	guint32 (*fwmark)(gpointer user_data);
+	guint (*measure_ports)(gsize n, NatClassCounterFunc func, gpointer data,
+			       gpointer user_data);
+	void (*measure_cancel)(guint id, gpointer user_data);
+	gboolean (*seen_at)(const WgKey *peer, const WgEndpoint *address, gpointer user_data);
 	/* Why there is no relayed address; NULL: there is one, or none is known of. *known: a TURN
 	 * server is. */
 	const char *(*relay_problem)(gboolean *known, gpointer user_data);
@@ -153,6 +166,8 @@ guint nat_peer_wg_mtu(const NatPeer *peer);
 guint nat_peer_path_mtu(const NatPeer *peer);	    /* the path's, in bytes of IP; 0: unknown */
 gboolean nat_peer_is_measured(const NatPeer *peer); /* and nothing is known yet */
 const char *nat_peer_name(const NatPeer *peer);	    /* may be NULL */
+/* Its tunnel, a standby or an attempt needs the flow. */
+gboolean nat_peer_uses_flow(NatPeer *peer, const PunchFlow *flow);
 /* How its NAT behaves, as its agent told it last; NULL: nothing was told. (transfer none) */
 const NatClass *nat_peer_remote_class(const NatPeer *peer);
 /* Addresses its search uses (transfer none; may be NULL). Of WgEndpoint. */

@@ -197,6 +197,8 @@ nat_interface_make_env(NatInterface *iface)
 		.originals = iface->originals,
 		.candidates = nat_interface_candidates,
 		.mapping = local_mapping,
+		.nat_class = nat_interface_nat_class,
+		.class_probe = iface->class_probe,
 		.public_endpoints = nat_interface_public,
 		.udp_blocked = nat_interface_udp_blocked,
 		.use_addresses = use_addresses,

@@ -18,7 +18,7 @@
 #include <gio/gio.h>
 
 #include "agent/innernet/inn-beacon.h"
-#include "agent/nat-class.h"
+#include "agent/nat-class-probe.h"
 #include "agent/nat-events.h"
 #include "agent/nat-originals.h"
 #include "agent/nat-path.h"
@@ -45,6 +45,7 @@ typedef struct {
 	NatMapping (*mapping)(gpointer user_data);
 	/* How our NAT behaves, as far as it is known. May be NULL. */
 	void (*nat_class)(NatClass *out, gpointer user_data);
+	NatClassProbe *class_probe; /* for nat_class_probe_counter(); NULL: none */
 	/* What the internet sees of us (transfer full, of WgEndpoint). May be NULL. */
 	GArray *(*public_endpoints)(gpointer user_data);
 	/* No STUN server answers, and nothing else shows that UDP passes. May be NULL. */

@@ -225,6 +225,7 @@ nat_class_probe_set_nat(NatClassProbe *probe, const WgEndpoint *local,
 			const WgEndpoint *servers, gsize n)
 {
 	g_autofree char *network = nat_lifetime_network_id(local, public_endpoint);
+	gboolean more = n > probe->n_servers || mapping != probe->nat.mapping;
 
 	/* a run under way keeps the servers it has */
 	probe->n_servers = MIN(n, NAT_CLASS_TEST_SERVERS);
@@ -234,6 +235,9 @@ nat_class_probe_set_nat(NatClassProbe *probe, const WgEndpoint *local,
 	probe->local = *local;
 	if (g_strcmp0(network, probe->network) == 0) {
 		verify(probe, mapping);
+		/* servers are just answering: the rest of them may do so as well */
+		if (more && probe->state == WAITING)
+			plan(probe, "more is known of the mapping");
 		return;
 	}
 	g_free(probe->network);

@@ -7,6 +7,7 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#define LATE_PRIORITY (G_PRIORITY_DEFAULT + 10)
 #define RTO_MS 200 /* then twice that, and so on */
 
 typedef struct {
@@ -94,7 +95,8 @@ nat_stun_socket_ask(NatStunSocket *sock, const WgEndpoint *to, guint change, gui
 	question->func = func;
 	question->user_data = user_data;
 	randombytes_buf(question->id, sizeof question->id);
-	question->end = g_timeout_add(patience_ms, on_end, question);
+	/* after a stall, what has come meanwhile is read first */
+	question->end = g_timeout_add_full(LATE_PRIORITY, patience_ms, on_end, question, NULL);
 	g_ptr_array_add(sock->questions, question);
 	send_question(question);
 }

@@ -94,8 +94,8 @@ keepalive_before_endpoint(WgPair *pair)
 	double start;
 
 	wg_pair_change(pair, WG_PAIR_A, WG_CHANGE_KEEPALIVE, WG_PAIR_PATH_1, 25);
-	g_usleep(G_USEC_PER_SEC);
 	start = now();
+	g_usleep(G_USEC_PER_SEC);
 	wg_pair_change(pair, WG_PAIR_A, WG_CHANGE_ENDPOINT, WG_PAIR_PATH_1, 0);
 	return until_handshake(pair, start);
 }
@@ -107,8 +107,8 @@ after_wrong_endpoint(WgPair *pair, WgChangeFlags replace)
 	double start;
 
 	wg_pair_change(pair, WG_PAIR_A, flags, WG_PAIR_PATH_NOWHERE, 25);
-	g_usleep(G_USEC_PER_SEC);
 	start = now();
+	g_usleep(G_USEC_PER_SEC);
 	wg_pair_change(pair, WG_PAIR_A, flags | replace, WG_PAIR_PATH_1, 25);
 	return until_handshake(pair, start);
 }

@@ -17,7 +17,7 @@ check()
 		agent_stop "$n" KILL
 		sleep 1
 		event "the agent of $n is back" agent "$n"
-		took 5 'pings pass' passes a b
+		took 10 'pings pass' passes a b
 		relayed a b
 	done
 	for n in a b; do

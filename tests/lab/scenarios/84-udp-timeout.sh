@@ -17,7 +17,7 @@ check()
 	direct a b
 	sleep "$silence"
 	say "$silence s of silence"
-	expect 'the first ping passes' nx a ping -n -q -c 1 -W $((1 * ${LAB_SLOW:-1})) "$(wg_ip b)"
-	expect 'and back' nx b ping -n -q -c 1 -W $((1 * ${LAB_SLOW:-1})) "$(wg_ip a)"
+	expect 'the first ping passes' nx a ping -n -q -c 1 -W $((3 * ${LAB_SLOW:-1})) "$(wg_ip b)"
+	expect 'and back' nx b ping -n -q -c 1 -W $((3 * ${LAB_SLOW:-1})) "$(wg_ip a)"
 	direct a b
 }

@@ -20,7 +20,7 @@ check()
 	within 30 'a is back' signaling_is a connected
 	within 30 'b is back' signaling_is b connected
 	sleep 2
-	stream_lossless a b
+	stream_lossless a b relayed
 	relayed a b
 	event 'the NAT of a opens' nat_open ra
 	took 60 'a: direct' path_is a b direct

@@ -3,6 +3,7 @@
 # the agents have kept the path alive. LAB_LONG=1: two minutes of silence.
 
 LAB_PROFILE=udp10s
+LAB_SILENCE=20
 
 setup()
 {
@@ -11,7 +12,7 @@ setup()
 
 check()
 {
-	local silence=20
+	local silence=$LAB_SILENCE
 	[ -z "${LAB_LONG:-}" ] || silence=120
 	agent a b
 	direct a b

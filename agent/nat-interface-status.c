@@ -198,6 +198,7 @@ status_serving(NatInterface *iface, NatStatusInterface *out, gboolean detail, co
 	g_array_append_vals(out->public_endpoints, public_endpoints->data, public_endpoints->len);
 	status_relay(iface, out);
 	nat_interface_status_innernet(iface, out);
+	nat_interface_status_portmap(iface, out);
 	for (guint i = 0; i < iface->device->peers->len; i++) {
 		const WgPeer *wg = g_ptr_array_index(iface->device->peers, i);
 		NatPeer *peer = g_hash_table_lookup(iface->peers, &wg->public_key);

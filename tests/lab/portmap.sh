@@ -6,21 +6,23 @@
 # lines of miniupnpd.conf: enable_upnp=no, enable_natpmp=no, force_igd_desc_v1=yes, …
 maps()
 {
-	local router=$1
+	local router=$1 option
 	shift
 	[ -f "$LAB_DIR/conf/$router.miniupnpd" ] || maps_rules "$router"
 	{
 		cat <<-END
 			ext_ifname=wan
 			listening_ip=br0
-			enable_natpmp=yes
-			enable_upnp=yes
 			secure_mode=yes
 			system_uptime=no
 			uuid=00000000-0000-4000-8000-000000000001
 			upnp_table_name=miniupnpd
 			upnp_nat_table_name=miniupnpd
 		END
+		# a `no` takes no `yes` back
+		for option in enable_natpmp enable_upnp; do
+			[[ " $* " = *" $option="* ]] || echo "$option=yes"
+		done
 		[ $# = 0 ] || printf '%s\n' "$@"
 	} >"$LAB_DIR/conf/$router.miniupnpd"
 	maps_start "$router"
@@ -78,3 +80,6 @@ mapping_is()
 	IFS=' ' read -r state protocol external < <(status "$1" '.interfaces[0].port_mapping | "\(.state) \(.protocol) \(.external)"')
 	[ "$state" = "$2" ] && [ "${3:-$protocol}" = "$protocol" ] && [ "${4:-$external}" = "$external" ]
 }
+
+# teardown NODE [ARGUMENTS…]: what the agent, which has ended, left in place; its words in $LAB_DIR/out
+teardown() { nx "$1" env STATE_DIRECTORY=/run/state/nat-agent "$NAT_AGENT" teardown "${@:2}" >"$LAB_DIR/out" 2>&1; }

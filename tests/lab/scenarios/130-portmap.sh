@@ -27,13 +27,13 @@ by()
 	equal 'b sends to' "$(wg_get b a endpoints)" 20.30.40.50:51820
 }
 
-# again LINE…: a's agent ends and starts, its router being another one meanwhile. The tunnel is down, so that
-# the mapping goes with the agent.
+# again LINE…: a's agent ends and starts, its router being another one meanwhile. teardown takes the mapping
+# away.
 again()
 {
 	agent_stop a
 	agent_stop b
-	nx a "$NAT_AGENT" teardown >>"$LAB_DIR/log/expect" || fail 'teardown'
+	teardown a || fail "teardown: $(cat "$LAB_DIR/out")"
 	equal 'mappings left' "$(mapped ra)" ''
 	daemon_stop ra miniupnpd
 	maps ra "$@"

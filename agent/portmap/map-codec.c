@@ -279,12 +279,10 @@ map_codec_code_to_string(MapProtocol protocol, guint code)
 	if (code == 2)
 		return "switched off";
 	if (protocol == MAP_PMP)
-		return code == 3   ? "the router has no address itself"
-		       : code == 4 ? "no port is free"
-				   : "refused";
+		return code == 3 ? MAP_NO_ADDRESS : code == 4 ? "no port is free" : "refused";
 	switch (code) {
 	case 7:
-		return "the router has no address itself";
+		return MAP_NO_ADDRESS;
 	case 8:
 	case 10:
 		return "no port is free";

@@ -63,5 +63,6 @@ gboolean map_epoch_see(MapEpoch *epoch, guint32 epoch_s, gint64 now_us);
 
 const char *map_protocol_to_string(MapProtocol protocol); /* "pcp", "nat-pmp", "upnp" */
 gboolean map_protocol_from_string(const char *text, MapProtocol *out);
+#define MAP_NO_ADDRESS "the router has no address itself"
 /* "switched off", … for a code that is not 0; static. */
 const char *map_codec_code_to_string(MapProtocol protocol, guint code);

@@ -258,7 +258,7 @@ took_address(MapUpnp *upnp, const MapReply *reply)
 	/* a service without an address is one that is not connected */
 	if (!wg_endpoint_is_set(&reply->external_address) ||
 	    wg_endpoint_family(&reply->external_address) != AF_INET) {
-		declined(upnp, reply->fault, "the router has no address itself");
+		declined(upnp, reply->fault, MAP_NO_ADDRESS);
 		return;
 	}
 	upnp->asked = reply->external_address;

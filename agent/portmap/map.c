@@ -363,6 +363,20 @@ status_held(const Side *side, MapStatus *out)
 	}
 }
 
+/* STUN servers see us through a router that says it has no address: it has a private one. */
+static void
+status_refused(const Side *side, MapStatus *out)
+{
+	g_autoptr(GArray) seen = side->map->env.seen(side->map->env.user_data);
+
+	out->problem = map_gate_problem(side->gate);
+	out->state = "refused";
+	if (seen->len == 0 || g_strcmp0(out->problem, MAP_NO_ADDRESS) != 0)
+		return;
+	out->state = "double-nat";
+	out->problem = "the router has no address of the internet's: another NAT is behind it";
+}
+
 void
 map_status(const Map *map, MapStatus *out)
 {
@@ -382,8 +396,7 @@ map_status(const Map *map, MapStatus *out)
 		status_held(side, out);
 		break;
 	case MAP_GATE_REFUSED:
-		out->state = "refused";
-		out->problem = map_gate_problem(side->gate);
+		status_refused(side, out);
 		break;
 	case MAP_GATE_ABSENT:
 		out->state = "absent";

@@ -2,6 +2,8 @@
 /* WireGuard's port, mapped at the routers of this network: one more candidate. */
 #include "agent/nat-interface-private.h"
 
+#define LIVE_S 180 /* WireGuard's REJECT_AFTER_TIME */
+
 static void
 on_changed(gpointer user_data)
 {
@@ -40,18 +42,26 @@ nat_interface_stop_portmap(NatInterface *iface)
 	map_free(g_steal_pointer(&iface->map), MAP_RELEASE);
 }
 
+/* By the device's word: an agent that has just started does not know yet what is live. */
+static gboolean
+has_live_tunnel(const NatInterface *iface)
+{
+	gint64 now_s = g_get_real_time() / G_USEC_PER_SEC;
+
+	for (guint i = 0; iface->device != NULL && i < iface->device->peers->len; i++) {
+		const WgPeer *peer = g_ptr_array_index(iface->device->peers, i);
+
+		if (peer->last_handshake_s != 0 && now_s - peer->last_handshake_s < LIVE_S)
+			return TRUE;
+	}
+	return FALSE;
+}
+
 /* What a live tunnel uses stays (DESIGN §1). */
 void
 nat_interface_end_portmap(NatInterface *iface)
 {
-	GHashTableIter iter;
-	gpointer peer;
-	gboolean live = FALSE;
-
-	g_hash_table_iter_init(&iter, iface->peers);
-	while (!live && g_hash_table_iter_next(&iter, NULL, &peer))
-		live = nat_peer_state(peer) == NAT_PEER_CONNECTED;
-	map_free(g_steal_pointer(&iface->map), live ? MAP_KEEP : MAP_END);
+	map_free(g_steal_pointer(&iface->map), has_live_tunnel(iface) ? MAP_KEEP : MAP_END);
 }
 
 void

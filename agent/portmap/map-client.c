@@ -31,6 +31,7 @@
 #define RETRY_MAX_S 3600
 #define AGAIN_US (10 * G_USEC_PER_SEC) /* a gateway whose clock jumps is believed so often */
 #define CHECK_US G_USEC_PER_SEC
+#define REFUSED 0xff /* no code of either: granted, for no time */
 
 typedef enum { ROUND_NONE, ROUND_ASK, ROUND_CHECK } Round;
 
@@ -293,7 +294,7 @@ take_refusal(MapClient *client, const MapAnswer *answer)
 	if (map_grant_is_set(&client->grant))
 		lose(client);
 	/* PCP's lifetime is then how long the error will last (RFC 6887 §7.2) */
-	decline(client, answer->protocol, answer->code,
+	decline(client, answer->protocol, answer->code ? answer->code : REFUSED,
 		answer->protocol == MAP_PCP ? answer->lifetime_s : 0);
 }
 

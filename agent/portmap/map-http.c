@@ -186,21 +186,21 @@ static gboolean
 look(MapHttp *http, gboolean ended)
 {
 	g_autoptr(GString) body = g_string_new(NULL);
+	const GString *answer = http->answer;
 	guint status = 0;
+	MapHttpParse result = map_http_parse(answer->str, answer->len, FALSE, &status, body);
 
-	switch (map_http_parse(http->answer->str, http->answer->len, ended, &status, body)) {
-	case MAP_HTTP_MORE:
-		return TRUE;
-	case MAP_HTTP_DONE:
-		finish(http, status, body, NULL);
-		return FALSE;
-	case MAP_HTTP_BAD:
-		finish(http, 0, NULL,
-		       ended ? "the router's UPnP breaks off"
-			     : "the router's UPnP answers nonsense");
+	if (result == MAP_HTTP_BAD) {
+		finish(http, 0, NULL, "the router's UPnP answers nonsense");
 		return FALSE;
 	}
-	return FALSE;
+	if (ended && result == MAP_HTTP_MORE)
+		result = map_http_parse(answer->str, answer->len, TRUE, &status, body);
+	if (result == MAP_HTTP_DONE)
+		finish(http, status, body, NULL);
+	else if (ended)
+		finish(http, 0, NULL, "the router's UPnP breaks off");
+	return result == MAP_HTTP_MORE;
 }
 
 static gboolean

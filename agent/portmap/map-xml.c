@@ -363,7 +363,8 @@ reply_leaf(const char *name, const char *value, gpointer user_data)
 		r->out->lease_s = read_u32(value, G_MAXUINT32);
 		r->out->has_lease = TRUE;
 	}
-	if (to && (!wg_endpoint_parse_address(value, 0, to) || wg_endpoint_is_bogus(to)))
+	if (to && (!wg_endpoint_parse_address(value, 0, to) ||
+		   (to == &r->out->external_address && wg_endpoint_is_bogus(to))))
 		memset(to, 0, sizeof *to);
 }
 

@@ -52,7 +52,7 @@ char *map_xml_call(const WgEndpoint *gateway, const MapService *service, const c
 typedef struct {
 	guint fault;		     /* UPnP's errorCode; 0: none */
 	WgEndpoint external_address; /* NewExternalIPAddress, port 0; unset: not said, or bogus */
-	WgEndpoint client;	     /* NewInternalClient with NewInternalPort; the same */
+	WgEndpoint client;	     /* NewInternalClient with NewInternalPort; unset: not said */
 	guint16 reserved_port;	     /* NewReservedPort */
 	guint32 lease_s;	     /* NewLeaseDuration */
 	gboolean has_lease;

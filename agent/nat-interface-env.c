@@ -200,6 +200,7 @@ nat_interface_make_env(NatInterface *iface)
 		.mapping = local_mapping,
 		.public_endpoints = nat_interface_public,
 		.udp_blocked = nat_interface_udp_blocked,
+		.port_mapped = nat_interface_is_mapped,
 		.use_addresses = use_addresses,
 		.send = send_body,
 		.signal_problem = signal_problem,

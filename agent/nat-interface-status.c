@@ -26,6 +26,7 @@ served_counters(NatInterface *iface, Counted counted, gpointer data)
 {
 	counted(iface, "drop_signal_frame", nat_signal_client_dropped(iface->signal), data);
 	relay_counters(iface, counted, data);
+	counted(iface, "drop_portmap", iface->map != NULL ? map_dropped(iface->map) : 0, data);
 	for (guint i = 0; iface->relay_plain != NULL && i < NAT_RELAY_PLAIN_N_COUNTERS; i++)
 		counted(iface, nat_relay_plain_counter_name(i),
 			nat_relay_plain_counter(iface->relay_plain, i), data);

@@ -113,9 +113,9 @@ stop_serving(NatInterface *iface)
 	if (!iface->serving)
 		return;
 	iface->serving = FALSE;
-	nat_interface_stop_portmap(iface);
 	g_hash_table_remove_all(iface->peers);
 	nat_interface_keep_counters(iface);
+	nat_interface_stop_portmap(iface);
 	nat_interface_stop_innernet(iface);
 	nat_interface_stop_mtu(iface);
 	nat_interface_stop_lifetime(iface);

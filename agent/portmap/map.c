@@ -35,6 +35,7 @@ struct Map {
 	MapAnnounce *announce;
 	Side sides[FAMILIES]; /* IPv4, IPv6 */
 	char *said;
+	guint64 dropped; /* by gates that are gone */
 	WgEndpoint told[FAMILIES]; /* what is published */
 };
 
@@ -177,6 +178,7 @@ shut_gate(Side *side)
 {
 	if (map_grant_is_set(grant_of(side)))
 		remove_grant(&side->place, grant_of(side));
+	side->map->dropped += map_gate_dropped(side->gate);
 	g_clear_pointer(&side->gate, map_gate_free);
 	map_state_drop(side->map->state, FAMILY[side - side->map->sides]);
 	memset(&side->saved, 0, sizeof side->saved);
@@ -331,7 +333,7 @@ map_is_up(const Map *map)
 guint64
 map_dropped(const Map *map)
 {
-	guint64 sum = 0;
+	guint64 sum = map->dropped;
 
 	for (guint i = 0; i < FAMILIES; i++)
 		if (map->sides[i].gate)

@@ -35,6 +35,8 @@ NAT_SIGNALD=${NAT_SIGNALD:-$NAT_BUILD/signaling/nat-signald}
 . "$LAB_SRC/wg.sh"
 # shellcheck source=innernet.sh
 . "$LAB_SRC/innernet.sh"
+# shellcheck source=portmap.sh
+. "$LAB_SRC/portmap.sh"
 # shellcheck source=expect.sh
 . "$LAB_SRC/expect.sh"
 # shellcheck source=measure.sh

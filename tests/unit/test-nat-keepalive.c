@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 #include "agent/nat-keepalive.h"
 #include "tests/unit/fake-stun.h"
+#include "tests/unit/net-own.h"
 
 #include <glib/gstdio.h>
 
@@ -156,6 +157,8 @@ test_network_changes_within_a_test(Fixture *f, gconstpointer data)
 int
 main(int argc, char **argv)
 {
+	if (!net_own())
+		return 1;
 	g_test_init(&argc, &argv, NULL);
 	ADD("/keepalive/no-nat", test_no_nat);
 	ADD("/keepalive/forgetful-nat", test_forgetful_nat);

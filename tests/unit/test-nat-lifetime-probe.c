@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 #include "agent/nat-lifetime-probe.h"
 #include "tests/unit/fake-stun.h"
+#include "tests/unit/net-own.h"
 
 #define MS G_TIME_SPAN_MILLISECOND
 
@@ -310,6 +311,8 @@ test_real_nat(void)
 int
 main(int argc, char **argv)
 {
+	if (!net_own())
+		return 1;
 	g_test_init(&argc, &argv, NULL);
 	ADD("/lifetime-probe/port-kept", test_port_kept);
 	ADD("/lifetime-probe/short-timeout", test_short_timeout);

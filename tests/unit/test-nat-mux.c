@@ -179,7 +179,7 @@ wait_for(Fixture *f, NatMuxCounter counter, guint64 want)
 {
 	Want w = {f, counter, want};
 
-	g_assert_true(hosts_wait(reached, &w, 5000));
+	g_assert_true(hosts_wait(reached, &w, 30000));
 }
 
 static void
@@ -280,7 +280,7 @@ test_retransmission(Fixture *f, gconstpointer data)
 	for (int i = 0; i < 3; i++)
 		g_assert_true(ask(f, &f->hosts.a.addr, &dst, 1, id));
 	for (int i = 0; i < 3; i++)
-		g_assert_cmpint(net_recv(fd, buf, sizeof buf, 5000, &from), >, 0);
+		g_assert_cmpint(net_recv(fd, buf, sizeof buf, 30000, &from), >, 0);
 	g_assert_true(wg_endpoint_equal(&from, &f->hosts.a.addr));
 	send_response(fd, &f->hosts.a.addr, id);
 	wait_for(f, NAT_MUX_IN, 1);
@@ -637,7 +637,7 @@ test_send_probe(Fixture *f, gconstpointer data)
 	len = nat_stun_build_request_padded(msg, sizeof msg, id, "a:b", "pwd", NAT_STUN_PADDED_MAX);
 	g_assert_cmpint(nat_mux_client_send_probe(f->client, own, peer, msg, len), ==,
 			NAT_MUX_PROBE_SENT);
-	g_assert_cmpint(net_recv(f->hosts.b.port_holder, got, sizeof got, 5000, NULL), ==,
+	g_assert_cmpint(net_recv(f->hosts.b.port_holder, got, sizeof got, 30000, NULL), ==,
 			(gssize)len);
 	len = nat_stun_build_request_padded(msg, sizeof msg, id, "a:b", "pwd",
 					    NAT_STUN_PADDED_MAX + 4);

@@ -3,6 +3,7 @@
  * troubles do to the first one, which is nothing. */
 #include "agent/nat-relay.h"
 #include "tests/unit/fake-turn.h"
+#include "tests/unit/net-own.h"
 
 #define SOON_MS 10000
 
@@ -336,6 +337,8 @@ test_preferred(Fixture *f, gconstpointer data)
 int
 main(int argc, char **argv)
 {
+	if (!net_own())
+		return 1;
 	g_test_init(&argc, &argv, NULL);
 	/* A warning is a problem that somebody must act on: a spare has none. */
 	g_log_set_always_fatal(G_LOG_LEVEL_WARNING | G_LOG_LEVEL_CRITICAL | G_LOG_LEVEL_ERROR);

@@ -160,7 +160,7 @@ peer_hears(Fixture *f, const char *text)
 
 	g_assert_true(nat_relay_send(f->relay, nat_relay_address(f->relay), &f->peer_addr,
 				     (const guint8 *)text, strlen(text)));
-	n = net_recv(f->peer, buf, sizeof buf, 5000, &from);
+	n = net_recv(f->peer, buf, sizeof buf, 30000, &from);
 	g_assert_cmpmem(buf, (gsize)n, text, strlen(text));
 	g_assert_true(wg_endpoint_equal(&from, nat_relay_address(f->relay)));
 }
@@ -201,11 +201,11 @@ wireguard_talks_to_peer(Fixture *f, const WgEndpoint *endpoint)
 		g_assert_cmpint(
 			sendto(f->wg, packet, len, 0, &endpoint->sa, wg_endpoint_socklen(endpoint)),
 			==, (gssize)len);
-		g_assert_cmpint(net_recv(f->peer, buf, sizeof buf, 5000, &from), ==, (gssize)len);
+		g_assert_cmpint(net_recv(f->peer, buf, sizeof buf, 30000, &from), ==, (gssize)len);
 		g_assert_cmpmem(buf, len, packet, len);
 		g_assert_true(wg_endpoint_equal(&from, &relayed));
 		sendto(f->peer, packet, len, 0, &relayed.sa, wg_endpoint_socklen(&relayed));
-		g_assert_cmpint(net_recv(f->wg, buf, sizeof buf, 5000, &from), ==, (gssize)len);
+		g_assert_cmpint(net_recv(f->wg, buf, sizeof buf, 30000, &from), ==, (gssize)len);
 		g_assert_cmpmem(buf, len, packet, len);
 		g_assert_true(wg_endpoint_equal(&from, endpoint));
 	}
@@ -218,7 +218,7 @@ bridge(Fixture *f, Ready *ready)
 						 &f->peer_addr, WG_PORT, on_ready, ready);
 
 	g_assert_false(ready->told);
-	g_assert_true(net_wait(&ready->told, 5000));
+	g_assert_true(net_wait(&ready->told, 30000));
 	return b;
 }
 
@@ -233,7 +233,7 @@ all_the_way(Fixture *f, const char *uri, const char *server)
 	use(f, uri);
 	g_assert_cmpint(nat_relay_state(f->relay), ==, NAT_RELAY_IDLE);
 	nat_relay_set_wanted(f->relay, TRUE);
-	g_assert_true(hosts_wait(is_up, f, 10000));
+	g_assert_true(hosts_wait(is_up, f, 30000));
 	g_assert_cmpstr(nat_relay_server(f->relay), ==, server);
 	g_assert_null(nat_relay_problem(f->relay));
 	nat_relay_permit(f->relay, f, &f->peer_addr, 1);
@@ -291,7 +291,7 @@ test_tls_untrusted(Fixture *f, gconstpointer data)
 		return;
 	use(f, "turns:" USER "@10.9.0.2");
 	nat_relay_set_wanted(f->relay, TRUE);
-	g_assert_true(hosts_wait(is_failed, f, 10000));
+	g_assert_true(hosts_wait(is_failed, f, 30000));
 	g_assert_cmpstr(
 		nat_relay_problem(f->relay), ==,
 		"turns:10.9.0.2:5349: its certificate is signed by nobody this host trusts");
@@ -317,7 +317,7 @@ test_wrong_password(Fixture *f, gconstpointer data)
 		return;
 	use(f, "turn:bob:wrong@10.9.0.2");
 	nat_relay_set_wanted(f->relay, TRUE);
-	g_assert_true(hosts_wait(is_failed, f, 10000));
+	g_assert_true(hosts_wait(is_failed, f, 30000));
 	g_test_message("%s", nat_relay_problem(f->relay));
 	g_assert_true(g_str_has_prefix(nat_relay_problem(f->relay),
 				       "turn:10.9.0.2:3478?transport=udp: wrong or expired "
@@ -336,7 +336,7 @@ test_unreachable(Fixture *f, gconstpointer data)
 		return;
 	use(f, "turn:" USER "@10.9.0.2:9");
 	nat_relay_set_wanted(f->relay, TRUE);
-	g_assert_true(hosts_wait(is_failed, f, 10000));
+	g_assert_true(hosts_wait(is_failed, f, 30000));
 	g_assert_cmpstr(
 		nat_relay_problem(f->relay), ==,
 		"turn:10.9.0.2:9?transport=udp: nothing listens there (connection refused)");
@@ -354,7 +354,7 @@ server_restarts(Fixture *f, const char *uri)
 		return;
 	use(f, uri);
 	nat_relay_set_wanted(f->relay, TRUE);
-	g_assert_true(hosts_wait(is_up, f, 10000));
+	g_assert_true(hosts_wait(is_up, f, 30000));
 	b = bridge(f, &ready);
 	g_assert_true(wg_endpoint_is_set(&ready.endpoint));
 	ready.told = FALSE;
@@ -362,7 +362,7 @@ server_restarts(Fixture *f, const char *uri)
 	coturn_kill(&f->coturn);
 	start_coturn(f, NULL);
 	nat_relay_check(f->relay, &f->known);
-	g_assert_true(hosts_wait(is_another, f, 10000));
+	g_assert_true(hosts_wait(is_another, f, 30000));
 	g_assert_true(net_wait(&ready.told, 1000));
 	g_assert_false(wg_endpoint_is_set(&ready.endpoint));
 	g_assert_null(nat_relay_bridge_endpoint(b));
@@ -397,7 +397,7 @@ test_address_changes(Fixture *f, gconstpointer data)
 	use(f, "turn:" USER "@10.9.0.2");
 	nat_relay_permit(f->relay, f, &f->peer_addr, 1);
 	nat_relay_set_wanted(f->relay, TRUE);
-	g_assert_true(hosts_wait(is_up, f, 10000));
+	g_assert_true(hosts_wait(is_up, f, 30000));
 	f->known = *nat_relay_address(f->relay);
 	nat_relay_network_changed(f->relay); /* nothing is different */
 	hosts_run(300);
@@ -408,7 +408,7 @@ test_address_changes(Fixture *f, gconstpointer data)
 	net_run("ip addr add 10.9.0.7/24 dev core-a"); /* went with its primary */
 	nat_relay_network_changed(f->relay);
 	g_assert_true(wg_endpoint_equal(nat_relay_address(f->relay), &f->known));
-	g_assert_true(hosts_wait(is_another, f, 10000));
+	g_assert_true(hosts_wait(is_another, f, 30000));
 	g_assert_true(nat_relay_is_ours(f->relay, &f->known));
 	g_assert_nonnull(nat_relay_bridge_endpoint(b));
 	peer_sends_until_received(f, "hello");
@@ -428,7 +428,7 @@ test_credentials_changed(Fixture *f, gconstpointer data)
 		return;
 	use(f, "turn:" USER "@10.9.0.2");
 	nat_relay_set_wanted(f->relay, TRUE);
-	g_assert_true(hosts_wait(is_up, f, 10000));
+	g_assert_true(hosts_wait(is_up, f, 30000));
 	f->known = *nat_relay_address(f->relay);
 	use(f, "turn:bob:another@10.9.0.2");
 	hosts_run(300);
@@ -449,7 +449,7 @@ test_unwanted_while_bridged(Fixture *f, gconstpointer data)
 		return;
 	use(f, "turn:" USER "@10.9.0.2");
 	nat_relay_set_wanted(f->relay, TRUE);
-	g_assert_true(hosts_wait(is_up, f, 10000));
+	g_assert_true(hosts_wait(is_up, f, 30000));
 	b = bridge(f, &ready);
 	nat_relay_set_wanted(f->relay, FALSE);
 	hosts_run(100);
@@ -461,7 +461,7 @@ test_unwanted_while_bridged(Fixture *f, gconstpointer data)
 	f->relay = nat_relay_new("wg-test", NULL, &(WgKey){0}, 0, &FUNCS, f);
 	use(f, "turn:" USER "@10.9.0.2?transport=udp");
 	nat_relay_set_wanted(f->relay, TRUE);
-	g_assert_true(hosts_wait(is_up, f, 10000));
+	g_assert_true(hosts_wait(is_up, f, 30000));
 }
 
 static void

@@ -16,6 +16,7 @@
 #include "agent/nat-signal-client.h"
 #include "signaling/sig-wire.h"
 #include "tests/unit/fake-resolver.h"
+#include "tests/unit/net-own.h"
 
 #define DEADLINE_S 20
 
@@ -1269,6 +1270,8 @@ test_bad_arguments(void)
 int
 main(int argc, char **argv)
 {
+	if (!net_own())
+		return 1;
 	g_test_init(&argc, &argv, NULL);
 #define ADD(name, func) g_test_add("/signal-client/" name, Fixture, NULL, set_up, func, tear_down)
 	ADD("connect", test_connect);

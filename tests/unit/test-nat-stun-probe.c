@@ -181,7 +181,7 @@ test_no_nat(Fixture *f, gconstpointer data)
 	if (!f->up)
 		return;
 	use(f, 0, 2);
-	g_assert_true(hosts_wait(has_public, f, 5000));
+	g_assert_true(hosts_wait(has_public, f, 30000));
 	g_assert_cmpint(nat_stun_probe_mapping(f->probe), ==, NAT_MAPPING_NONE);
 	expect_candidates(f, (const char *const[]){NULL});
 	sources = nat_stun_probe_sources(f->probe);
@@ -199,8 +199,8 @@ test_mapping_learnt(Fixture *f, gconstpointer data)
 	f->servers[0].tell = f->servers[1].tell = net_ep("203.0.113.5:40000");
 	f->servers[2].tell = net_ep("[2001:db8::5]:40000");
 	use(f, 0, 3);
-	g_assert_true(hosts_wait(has_two_public, f, 5000));
-	g_assert_true(hosts_wait(knows_mapping, f, 5000));
+	g_assert_true(hosts_wait(has_two_public, f, 30000));
+	g_assert_true(hosts_wait(knows_mapping, f, 30000));
 	g_assert_cmpint(nat_stun_probe_mapping(f->probe), ==, NAT_MAPPING_ENDPOINT_INDEPENDENT);
 	expect_candidates(f,
 			  (const char *const[]){"203.0.113.5:40000", "[2001:db8::5]:40000", NULL});
@@ -214,7 +214,7 @@ test_mapping_per_destination(Fixture *f, gconstpointer data)
 	f->servers[0].tell = net_ep("203.0.113.5:40000");
 	f->servers[1].tell = net_ep("203.0.113.5:40001");
 	use(f, 0, 2);
-	g_assert_true(hosts_wait(has_two_public, f, 5000));
+	g_assert_true(hosts_wait(has_two_public, f, 30000));
 	g_assert_cmpint(nat_stun_probe_mapping(f->probe), ==,
 			NAT_MAPPING_ADDRESS_AND_PORT_DEPENDENT);
 }
@@ -227,7 +227,7 @@ test_retransmission(Fixture *f, gconstpointer data)
 		return;
 	f->servers[0].lose = 2;
 	use(f, 0, 1);
-	g_assert_true(hosts_wait(has_public, f, 5000));
+	g_assert_true(hosts_wait(has_public, f, 30000));
 	g_assert_cmpuint(f->servers[0].requests, ==, 3);
 	hosts_run(500);
 	g_assert_cmpuint(f->servers[0].requests, ==, 3); /* answered: no more of it */
@@ -242,13 +242,13 @@ test_lost_answer_gives_up(Fixture *f, gconstpointer data)
 	if (!f->up)
 		return;
 	use(f, 0, 1);
-	g_assert_true(hosts_wait(has_public, f, 5000));
+	g_assert_true(hosts_wait(has_public, f, 30000));
 	f->servers[0].lose = G_MAXUINT;
 	before = f->changes;
 	nat_stun_probe_run(f->probe, TRUE);
 	hosts_run(300);
 	g_assert_cmpuint(n_public(f), ==, 1);
-	g_assert_true(hosts_wait(has_no_public, f, 15000));
+	g_assert_true(hosts_wait(has_no_public, f, 30000));
 	g_assert_cmpuint(f->changes, ==, before + 1);
 	g_assert_true(nat_stun_probe_is_silent(f->probe));
 	g_assert_cmpuint(f->servers[0].requests, ==, 7);
@@ -283,7 +283,7 @@ test_silence(Fixture *f, gconstpointer data)
 	g_assert_true(is_silent(f)); /* asked again */
 	f->servers[1].lose = 0;
 	nat_stun_probe_run(f->probe, TRUE);
-	g_assert_true(hosts_wait(has_public, f, 5000));
+	g_assert_true(hosts_wait(has_public, f, 30000));
 	g_assert_false(is_silent(f));
 }
 
@@ -295,10 +295,10 @@ test_set_servers_keeps_known(Fixture *f, gconstpointer data)
 	f->servers[0].tell = net_ep("203.0.113.5:40000");
 	f->servers[1].tell = net_ep("203.0.113.5:40001");
 	use(f, 0, 1);
-	g_assert_true(hosts_wait(has_public, f, 5000));
+	g_assert_true(hosts_wait(has_public, f, 30000));
 	use(f, 0, 2);
 	g_assert_cmpuint(n_public(f), ==, 1);
-	g_assert_true(hosts_wait(has_two_public, f, 5000));
+	g_assert_true(hosts_wait(has_two_public, f, 30000));
 	g_assert_cmpuint(f->servers[0].requests, ==, 1);
 	use(f, 1, 1);
 	g_assert_cmpuint(n_public(f), ==, 1);
@@ -323,7 +323,7 @@ test_duplicates_and_too_many(Fixture *f, gconstpointer data)
 			wg_endpoint_set_port(&addrs[i], (guint16)(10000 + i));
 	}
 	nat_stun_probe_set_servers(f->probe, addrs, G_N_ELEMENTS(addrs));
-	g_assert_true(hosts_wait(has_public, f, 5000));
+	g_assert_true(hosts_wait(has_public, f, 30000));
 	g_assert_cmpuint(f->servers[0].requests, ==, 1);
 	g_assert_cmpuint(nat_mux_counter(f->hosts.a.mux, NAT_MUX_OUT), <=, 32);
 }
@@ -341,7 +341,7 @@ test_odd_answers(Fixture *f, gconstpointer data)
 		f->servers[0].tell = net_ep(ODD[i]);
 		f->servers[0].requests = 0;
 		use(f, 0, 1);
-		g_assert_true(hosts_wait(asked_twice, f, 5000));
+		g_assert_true(hosts_wait(asked_twice, f, 30000));
 		g_assert_cmpuint(n_public(f), ==, 0);
 		use(f, 0, 0);
 	}
@@ -349,10 +349,10 @@ test_odd_answers(Fixture *f, gconstpointer data)
 	f->servers[0].error = TRUE;
 	f->servers[0].requests = 0;
 	use(f, 0, 1);
-	g_assert_true(hosts_wait(asked_twice, f, 5000));
+	g_assert_true(hosts_wait(asked_twice, f, 30000));
 	g_assert_cmpuint(n_public(f), ==, 0);
 	f->servers[0].error = FALSE;
-	g_assert_true(hosts_wait(has_public, f, 5000));
+	g_assert_true(hosts_wait(has_public, f, 30000));
 }
 
 /* The route appears after the probe began (a host that starts). */
@@ -366,7 +366,7 @@ test_route_comes_later(Fixture *f, gconstpointer data)
 	hosts_run(150);
 	g_assert_cmpuint(f->servers[0].requests, ==, 0);
 	net_run("ip addr add 10.9.0.1/24 dev core-a");
-	g_assert_true(hosts_wait(has_public, f, 10000));
+	g_assert_true(hosts_wait(has_public, f, 30000));
 }
 
 static void

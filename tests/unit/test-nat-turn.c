@@ -2,6 +2,7 @@
 #include "agent/nat-turn.h"
 #include "agent/nat-turn-msg.h"
 #include "tests/unit/fake-turn.h"
+#include "tests/unit/net-own.h"
 
 #include <gio/gio.h>
 
@@ -542,6 +543,8 @@ test_freed_while_busy(Fixture *f, gconstpointer data)
 int
 main(int argc, char **argv)
 {
+	if (!net_own())
+		return 1;
 	g_test_init(&argc, &argv, NULL);
 	ADD("/turn/allocate", test_allocate);
 	ADD("/turn/lost-packets", test_lost_packets);

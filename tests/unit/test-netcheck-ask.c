@@ -17,6 +17,7 @@
 #include "tests/unit/fake-resolver.h"
 #include "tests/unit/fake-stun.h"
 #include "tests/unit/fake-turn.h"
+#include "tests/unit/net-own.h"
 #include "tests/unit/net-util.h"
 
 #define DEADLINE_MS 30000
@@ -347,6 +348,8 @@ test_silence(void)
 int
 main(int argc, char **argv)
 {
+	if (!net_own())
+		return 1;
 	g_test_init(&argc, &argv, NULL);
 	g_test_add_func("/netcheck-ask/nat64", test_nat64);
 	g_test_add_func("/netcheck-ask/mtu", test_mtu);

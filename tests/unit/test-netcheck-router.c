@@ -9,6 +9,7 @@
 #include "agent/netcheck/net-router.h"
 #include "agent/netcheck/net-stun.h"
 #include "agent/netcheck/net-thread.h"
+#include "tests/unit/net-own.h"
 #include "tests/unit/net-util.h"
 
 #define DEADLINE_MS 30000
@@ -241,6 +242,8 @@ test_router_hostile(void)
 int
 main(int argc, char **argv)
 {
+	if (!net_own())
+		return 1;
 	g_test_init(&argc, &argv, NULL);
 	g_test_add_func("/netcheck-router/parse", test_portmap_parse);
 	g_test_add_func("/netcheck-router/ssdp", test_ssdp_parse);

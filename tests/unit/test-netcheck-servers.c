@@ -7,6 +7,7 @@
 #include "agent/netcheck/net-stun.h"
 #include "signaling/sig-wire.h"
 #include "tests/unit/fake-resolver.h"
+#include "tests/unit/net-own.h"
 #include "tests/unit/net-util.h"
 
 #define DEADLINE_MS 30000
@@ -152,6 +153,8 @@ test_limit(void)
 int
 main(int argc, char **argv)
 {
+	if (!net_own())
+		return 1;
 	g_test_init(&argc, &argv, NULL);
 	g_test_add_func("/netcheck-servers/announced-without-address",
 			test_announced_without_address);

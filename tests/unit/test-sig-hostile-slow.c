@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* Clients that take their time: requests and frames that trickle in or never end, pings that nobody
  * answers, readers that do not read. Two innocent clients notice nothing. */
+#include "tests/unit/net-own.h"
 #include "tests/unit/sig-stage.h"
 
 #define STEP_MS 100
@@ -258,6 +259,8 @@ test_unread_messages(void)
 int
 main(int argc, char **argv)
 {
+	if (!net_own())
+		return 1;
 	g_test_init(&argc, &argv, NULL);
 	g_test_add_func("/sig/hostile/slow/trickle", test_trickle);
 	g_test_add_func("/sig/hostile/slow/silence", test_silence);

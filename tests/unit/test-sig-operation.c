@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* The built nat-signald as its operator meets it: TLS and its renewal, lists of keys that change,
  * metrics, sockets of systemd, a restart without a gap. */
+#include "tests/unit/net-own.h"
 #include "tests/unit/sig-client.h"
 
 #include <unistd.h>
@@ -663,6 +664,8 @@ test_stun_pair(void)
 int
 main(int argc, char **argv)
 {
+	if (!net_own())
+		return 1;
 	g_test_init(&argc, &argv, NULL);
 	g_test_add_func("/sig/operation/tls", test_tls);
 	g_test_add_func("/sig/operation/tls-renewed", test_tls_renewed);

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* The built nat-signald, end to end: started on loopback ports of the kernel's choice, driven by
  * WebSocket clients of libsoup. */
+#include "tests/unit/net-own.h"
 #include "tests/unit/sig-client.h"
 
 /* ---- tests ---- */
@@ -663,6 +664,8 @@ test_stun(void)
 int
 main(int argc, char **argv)
 {
+	if (!net_own())
+		return 1;
 	g_test_init(&argc, &argv, NULL);
 	g_test_add_func("/sig/server/login", test_login);
 	g_test_add_func("/sig/server/forged", test_forged);

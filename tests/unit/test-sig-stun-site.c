@@ -9,6 +9,7 @@
 #include <string.h>
 #include <sys/socket.h>
 
+#include "tests/unit/net-own.h"
 #include "tests/unit/net-util.h"
 
 enum {
@@ -602,6 +603,8 @@ test_broadcast(void)
 int
 main(int argc, char **argv)
 {
+	if (!net_own())
+		return 1;
 	g_test_init(&argc, &argv, NULL);
 	g_test_add_func("/sig/stun-site/pair", test_pair);
 	g_test_add_func("/sig/stun-site/pair-external", test_pair_external);

@@ -101,5 +101,8 @@ net_wait(const gboolean *done, int timeout_ms)
 		if (!g_main_context_iteration(NULL, FALSE))
 			g_usleep(1000);
 	}
+	/* the time may have passed while somebody else had the processor */
+	while (!*done && g_main_context_iteration(NULL, FALSE))
+		;
 	return *done;
 }

@@ -138,12 +138,12 @@ test_slow_message(void)
 	Ended ended;
 	Raw *raw;
 
-	stage_open(&stage, "[limits]\nping=1\npong=1\n");
+	stage_open(&stage, "[limits]\nping=2\npong=2\n");
 	raw = raw_new(&stage.server);
 	raw_append_frame(frame, RAW_FIN | RAW_TEXT, text, strlen(text));
 	for (guint i = 0; i < frame->len; i++) {
 		g_assert_true(raw_send(raw, frame->data + i, 1));
-		g_usleep(STEP_MS * 1000);
+		g_usleep(2 * STEP_MS * 1000);
 	}
 	raw_send_message(raw, &raw->key, "x", 1);
 	raw_expect(raw, SIG_FRAME_UNAVAILABLE, &answer);

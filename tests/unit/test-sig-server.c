@@ -508,9 +508,9 @@ test_idle(void)
 	gboolean over = FALSE;
 	g_auto(SigFrame) frame = {0};
 
-	server_start_with(&server, "[limits]\nping=1\npong=1\n");
+	server_start_with(&server, "[limits]\nping=1\npong=5\n");
 	client = client_new(&server);
-	g_timeout_add(4500, on_time, &over);
+	g_timeout_add(8000, on_time, &over);
 	WAIT(over);
 	g_assert_false(client->closed);
 	send_message(client, &client->key, "still here");

@@ -137,12 +137,15 @@ hosts_wait(gboolean (*cond)(gconstpointer data), gconstpointer data, int timeout
 		if (!g_main_context_iteration(NULL, FALSE))
 			g_usleep(500);
 	}
+	/* the time may have passed while somebody else had the processor */
+	while (!cond(data) && g_main_context_iteration(NULL, FALSE))
+		;
 	return cond(data);
 }
 
 /* Runs the default context for a while, where a test shows that something does not happen. On a
- * loaded machine the time may pass with nothing dispatched that came due: it is no way to wait for
- * something. */
+ * loaded machine the time may pass before what came due has been dispatched: it is no way to wait
+ * for something. */
 static inline void
 hosts_run(int ms)
 {
@@ -152,4 +155,6 @@ hosts_run(int ms)
 		if (!g_main_context_iteration(NULL, FALSE))
 			g_usleep(500);
 	}
+	for (int i = 0; i < 100 && g_main_context_iteration(NULL, FALSE); i++)
+		;
 }

@@ -106,17 +106,6 @@ private_socket(const Family *f, gboolean bound_to_device)
 	return fd;
 }
 
-/* Again and again, where it is expected: a datagram may be lost on a loaded machine. */
-#define REPEATED(send, comes)                                                                      \
-	({                                                                                         \
-		gboolean came_ = FALSE;                                                            \
-		for (int i_ = 0; i_ < 20 && !came_; i_++) {                                        \
-			send;                                                                      \
-			came_ = (comes);                                                           \
-		}                                                                                  \
-		came_;                                                                             \
-	})
-
 #define COMES_OUT(...) REPEATED((void)0, comes_out(__VA_ARGS__))
 
 static gboolean

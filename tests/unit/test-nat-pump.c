@@ -557,6 +557,21 @@ test_pair_full(Fixture *f, gconstpointer data)
 	wg_gets(f, 1, 1400, NULL);
 }
 
+/* Sent again until it is there, for the kernel of a loaded machine may lose it. */
+static void
+frame_passes(Fixture *f, guint32 number, WgEndpoint *from)
+{
+	guint8 buf[2048], want[1400];
+	gssize n = 0;
+
+	put_data(want, sizeof want, number);
+	for (int i = 0; i < 20 && n <= 0; i++) {
+		frame_to_pump(f, CHANNEL, number, sizeof want);
+		n = net_recv(f->wg, buf, sizeof buf, 1500, from);
+	}
+	g_assert_cmpmem(buf, (gsize)MAX(n, 0), want, sizeof want);
+}
+
 /* Late packets come as from the direct endpoint. */
 static void
 spoofed(const char *wg_at, const char *source)
@@ -570,14 +585,12 @@ spoofed(const char *wg_at, const char *source)
 	f.wg = net_udp(wg_at);
 	server_addr = *nat_bridge_endpoint(f.bridge);
 	g_assert_true(nat_bridge_set_source(f.bridge, &src));
-	frame_to_pump(&f, CHANNEL, 1, 1400);
-	wg_gets(&f, 1, 1400, &from);
+	frame_passes(&f, 1, &from);
 	g_assert_true(wg_endpoint_equal(&from, &src));
 	close(f.wg);
 	f.wg = net_udp("127.0.0.1:51820");
 	g_assert_true(nat_bridge_set_source(f.bridge, NULL));
-	frame_to_pump(&f, CHANNEL, 2, 1400);
-	wg_gets(&f, 2, 1400, &from);
+	frame_passes(&f, 2, &from);
 	g_assert_true(wg_endpoint_equal(&from, &server_addr));
 	tear_down(&f, NULL);
 }
@@ -600,6 +613,7 @@ test_set_source(void)
 	net_run("ip link set eth0 up");
 	net_run("ip addr add 192.0.2.1/24 dev eth0");
 	net_run("ip addr add 2001:db8::1/64 dev eth0 nodad");
+	net_wait_local("2001:db8::1");
 	spoofed("192.0.2.1:51820", "192.0.2.99:4500");
 	spoofed("[2001:db8::1]:51820", "[2001:db8::99]:4500");
 }

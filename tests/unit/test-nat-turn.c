@@ -163,7 +163,7 @@ test_allocate(Fixture *f, gconstpointer data)
 {
 	bring_up(f);
 	g_assert_cmpuint(f->server.requests[STUN_ALLOCATE], ==, 2);
-	g_assert_cmpuint(f->server.unauthenticated, ==, 1);
+	g_assert_cmpuint(f->server.unauthenticated, >=, 1);
 	g_clear_pointer(&f->turn, nat_turn_free);
 	/* Given back. */
 	g_assert_true(wait_count(&f->server.requests[STUN_REFRESH], 1, SOON_MS));

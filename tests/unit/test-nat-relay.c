@@ -277,7 +277,7 @@ all_the_way(Fixture *f, const char *uri, const char *server)
 static void
 test_udp(Fixture *f, gconstpointer data)
 {
-	all_the_way(f, "turn:" USER "@10.9.0.2", "turn:10.9.0.2:3478?transport=udp");
+	all_the_way(f, "turn:" USER "@10.9.0.2?transport=udp", "turn:10.9.0.2:3478?transport=udp");
 }
 
 static void

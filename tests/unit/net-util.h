@@ -122,7 +122,7 @@ net_wait(const gboolean *done, int timeout_ms)
 			g_usleep(1000);
 	}
 	/* the time may have passed while somebody else had the processor */
-	while (!*done && g_main_context_iteration(NULL, FALSE))
+	for (int i = 0; i < 1000 && !*done && g_main_context_iteration(NULL, FALSE); i++)
 		;
 	return *done;
 }

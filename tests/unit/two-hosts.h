@@ -138,7 +138,7 @@ hosts_wait(gboolean (*cond)(gconstpointer data), gconstpointer data, int timeout
 			g_usleep(500);
 	}
 	/* the time may have passed while somebody else had the processor */
-	while (!cond(data) && g_main_context_iteration(NULL, FALSE))
+	for (int i = 0; i < 1000 && !cond(data) && g_main_context_iteration(NULL, FALSE); i++)
 		;
 	return cond(data);
 }

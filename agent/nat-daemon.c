@@ -14,6 +14,7 @@
 #define NETWORK_DEBOUNCE_MS 200
 
 struct NatDaemon {
+	PunchTurn *punch_turn;
 	NatInterfaceEnv env;
 	NatEvents *events;
 	NatIceNs *ns;
@@ -74,6 +75,7 @@ nat_daemon_new(const NatConfig *config, void (*opened)(void), GError **error)
 	g_autoptr(NatDaemon) daemon = g_new0(NatDaemon, 1);
 
 	daemon->events = nat_events_new();
+	daemon->punch_turn = punch_turn_new();
 	daemon->interfaces = g_ptr_array_new_with_free_func((GDestroyNotify)nat_interface_free);
 	if (!open_shared(daemon, error))
 		return NULL;
@@ -85,6 +87,7 @@ nat_daemon_new(const NatConfig *config, void (*opened)(void), GError **error)
 		.fib = daemon->fib,
 		.config = config,
 		.events = daemon->events,
+		.punch_turn = daemon->punch_turn,
 		.use_addresses = use_addresses,
 		.user_data = daemon,
 	};
@@ -109,6 +112,7 @@ nat_daemon_free(NatDaemon *daemon)
 	g_clear_pointer(&daemon->tun, nat_tun_free);
 	g_clear_pointer(&daemon->ns, nat_ice_ns_free);
 	g_clear_pointer(&daemon->fib, nat_fib_free);
+	punch_turn_free(daemon->punch_turn);
 	nat_events_free(daemon->events);
 	g_free(daemon);
 }

@@ -78,6 +78,12 @@ local_mapping(gpointer user_data)
 	return nat_stun_probe_mapping(iface->probe);
 }
 
+static guint32
+fwmark(gpointer user_data)
+{
+	return ((NatInterface *)user_data)->fwmark;
+}
+
 static gboolean
 use_addresses(const WgEndpoint *addrs, gsize n, gpointer user_data)
 {
@@ -197,6 +203,8 @@ nat_interface_make_env(NatInterface *iface)
 		.originals = iface->originals,
 		.candidates = nat_interface_candidates,
 		.mapping = local_mapping,
+		.nat_class = nat_interface_nat_class,
+		.class_probe = iface->class_probe,
 		.public_endpoints = nat_interface_public,
 		.udp_blocked = nat_interface_udp_blocked,
 		.use_addresses = use_addresses,
@@ -211,6 +219,9 @@ nat_interface_make_env(NatInterface *iface)
 		.relay_wanted = relay_wanted,
 		.relay_problem = nat_interface_relay_problem,
 		.relay = iface->relay,
+		.punch_turn = iface->env.punch_turn,
+		.punch_flows = iface->punch_flows,
+		.fwmark = fwmark,
 		.find_plain = nat_interface_find_plain,
 		.stats = &iface->stats,
 		.dropped = nat_interface_count_drop,

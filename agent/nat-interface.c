@@ -113,11 +113,14 @@ stop_serving(NatInterface *iface)
 	if (!iface->serving)
 		return;
 	iface->serving = FALSE;
+	nat_interface_update_punch(iface);
 	g_hash_table_remove_all(iface->peers);
+	nat_interface_stop_punch(iface);
 	nat_interface_keep_counters(iface);
 	nat_interface_stop_innernet(iface);
 	nat_interface_stop_mtu(iface);
 	nat_interface_stop_lifetime(iface);
+	nat_interface_stop_class(iface);
 	nat_interface_stop_relay(iface);
 	g_clear_pointer(&iface->stun_names, nat_stun_names_free);
 	g_clear_pointer(&iface->signal, nat_signal_client_free);
@@ -153,6 +156,8 @@ start_serving(NatInterface *iface, GError **error)
 	iface->originals = nat_originals_new(iface->env.config->state_dir, &iface->public_key);
 	nat_interface_start_relay(iface);
 	nat_interface_start_lifetime(iface);
+	nat_interface_start_punch(iface);
+	nat_interface_start_class(iface);
 	nat_interface_make_env(iface);
 	iface->serving = TRUE;
 	iface->stun_names = nat_stun_names_new(
@@ -268,6 +273,7 @@ follow_settings(NatInterface *iface)
 		nat_signal_client_set_fwmark(iface->signal, iface->fwmark);
 		nat_relay_set_fwmark(iface->relay, iface->fwmark);
 		nat_keepalive_set_fwmark(iface->keepalive, iface->fwmark);
+		nat_class_probe_set_fwmark(iface->class_probe, iface->fwmark);
 		moved = nat_mux_set_fwmark(iface->mux, iface->fwmark, &error);
 	}
 	if (error != NULL) {
@@ -292,6 +298,7 @@ tick(NatInterface *iface)
 		return;
 	iface->ticked_us = now;
 	nat_interface_update_lifetime(iface);
+	nat_interface_update_class(iface);
 	nat_interface_update_innernet(iface);
 	update_keep(iface);
 	g_hash_table_iter_init(&iter, iface->peers);
@@ -299,6 +306,7 @@ tick(NatInterface *iface)
 		nat_peer_tick(peer, now);
 	nat_interface_update_relay(iface, now);
 	nat_interface_update_mtu(iface);
+	nat_interface_update_punch(iface);
 }
 
 static void

@@ -24,6 +24,7 @@ typedef struct {
 	NatFib *fib;
 	const NatConfig *config;
 	NatEvents *events;
+	PunchTurn *punch_turn;
 	/* Makes the ICE namespace carry the addresses of all searches and these. */
 	gboolean (*use_addresses)(const WgEndpoint *addrs, gsize n, gpointer user_data);
 	gpointer user_data;

@@ -270,6 +270,10 @@ search_families(NatProm *prom, const NatStatus *status)
 				       {"silent", NAT_STAT_SEARCHES_SILENT}}};
 	static const Splits writes = {
 		"result", {{"written", NAT_STAT_WRITES}, {"refused", NAT_STAT_WRITES_REFUSED}}};
+	static const NatStat punches = NAT_STAT_PUNCHES;
+	static const Splits punched = {
+		"result",
+		{{"worked", NAT_STAT_PUNCHES_WORKED}, {"failed", NAT_STAT_PUNCHES_FAILED}}};
 	static const Names refused = {
 		"cause",
 		{{"refused", "drop_candidate_refused"}, {"too_many", "drop_candidate_too_many"}}};
@@ -280,6 +284,11 @@ search_families(NatProm *prom, const NatStatus *status)
 	       "Searches that found no path that works.", split_stat, &failed);
 	family(prom, status, "nat_agent_searches_postponed_total", "counter",
 	       "Searches that a peer asked for too soon.", counter, "drop_search_rate");
+	family(prom, status, "nat_agent_many_ports_attempts_total", "counter",
+	       "Attempts on hard NATs by many ports that were begun.", stat_of, &punches);
+	family(prom, status, "nat_agent_many_ports_results_total", "counter",
+	       "How they ended; what came to nothing before a packet was sent is neither.",
+	       split_stat, &punched);
 	family(prom, status, "nat_agent_candidates_dropped_total", "counter",
 	       "Addresses of peers that were not tried.", named, &refused);
 	family(prom, status, "nat_agent_probes_sent_total", "counter",

@@ -9,6 +9,8 @@
 #define UFRAG_MIN 4    /* RFC 8445 §5.3, RFC 8839 §5.4 */
 #define PWD_MIN 22
 #define CANDIDATE_HEADER 4 /* type u8, family u8, port u16 */
+#define CLASS_LEN 9	   /* filtering u8, ports u8, flags u8, step i16, lowest u16, highest u16 */
+#define CLASS_PARITY 1	   /* of its flags */
 #define FAMILY_V4 4
 #define FAMILY_V6 6
 
@@ -23,11 +25,13 @@ typedef enum {
 	FIELD_MAPPING = 7,
 	FIELD_CANDIDATE = 8, /* the only one that may come again */
 	FIELD_WATCH = 9,
-	FIELD_LAST = FIELD_WATCH,
+	FIELD_NAT_CLASS = 10,
+	FIELD_LAST = FIELD_NAT_CLASS,
 } Field;
 
 static const char *const FIELD_NAMES[] = {
-	NULL, "sid", "echo", "seq", "flags", "ufrag", "pwd", "mapping", "candidate", "watch",
+	NULL,  "sid",	  "echo",      "seq",	"flags",     "ufrag",
+	"pwd", "mapping", "candidate", "watch", "NAT class",
 };
 
 static void
@@ -73,6 +77,25 @@ put_candidate(GByteArray *out, const NatCandidate *cand)
 	put_field(out, FIELD_CANDIDATE, value, CANDIDATE_HEADER + len);
 }
 
+static void
+put_class(GByteArray *out, const NatClass *nat)
+{
+	const guint16 step = (guint16)nat->step;
+	const guint8 value[CLASS_LEN] = {
+		(guint8)nat->filtering,
+		(guint8)nat->ports,
+		nat->parity ? CLASS_PARITY : 0,
+		(guint8)(step >> 8),
+		(guint8)step,
+		(guint8)(nat->lowest >> 8),
+		(guint8)nat->lowest,
+		(guint8)(nat->highest >> 8),
+		(guint8)nat->highest,
+	};
+
+	put_field(out, FIELD_NAT_CLASS, value, sizeof value);
+}
+
 GBytes *
 nat_msg_encode(const NatMsg *msg)
 {
@@ -89,6 +112,8 @@ nat_msg_encode(const NatMsg *msg)
 	put_field(out, FIELD_PWD, msg->pwd, strlen(msg->pwd));
 	put_u64(out, FIELD_WATCH, msg->watch);
 	put_field(out, FIELD_MAPPING, &mapping, 1);
+	if (nat_class_is_known(&msg->nat))
+		put_class(out, &msg->nat);
 	for (guint i = 0; i < MIN(msg->n_candidates, NAT_MSG_MAX_CANDIDATES); i++)
 		put_candidate(out, &msg->candidates[i]);
 	return g_byte_array_free_to_bytes(out);
@@ -159,6 +184,22 @@ get_candidate(const guint8 *value, gsize len, NatMsg *out, GError **error)
 	return TRUE;
 }
 
+/* A kind that only a later version knows, or that makes no sense, is unknown. */
+static gboolean
+get_class(const guint8 *value, gsize len, NatMsg *out, GError **error)
+{
+	if (len != CLASS_LEN)
+		return invalid(error, FIELD_NAT_CLASS, "has a wrong length");
+	out->nat.filtering = (NatFiltering)value[0];
+	out->nat.ports = (NatPorts)value[1];
+	out->nat.parity = (value[2] & CLASS_PARITY) != 0;
+	out->nat.step = (gint16)(guint16)(value[3] << 8 | value[4]);
+	out->nat.lowest = (guint16)(value[5] << 8 | value[6]);
+	out->nat.highest = (guint16)(value[7] << 8 | value[8]);
+	nat_class_sanitize(&out->nat);
+	return TRUE;
+}
+
 static gboolean
 get_field(Field type, const guint8 *value, gsize len, NatMsg *out, GError **error)
 {
@@ -197,6 +238,8 @@ get_field(Field type, const guint8 *value, gsize len, NatMsg *out, GError **erro
 	case FIELD_WATCH:
 		return get_number(type, value, len, 8, &out->watch, error) &&
 		       (out->watch != 0 || invalid(error, type, "is 0"));
+	case FIELD_NAT_CLASS:
+		return get_class(value, len, out, error);
 	}
 	return TRUE;
 }
@@ -246,6 +289,7 @@ decode_fields(const guint8 *data, gsize len, NatMsg *out, GError **error)
 	for (gsize i = 0; i < G_N_ELEMENTS(required); i++)
 		if (!(seen & 1u << required[i]))
 			return invalid(error, required[i], "is missing");
+	out->nat.mapping = out->mapping;
 	return TRUE;
 }
 

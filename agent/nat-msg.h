@@ -7,7 +7,7 @@
  */
 #pragma once
 
-#include "agent/nat-types.h"
+#include "agent/nat-class.h"
 
 #define NAT_MSG_MAX_CANDIDATES 25
 #define NAT_MSG_UFRAG_MAX 64
@@ -22,6 +22,7 @@ typedef enum {
 	NAT_MSG_BLOCKED =
 		1 << 4, /* a direct pair answers the sender's checks, and drops WireGuard */
 	NAT_MSG_UDP_BLOCKED = 1 << 5, /* no STUN server answers the sender by UDP */
+	NAT_MSG_PUNCH = 1 << 6,	      /* the sender understands punch messages (punch/punch-msg) */
 } NatMsgFlags;
 
 typedef struct {
@@ -33,6 +34,8 @@ typedef struct {
 	char ufrag[NAT_MSG_UFRAG_MAX + 1]; /* ICE characters only: [A-Za-z0-9+/], 4..64 */
 	char pwd[NAT_MSG_PWD_MAX + 1];	   /* ICE characters only, 22..128 */
 	NatMapping mapping;
+	NatClass nat; /* of the sender's NAT, as far as it told; its mapping is the one above, and
+		       * only read from there */
 	guint n_candidates;
 	NatCandidate
 		candidates[NAT_MSG_MAX_CANDIDATES]; /* in the sender's order; HOST..RELAY only */

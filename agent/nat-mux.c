@@ -18,6 +18,7 @@
  * hundred peers may live behind one address. */
 #define CONSENT_US (60 * G_USEC_PER_SEC)
 #define UFRAG_SIZE 257
+#define GUESS_BURST 20.0
 
 typedef struct {
 	guint8 id[NAT_STUN_ID_LEN];
@@ -52,6 +53,10 @@ struct NatMux {
 	GHashTable *dests;  /* Dest by address */
 	NatMuxRelay relay;
 	gpointer relay_data;
+	NatMuxDetour detour; /* NULL: none */
+	gpointer detour_data;
+	double guesses; /* that may be sent now */
+	gint64 guessed_us;
 	guint n_clients;
 	guint64 counters[NAT_MUX_N_COUNTERS];
 };
@@ -341,6 +346,13 @@ nat_mux_set_relay(NatMux *mux, const NatMuxRelay *relay, gpointer user_data)
 	mux->relay_data = user_data;
 }
 
+void
+nat_mux_set_detour(NatMux *mux, NatMuxDetour detour, gpointer user_data)
+{
+	mux->detour = detour;
+	mux->detour_data = user_data;
+}
+
 NatMux *
 nat_mux_new(NatFib *fib, guint16 port, guint32 fwmark, GError **error)
 {
@@ -451,10 +463,28 @@ nat_mux_client_free(NatMuxClient *client)
 	g_free(client);
 }
 
+static gboolean
+guess_take(NatMux *mux, gint64 now)
+{
+	mux->guesses += (double)(now - mux->guessed_us) / G_USEC_PER_SEC * NAT_MUX_GUESS_RATE;
+	mux->guesses = MIN(mux->guesses, GUESS_BURST);
+	mux->guessed_us = now;
+	if (mux->guesses < 1.0)
+		return FALSE;
+	mux->guesses -= 1.0;
+	return TRUE;
+}
+
+typedef enum {
+	SEND_PLAIN,
+	SEND_PROBE, /* as one packet of this size or not at all */
+	SEND_GUESS,
+} SendKind;
+
 /* What every packet must pass; FALSE: dropped and counted. */
 static gboolean
 may_send(NatMuxClient *client, const WgEndpoint *src, const WgEndpoint *dst, const guint8 *payload,
-	 gsize len)
+	 gsize len, SendKind kind)
 {
 	NatMux *mux = client->mux;
 	gint64 now = g_get_monotonic_time();
@@ -470,12 +500,12 @@ may_send(NatMuxClient *client, const WgEndpoint *src, const WgEndpoint *dst, con
 		client->problem = "no route from this address";
 		return FALSE;
 	}
-	if (!dest_take(mux, dst, now)) {
+	if (!(kind == SEND_GUESS ? guess_take(mux, now) : dest_take(mux, dst, now))) {
 		mux->counters[NAT_MUX_DROP_RATE]++;
 		client->problem = "too many checks to this address in a second";
 		return FALSE;
 	}
-	if (stun.klass == NAT_STUN_REQUEST)
+	if (stun.klass == NAT_STUN_REQUEST && kind != SEND_GUESS)
 		txn_remember(client, &stun, src, dst, now);
 	return TRUE;
 }
@@ -495,6 +525,8 @@ send_raw(NatMux *mux, const WgEndpoint *src, const WgEndpoint *dst, const guint8
 {
 	WgEndpoint from = *src;
 
+	if (mux->detour != NULL && mux->detour(dst, payload, len, mux->detour_data))
+		return TRUE;
 	wg_endpoint_set_port(&from, mux->port);
 	return (probe ? nat_raw_sock_send_probe : nat_raw_sock_send)(mux->raw, &from, dst, payload,
 								     len, error);
@@ -519,12 +551,13 @@ nat_mux_client_problem(const NatMuxClient *client)
 
 static NatMuxProbe
 send_any(NatMuxClient *client, const WgEndpoint *src, const WgEndpoint *dst, const guint8 *payload,
-	 gsize len, gboolean probe)
+	 gsize len, SendKind kind)
 {
 	NatMux *mux = client->mux;
+	gboolean probe = kind == SEND_PROBE;
 	g_autoptr(GError) error = NULL;
 
-	if (!may_send(client, src, dst, payload, len))
+	if (!may_send(client, src, dst, payload, len, kind))
 		return NAT_MUX_PROBE_DROPPED;
 	if ((nat_mux_is_relayed(mux, src) ? send_relayed : send_raw)(mux, src, dst, payload, len,
 								     probe, &error)) {
@@ -543,12 +576,19 @@ gboolean
 nat_mux_client_send(NatMuxClient *client, const WgEndpoint *src, const WgEndpoint *dst,
 		    const guint8 *payload, gsize len)
 {
-	return send_any(client, src, dst, payload, len, FALSE) == NAT_MUX_PROBE_SENT;
+	return send_any(client, src, dst, payload, len, SEND_PLAIN) == NAT_MUX_PROBE_SENT;
 }
 
 NatMuxProbe
 nat_mux_client_send_probe(NatMuxClient *client, const WgEndpoint *src, const WgEndpoint *dst,
 			  const guint8 *payload, gsize len)
 {
-	return send_any(client, src, dst, payload, len, TRUE);
+	return send_any(client, src, dst, payload, len, SEND_PROBE);
+}
+
+gboolean
+nat_mux_client_send_guess(NatMuxClient *client, const WgEndpoint *src, const WgEndpoint *dst,
+			  const guint8 *payload, gsize len)
+{
+	return send_any(client, src, dst, payload, len, SEND_GUESS) == NAT_MUX_PROBE_SENT;
 }

@@ -66,6 +66,12 @@ typedef struct {
 	gboolean (*probe)(const WgEndpoint *relayed, const WgEndpoint *dst, const guint8 *payload,
 			  gsize len, GError **error, gpointer user_data);
 } NatMuxRelay;
+/* Packets from port P that leave another way (punch/punch-detour). TRUE: this one did. NULL: none
+ * does. What comes in that way is handed to nat_mux_receive_relayed(), with P as its destination.
+ */
+typedef gboolean (*NatMuxDetour)(const WgEndpoint *dst, const guint8 *payload, gsize len,
+				 gpointer user_data);
+void nat_mux_set_detour(NatMux *mux, NatMuxDetour detour, gpointer user_data);
 void nat_mux_set_relay(NatMux *mux, const NatMuxRelay *relay, gpointer user_data);
 gboolean nat_mux_is_relayed(NatMux *mux, const WgEndpoint *own);
 /* What came through an allocation: pkt->dst is the relayed address. Goes to clients like STUN on
@@ -89,6 +95,12 @@ typedef enum {
 /* The same as one packet of this size or not at all (nat_raw_sock_send_probe). */
 NatMuxProbe nat_mux_client_send_probe(NatMuxClient *client, const WgEndpoint *src,
 				      const WgEndpoint *dst, const guint8 *payload, gsize len);
+/* The same to a port that is only guessed (agent/punch), of an address that the caller knows to be
+ * the peer's: not under the cap per destination, but under one for all guesses of the interface
+ * together. Its answer is nobody's. */
+#define NAT_MUX_GUESS_RATE 100 /* a second */
+gboolean nat_mux_client_send_guess(NatMuxClient *client, const WgEndpoint *src,
+				   const WgEndpoint *dst, const guint8 *payload, gsize len);
 /* Why the last packet could not be sent; NULL: it was (static text). */
 const char *nat_mux_client_problem(const NatMuxClient *client);
 /* The address that WireGuard's packets to dst will carry (port set to P). FALSE when dst is

@@ -50,6 +50,7 @@ fill_remote(NatPeer *peer, guint32 flags)
 		.flags = flags,
 		.watch = beacon->watch,
 		.mapping = beacon->mapping,
+		.nat = {.mapping = beacon->mapping},
 	};
 
 	nat_seal_derive_ice(peer->seal, &peer->key, beacon->generation, peer->generation, msg.ufrag,

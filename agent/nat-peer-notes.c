@@ -3,6 +3,7 @@
  * becomes of pairs. */
 #include "agent/nat-peer-pair.h"
 #include "agent/nat-peer-ping.h"
+#include "agent/nat-peer-punch.h"
 
 #include "agent/nat-log.h"
 
@@ -146,6 +147,7 @@ on_changed(NatWatchPair *pair, NatPairState before, gpointer user_data)
 	case NAT_PAIR_ALIVE:
 		nat_peer_make_bridge(peer, pair);
 		nat_peer_rest_pairs(peer);
+		nat_peer_punch_alive(peer, pair);
 		if (pair == peer->chosen)
 			nat_peer_path_answers(peer);
 		nat_peer_consider(peer);
@@ -226,6 +228,7 @@ nat_peer_make_watch(NatPeer *peer)
 	    (peer->watch != NULL && peer->remote.watch == peer->watch_remote))
 		return;
 	nat_peer_stop_mtu(peer);
+	nat_peer_punch_stop(peer);
 	g_clear_pointer(&peer->watch, nat_watch_free);
 	peer->epoch = peer->controlling ? peer->env->epoch_base : 0;
 	peer->dead_epoch = peer->distrusted_epoch = 0;

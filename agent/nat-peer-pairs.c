@@ -6,6 +6,7 @@
  * really has towards the relay.
  */
 #include "agent/nat-peer-private.h"
+#include "agent/nat-peer-punch.h"
 
 #define SEC ((gint64)G_USEC_PER_SEC)
 /* DESIGN §5: a standby is held for peers with traffic in the last 5 minutes. */
@@ -301,6 +302,7 @@ nat_peer_tick(NatPeer *peer, gint64 now_us)
 		nat_peer_rest_pairs(peer);
 	nat_peer_update_mtu(peer, now_us);
 	nat_peer_consider(peer);
+	nat_peer_punch_tick(peer, now_us);
 	/* From a relay the search for a direct path goes on for ever, whatever ended the last. */
 	if (nat_peer_on_relay(peer) && peer->online && peer->retry == 0 &&
 	    (peer->search == NULL || !nat_search_started(peer->search)))

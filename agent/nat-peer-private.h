@@ -98,7 +98,8 @@ struct NatPeer {
 	guint moves;		 /* of a connected tunnel from one pair to another */
 	gboolean direct_blocked; /* a direct pair answered checks, and dropped WireGuard */
 	gboolean standby, wanted_relay, wanted_spare;
-	WgEndpoint configured; /* endpoint at the first sight */
+	struct NatPeerPunch *punch; /* NULL: it was never tried (nat-peer-punch.c) */
+	WgEndpoint configured;	    /* endpoint at the first sight */
 	gboolean observed;
 	gint64 observed_us; /* at the first sight */
 };

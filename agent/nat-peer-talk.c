@@ -1,5 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 #include "agent/nat-peer-private.h"
+#include "agent/nat-peer-punch.h"
+#include "agent/punch/punch-msg.h"
 
 #include <sodium.h>
 
@@ -33,9 +35,13 @@ fill_snapshot(NatPeer *peer, NatMsg *msg)
 	g_strlcpy(msg->pwd, peer->pwd, sizeof msg->pwd);
 	msg->watch = peer->env->watch_id;
 	msg->mapping = peer->env->mapping(peer->env->user_data);
+	if (peer->env->nat_class != NULL)
+		peer->env->nat_class(&msg->nat, peer->env->user_data);
 	fill_candidates(msg, own);
 	if (nat_peer_path_is_good(peer))
 		msg->flags |= NAT_MSG_PROVEN;
+	if (peer->env->punch_turn != NULL && peer->env->punch_flows != NULL)
+		msg->flags |= NAT_MSG_PUNCH;
 	if (peer->direct_blocked)
 		msg->flags |= NAT_MSG_BLOCKED;
 	if (nat_peer_udp_blocked(peer))
@@ -197,6 +203,10 @@ nat_peer_message(NatPeer *peer, const guint8 *body, gsize len)
 		return;
 	}
 	data = g_bytes_get_data(plain, &size);
+	if (punch_msg_is(data, size)) {
+		nat_peer_punch_message(peer, data, size);
+		return;
+	}
 	if (!nat_msg_decode(data, size, &msg, NULL)) {
 		peer->env->dropped("message_malformed", peer->env->user_data);
 		return;
@@ -206,6 +216,12 @@ nat_peer_message(NatPeer *peer, const guint8 *body, gsize len)
 	verdict = nat_session_receive(&peer->session, &msg, live, &behind);
 	on_verdict(peer, verdict, &msg, behind);
 	sodium_memzero(&msg, sizeof msg);
+}
+
+const NatClass *
+nat_peer_remote_class(const NatPeer *peer)
+{
+	return peer->has_remote ? &peer->remote.nat : NULL;
 }
 
 /* ---- events ---- */
@@ -292,6 +308,7 @@ nat_peer_network_changed(NatPeer *peer)
 	if (!peer->managed)
 		return;
 	nat_peer_remake_bridges(peer);
+	nat_peer_punch_stop(peer);
 	nat_peer_forget_blocked(peer);
 	if (peer->watch != NULL)
 		nat_watch_probe_all(peer->watch);

@@ -2,6 +2,7 @@
 #include "agent/nat-peer-pair.h"
 #include "agent/nat-peer-ping.h"
 #include "agent/nat-peer-private.h"
+#include "agent/nat-peer-punch.h"
 
 #include <sodium.h>
 #include <string.h>
@@ -426,6 +427,7 @@ nat_peer_free(NatPeer *peer)
 		peer->env->refresh(&peer->key, peer->path, peer->env->user_data);
 	restore_bridged(peer);
 	nat_peer_stop_mtu(peer);
+	nat_peer_punch_free(peer);
 	g_clear_pointer(&peer->watch, nat_watch_free);
 	if (peer->env->relay != NULL)
 		nat_relay_permit(peer->env->relay, peer, NULL, 0);

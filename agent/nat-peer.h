@@ -18,6 +18,7 @@
 #include <gio/gio.h>
 
 #include "agent/innernet/inn-beacon.h"
+#include "agent/nat-class-probe.h"
 #include "agent/nat-events.h"
 #include "agent/nat-originals.h"
 #include "agent/nat-path.h"
@@ -25,6 +26,8 @@
 #include "agent/nat-search.h"
 #include "agent/nat-stats.h"
 #include "agent/nat-status.h"
+#include "agent/punch/punch-flows.h"
+#include "agent/punch/punch-turn.h"
 
 typedef struct NatPeer NatPeer;
 
@@ -42,6 +45,9 @@ typedef struct {
 	/* Our candidates as they are now (transfer full, of NatCandidate). */
 	GArray *(*candidates)(gpointer user_data);
 	NatMapping (*mapping)(gpointer user_data);
+	/* How our NAT behaves, as far as it is known. May be NULL. */
+	void (*nat_class)(NatClass *out, gpointer user_data);
+	NatClassProbe *class_probe; /* for nat_class_probe_counter(); NULL: none */
 	/* What the internet sees of us (transfer full, of WgEndpoint). May be NULL. */
 	GArray *(*public_endpoints)(gpointer user_data);
 	/* No STUN server answers, and nothing else shows that UDP passes. May be NULL. */
@@ -65,6 +71,11 @@ typedef struct {
 	void (*look_again)(gpointer user_data);
 	/* What the peer wants of the relay may have changed. */
 	void (*relay_wanted)(gpointer user_data);
+	/* Hard NATs (punch/); all NULL: nothing is tried. Whose turn it is in this process; the flows
+	 * of this interface; WireGuard's mark. */
+	PunchTurn *punch_turn;
+	PunchFlows *punch_flows;
+	guint32 (*fwmark)(gpointer user_data);
 	/* Why there is no relayed address; NULL: there is one, or none is known of. *known: a TURN
 	 * server is. */
 	const char *(*relay_problem)(gboolean *known, gpointer user_data);
@@ -150,6 +161,10 @@ guint nat_peer_wg_mtu(const NatPeer *peer);
 guint nat_peer_path_mtu(const NatPeer *peer);	    /* the path's, in bytes of IP; 0: unknown */
 gboolean nat_peer_is_measured(const NatPeer *peer); /* and nothing is known yet */
 const char *nat_peer_name(const NatPeer *peer);	    /* may be NULL */
+/* Its tunnel, a standby or an attempt needs the flow. */
+gboolean nat_peer_uses_flow(NatPeer *peer, const PunchFlow *flow);
+/* How its NAT behaves, as its agent told it last; NULL: nothing was told. (transfer none) */
+const NatClass *nat_peer_remote_class(const NatPeer *peer);
 /* Addresses its search uses (transfer none; may be NULL). Of WgEndpoint. */
 const GArray *nat_peer_addresses(const NatPeer *peer);
 /* What is known of it in detail (transfer full). */

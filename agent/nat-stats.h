@@ -14,7 +14,10 @@ typedef enum {
 	NAT_STAT_SEARCHES_UNANSWERED, /* failed: no check was answered */
 	NAT_STAT_SEARCHES_UNPROVEN,   /* … checks passed, WireGuard's handshake did not */
 	NAT_STAT_SEARCHES_SILENT,     /* … the path stayed silent, and no other was found */
-	NAT_STAT_PROBES_SENT,	      /* of nat-watch */
+	NAT_STAT_PUNCHES,	      /* attempts on hard NATs begun with a peer's agent */
+	NAT_STAT_PUNCHES_WORKED,
+	NAT_STAT_PUNCHES_FAILED,
+	NAT_STAT_PROBES_SENT, /* of nat-watch */
 	NAT_STAT_PROBES_ANSWERED,
 	NAT_STAT_STUN_REQUESTS, /* to STUN servers, of nat-stun-probe */
 	NAT_STAT_WRITES,	/* of endpoints and keepalives to WireGuard */

@@ -149,6 +149,25 @@ send_probe(NatWatchPair *pair)
 		nat_stats_count(watch->stats, NAT_STAT_PROBES_SENT);
 }
 
+gboolean
+nat_watch_guess(NatWatch *watch, const WgEndpoint *dst)
+{
+	static const guint8 no_note[NAT_STUN_NOTE_LEN];
+	guint8 msg[NAT_STUN_MAX], id[NAT_STUN_ID_LEN];
+	WgEndpoint source;
+	gsize len;
+
+	if (!nat_mux_source_for(watch->mux, dst, &source))
+		return FALSE;
+	randombytes_buf(id, sizeof id);
+	len = nat_stun_build_probe(msg, sizeof msg, id, watch->keys.username, watch->keys.peer_pwd,
+				   no_note);
+	if (!nat_mux_client_send_guess(watch->client, &source, dst, msg, len))
+		return FALSE;
+	nat_stats_count(watch->stats, NAT_STAT_PROBES_SENT);
+	return TRUE;
+}
+
 /* How long an answer may take before its absence means something. */
 static guint
 rto_ms(const NatWatchPair *pair)

@@ -75,6 +75,9 @@ void nat_watch_remove(NatWatchPair *pair);
 NatWatchPair *nat_watch_find(NatWatch *watch, const WgEndpoint *relayed, const WgEndpoint *remote);
 /* The credentials of its probes. Valid as long as the watch. */
 const NatWatchKeys *nat_watch_keys(const NatWatch *watch);
+/* A probe from port P to a port that is guessed (agent/punch): where it arrives, the peer's probe
+ * comes back, and makes the pair. FALSE: it could not be sent. */
+gboolean nat_watch_guess(NatWatch *watch, const WgEndpoint *dst);
 guint nat_watch_count(const NatWatch *watch);
 NatWatchPair *nat_watch_nth(const NatWatch *watch, guint i);
 

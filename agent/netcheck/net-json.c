@@ -54,18 +54,21 @@ set_mtu(JsonObject *obj, const char *member, guint mtu)
 /* ---- parts ---- */
 
 static void
-set_pattern(JsonObject *obj, const NetPattern *pattern)
+set_pattern(JsonObject *obj, const NatAllocation *pattern)
 {
-	gboolean block = pattern->kind == NET_PORTS_BLOCK;
+	gboolean block = pattern->ports == NAT_PORTS_BLOCK;
 
-	json_object_set_string_member(obj, "ports", net_ports_to_string(pattern->kind));
-	if (pattern->kind == NET_PORTS_SEQUENTIAL)
+	json_object_set_string_member(obj, "ports", nat_ports_to_string(pattern->ports));
+	if (pattern->ports == NAT_PORTS_SEQUENTIAL)
 		json_object_set_int_member(obj, "port_step", pattern->step);
 	else
 		json_object_set_null_member(obj, "port_step");
 	nat_json_set_int(obj, "port_lowest", block ? pattern->lowest : -1);
 	nat_json_set_int(obj, "port_highest", block ? pattern->highest : -1);
-	set_answer(obj, "port_parity_kept", pattern->parity);
+	set_answer(obj, "port_parity_kept",
+		   !pattern->parity_known ? NET_UNKNOWN
+		   : pattern->parity	  ? NET_YES
+					  : NET_NO);
 }
 
 static JsonObject *
@@ -91,7 +94,7 @@ family_out(const NetFamily *family)
 	set_endpoint(obj, "public", &family->public_endpoint, TRUE);
 	set_double(obj, "rtt_ms", family->rtt_ms);
 	json_object_set_string_member(obj, "mapping", nat_mapping_to_string(family->mapping));
-	json_object_set_string_member(obj, "filtering", net_filter_to_string(family->filter));
+	json_object_set_string_member(obj, "filtering", nat_filtering_to_string(family->filter));
 	set_pattern(obj, &family->by_source);
 	set_pattern(each, &family->by_destination);
 	json_object_set_object_member(obj, "per_destination", each);

@@ -10,9 +10,9 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include "agent/nat-class-test.h"
 #include "agent/nat-stun-probe.h"
 #include "agent/netcheck/net-mtu.h"
-#include "agent/netcheck/net-ports.h"
 #include "agent/netcheck/net-stun.h"
 
 #define PATIENCE_MS 1200
@@ -61,7 +61,7 @@ ask_alternates(const Probe *probe, Answers *answers)
 }
 
 /* What one port became towards each destination, once each. */
-static NetPattern
+static NatAllocation
 ports_by_destination(const Answers *answers, guint16 local)
 {
 	guint16 inside[ANSWERS_MAX], outside[ANSWERS_MAX];
@@ -78,17 +78,7 @@ ports_by_destination(const Answers *answers, guint16 local)
 		inside[n] = local;
 		outside[n++] = wg_endpoint_port(&answers->list[i].mapped);
 	}
-	return net_ports_classify(inside, outside, n);
-}
-
-/* Another address of the same family. A server out there does not send us into our own networks. */
-static gboolean
-may_ask(const WgEndpoint *server, const WgEndpoint *other)
-{
-	return wg_endpoint_is_set(other) &&
-	       wg_endpoint_family(other) == wg_endpoint_family(server) &&
-	       !wg_endpoint_same_address(other, server) && !wg_endpoint_is_bogus(other) &&
-	       (!wg_endpoint_is_private(other) || wg_endpoint_is_private(server));
+	return nat_ports_classify(inside, outside, n);
 }
 
 /* Several servers, or one with several addresses, show whether a mapping serves all destinations.
@@ -109,7 +99,8 @@ test_mapping(Probe *probe, const WgEndpoint *servers, gsize n)
 			probe->server = &servers[i];
 			family->public_endpoint = reply.mapped;
 		}
-		if (!wg_endpoint_is_set(&probe->tester) && may_ask(&servers[i], &reply.other)) {
+		if (!wg_endpoint_is_set(&probe->tester) &&
+		    nat_class_may_ask(&servers[i], &reply.other)) {
 			probe->tester = servers[i];
 			probe->other = reply.other;
 		}
@@ -148,7 +139,7 @@ test_ports(const Probe *probe)
 	}
 	while (opened > 0)
 		close(fds[--opened]);
-	probe->family->by_source = net_ports_classify(inside, outside, n);
+	probe->family->by_source = nat_ports_classify(inside, outside, n);
 }
 
 /* ---- side by side ---- */
@@ -160,18 +151,18 @@ test_filter(gpointer data)
 	const Probe *probe = data;
 	const guint both = NAT_STUN_CHANGE_IP | NAT_STUN_CHANGE_PORT;
 	int fd = net_stun_open(probe->af);
-	NetFilter filter = NET_FILTER_UNKNOWN;
+	NatFiltering filter = NAT_FILTERING_UNKNOWN;
 	NetReply reply;
 
 	if (fd < 0)
 		return NULL;
 	if (net_stun_ask(fd, &probe->tester, 0, PATIENCE_MS, &reply) == 0) {
-		filter = NET_FILTER_ADDRESS_AND_PORT_DEPENDENT;
+		filter = NAT_FILTERING_ADDRESS_AND_PORT_DEPENDENT;
 		if (net_stun_ask(fd, &probe->tester, both, FILTER_PATIENCE_MS, &reply) == 0)
-			filter = NET_FILTER_ENDPOINT_INDEPENDENT;
+			filter = NAT_FILTERING_ENDPOINT_INDEPENDENT;
 		else if (net_stun_ask(fd, &probe->tester, NAT_STUN_CHANGE_PORT, FILTER_PATIENCE_MS,
 				      &reply) == 0)
-			filter = NET_FILTER_ADDRESS_DEPENDENT;
+			filter = NAT_FILTERING_ADDRESS_DEPENDENT;
 	}
 	close(fd);
 	probe->family->filter = filter;

@@ -58,23 +58,23 @@ uplink_line(GString *out, guint width, const NetUplink *uplink)
 /* ---- a family ---- */
 
 static char *
-pattern_words(const NetPattern *pattern)
+pattern_words(const NatAllocation *pattern)
 {
-	const char *parity = pattern->parity == NET_YES ? ", odd and even kept" : "";
+	const char *parity = pattern->parity ? ", odd and even kept" : "";
 
-	switch (pattern->kind) {
-	case NET_PORTS_SEQUENTIAL:
+	switch (pattern->ports) {
+	case NAT_PORTS_SEQUENTIAL:
 		return g_strdup_printf("sequential (step %d)%s", pattern->step, parity);
-	case NET_PORTS_BLOCK:
+	case NAT_PORTS_BLOCK:
 		return g_strdup_printf("random within a block (seen: %u to %u)%s", pattern->lowest,
 				       pattern->highest, parity);
-	case NET_PORTS_RANDOM:
+	case NAT_PORTS_RANDOM:
 		return g_strdup_printf("random%s", parity);
-	case NET_PORTS_UNKNOWN:
-	case NET_PORTS_PRESERVED:
+	case NAT_PORTS_UNKNOWN:
+	case NAT_PORTS_PRESERVED:
 		break;
 	}
-	return g_strdup(net_ports_to_string(pattern->kind));
+	return g_strdup(nat_ports_to_string(pattern->ports));
 }
 
 static void
@@ -122,10 +122,10 @@ behaviour_lines(GString *out, guint width, const NetFamily *family)
 	line(out, width, "  mapping",
 	     family->mapping == NAT_MAPPING_NONE ? "none: there is no NAT"
 						 : nat_mapping_to_string(family->mapping));
-	line(out, width, "  filtering", net_filter_to_string(family->filter));
+	line(out, width, "  filtering", nat_filtering_to_string(family->filter));
 	if (family->mapping != NAT_MAPPING_NONE) {
 		line(out, width, "  ports", ports);
-		if (family->by_destination.kind != NET_PORTS_UNKNOWN)
+		if (family->by_destination.ports != NAT_PORTS_UNKNOWN)
 			line(out, width, "  per target", each);
 		line(out, width, "  hairpin", net_answer_to_string(family->hairpin));
 	}

@@ -63,16 +63,16 @@ v6_remark(const Netcheck *check)
 
 /* A firewall is no obstacle between two hosts that both send. */
 static const char *
-without_nat(NetFilter filter)
+without_nat(NatFiltering filter)
 {
 	switch (filter) {
-	case NET_FILTER_ADDRESS_DEPENDENT:
-	case NET_FILTER_ADDRESS_AND_PORT_DEPENDENT:
+	case NAT_FILTERING_ADDRESS_DEPENDENT:
+	case NAT_FILTERING_ADDRESS_AND_PORT_DEPENDENT:
 		return "no NAT, but a firewall that lets in only answers: direct paths to everyone "
 		       "but hosts behind hard NATs that map per destination";
-	case NET_FILTER_ENDPOINT_INDEPENDENT:
+	case NAT_FILTERING_ENDPOINT_INDEPENDENT:
 		return "no NAT, and unasked packets come in: direct paths to everyone";
-	case NET_FILTER_UNKNOWN:
+	case NAT_FILTERING_UNKNOWN:
 		break;
 	}
 	return "no NAT: direct paths to everyone, as long as no firewall drops UDP";
@@ -82,7 +82,7 @@ static char *
 behind_nat(const Netcheck *check, const NetFamily *family)
 {
 	const char *v6 = family == &check->v4 ? v6_remark(check) : "";
-	gboolean open = family->filter == NET_FILTER_ENDPOINT_INDEPENDENT;
+	gboolean open = family->filter == NAT_FILTERING_ENDPOINT_INDEPENDENT;
 
 	if (netcheck_is_hard(family->mapping))
 		return g_strdup_printf("hard NAT (a mapping per destination): direct paths to "

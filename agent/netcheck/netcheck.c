@@ -168,40 +168,6 @@ net_gateway_format(const WgEndpoint *gateway, char buf[WG_ENDPOINT_STRLEN])
 }
 
 const char *
-net_filter_to_string(NetFilter filter)
-{
-	switch (filter) {
-	case NET_FILTER_UNKNOWN:
-		break;
-	case NET_FILTER_ENDPOINT_INDEPENDENT:
-		return "endpoint-independent";
-	case NET_FILTER_ADDRESS_DEPENDENT:
-		return "address-dependent";
-	case NET_FILTER_ADDRESS_AND_PORT_DEPENDENT:
-		return "address-and-port-dependent";
-	}
-	return "unknown";
-}
-
-const char *
-net_ports_to_string(NetPorts ports)
-{
-	switch (ports) {
-	case NET_PORTS_UNKNOWN:
-		break;
-	case NET_PORTS_PRESERVED:
-		return "preserved";
-	case NET_PORTS_SEQUENTIAL:
-		return "sequential";
-	case NET_PORTS_BLOCK:
-		return "block";
-	case NET_PORTS_RANDOM:
-		return "random";
-	}
-	return "unknown";
-}
-
-const char *
 net_answer_to_string(NetAnswer answer)
 {
 	switch (answer) {

@@ -9,32 +9,9 @@
 
 #include <glib.h>
 
-#include "agent/nat-types.h"
-
-typedef enum {
-	NET_FILTER_UNKNOWN,		 /* no server could test it */
-	NET_FILTER_ENDPOINT_INDEPENDENT, /* anybody may come in */
-	NET_FILTER_ADDRESS_DEPENDENT,	 /* whoever's address was sent to */
-	NET_FILTER_ADDRESS_AND_PORT_DEPENDENT,
-} NetFilter;
+#include "agent/nat-class.h"
 
 typedef enum { NET_UNKNOWN, NET_NO, NET_YES } NetAnswer;
-
-typedef enum {
-	NET_PORTS_UNKNOWN,
-	NET_PORTS_PRESERVED,  /* the outside port is the inside one */
-	NET_PORTS_SEQUENTIAL, /* each mapping takes one near the last */
-	NET_PORTS_BLOCK,      /* by chance, from a small range that this host seems to have */
-	NET_PORTS_RANDOM,
-} NetPorts;
-
-/* How a NAT gives out ports, by some mappings made one after the other. */
-typedef struct {
-	NetPorts kind;
-	int step;		 /* SEQUENTIAL: between two mappings */
-	guint16 lowest, highest; /* BLOCK: of what was seen */
-	NetAnswer parity; /* an even port stays even, an odd one odd; not said of PRESERVED */
-} NetPattern;
 
 /* How long a mapping survives without a packet. */
 typedef struct {
@@ -52,10 +29,10 @@ typedef struct {
 	gboolean udp_passes;	    /* some server answers by UDP, for STUN or as a relay */
 	WgEndpoint public_endpoint; /* of the first test; unset: no answer */
 	NatMapping mapping;
-	NetFilter filter;
-	NetPattern by_source;	   /* one mapping for each of several local ports */
-	NetPattern by_destination; /* of one local port, towards several destinations; UNKNOWN where
-				      the mapping is the same for all */
+	NatFiltering filter;
+	NatAllocation by_source;      /* one mapping for each of several local ports */
+	NatAllocation by_destination; /* of one local port, towards several destinations; UNKNOWN
+				      where the mapping is the same for all */
 	NetAnswer hairpin;
 	double rtt_ms;	 /* to the nearest server; negative: none answered */
 	guint path_mtu;	 /* a packet of so many bytes arrives whole at the first server, and none
@@ -133,8 +110,6 @@ void netcheck_note_silence(NetLifetime *lifetime, guint silence_s, gboolean deci
 
 /* The address alone: the interface is named beside it. Returns buf. */
 const char *net_gateway_format(const WgEndpoint *gateway, char buf[WG_ENDPOINT_STRLEN]);
-const char *net_filter_to_string(NetFilter filter); /* "endpoint-independent", … */
-const char *net_ports_to_string(NetPorts ports);    /* "preserved", … */
 const char *net_answer_to_string(NetAnswer answer); /* "yes", "no", "unknown" */
 
 G_DEFINE_AUTOPTR_CLEANUP_FUNC(Netcheck, netcheck_free)

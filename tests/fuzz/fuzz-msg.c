@@ -16,6 +16,8 @@ LLVMFuzzerTestOneInput(const guint8 *data, gsize size)
 	if (!nat_msg_decode(data, size, &one, NULL))
 		return 0;
 	g_assert_true(one.sid != 0 && one.n_candidates <= NAT_MSG_MAX_CANDIDATES);
+	g_assert_true(one.nat.lowest <= one.nat.highest);
+	g_assert_true((one.nat.ports == NAT_PORTS_SEQUENTIAL) == (one.nat.step != 0));
 	g_assert_true(strlen(one.ufrag) >= 4 && strlen(one.pwd) >= 22);
 	bytes = nat_msg_encode(&one);
 	g_assert_true(

@@ -253,8 +253,8 @@ poll_until()
 		[ "${EPOCHREALTIME/./}" -lt "$end" ] || return 1
 		case $((++turns)) in
 		[1-5]) nap 0.02 ;;
-		[0-9] | [1-3][0-9]) nap 0.1 ;;
-		[4-7][0-9]) nap 0.25 ;;
+		[0-9] | 1[0-4]) nap 0.1 ;;
+		[1-3][0-9]) nap 0.25 ;;
 		*) nap 0.5 ;;
 		esac
 	done

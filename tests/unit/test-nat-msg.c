@@ -15,6 +15,7 @@ static const char VECTOR_HEX[] = "01"
 				 "0600166162636465666768696a6b6c6d6e6f70717273747576"
 				 "0900082122232425262728"
 				 "07000102"
+				 "0a0009030200fffe00000000"
 				 "0800080104ca6cc0a80102"
 				 "0800080204a03ccb007109"
 				 "0800140106ca6c20010db8000000000000000000000001";
@@ -40,6 +41,10 @@ example(void)
 		.ufrag = "AB01",
 		.pwd = "abcdefghijklmnopqrstuv",
 		.mapping = NAT_MAPPING_ENDPOINT_INDEPENDENT,
+		.nat = {.mapping = NAT_MAPPING_ENDPOINT_INDEPENDENT,
+			.filtering = NAT_FILTERING_ADDRESS_AND_PORT_DEPENDENT,
+			.ports = NAT_PORTS_SEQUENTIAL,
+			.step = -2},
 	};
 
 	set_candidate(&msg, NAT_CAND_HOST, "192.168.1.2:51820");
@@ -59,6 +64,7 @@ assert_same(const NatMsg *a, const NatMsg *b)
 	g_assert_cmpstr(a->ufrag, ==, b->ufrag);
 	g_assert_cmpstr(a->pwd, ==, b->pwd);
 	g_assert_cmpint(a->mapping, ==, b->mapping);
+	g_assert_true(nat_class_equal(&a->nat, &b->nat));
 	g_assert_cmpuint(a->n_candidates, ==, b->n_candidates);
 	for (guint i = 0; i < a->n_candidates; i++) {
 		g_assert_cmpint(a->candidates[i].type, ==, b->candidates[i].type);
@@ -129,6 +135,7 @@ test_smallest(void)
 	msg.echo = 0;
 	msg.flags = 0;
 	msg.mapping = NAT_MAPPING_UNKNOWN;
+	msg.nat = (NatClass){0};
 	msg.n_candidates = 0;
 	bytes = encoded(&msg);
 	assert_decodes(bytes, &msg);
@@ -185,10 +192,14 @@ test_truncated(void)
 	msg.n_candidates = 0;
 	bytes = encoded(&msg);
 	while (bytes->len > 0) {
-		/* Without the last field, mapping, it is whole again. */
+		const guint required = 1 + 11 + 11 + 7 + 7 + 7 + 25 + 11;
+
+		/* Without the last fields, NAT class and mapping, it is whole again. */
 		g_byte_array_set_size(bytes, bytes->len - 1);
-		if (bytes->len == 1 + 11 + 11 + 7 + 7 + 7 + 25 + 11) {
-			msg.mapping = NAT_MAPPING_UNKNOWN;
+		if (bytes->len == required + 4 || bytes->len == required) {
+			msg.nat = (NatClass){.mapping = msg.mapping};
+			if (bytes->len == required)
+				msg.mapping = msg.nat.mapping = NAT_MAPPING_UNKNOWN;
 			assert_decodes(bytes, &msg);
 		} else {
 			assert_refused(bytes, "");
@@ -208,6 +219,7 @@ test_twice(void)
 		"0600166162636465666768696a6b6c6d6e6f70717273747576",
 		"07000101",
 		"0900082122232425262728",
+		"0a0009030200fffe00000000",
 	};
 
 	for (gsize i = 0; i < G_N_ELEMENTS(fields); i++) {
@@ -237,6 +249,8 @@ test_bad_fields(void)
 		{"010900080000000000000000", "watch is 0"},
 		{"01090004ffffffff", "watch has a wrong length"},
 		{"010700020001", "mapping has a wrong length"},
+		{"010a00080302000001000000", "NAT class has a wrong length"},
+		{"010a000a03020000010000000000", "NAT class has a wrong length"},
 		{"0108000801", "cut off"},
 		{"01080003010400", "candidate is too short"},
 		{"0108000800041f90c0000201", "candidate is of a type"},
@@ -271,8 +285,49 @@ test_unknown_values(void)
 	msg.mapping = (NatMapping)99;
 	msg.flags = 0x80000001;
 	bytes = encoded(&msg);
-	msg.mapping = NAT_MAPPING_UNKNOWN;
+	msg.mapping = msg.nat.mapping = NAT_MAPPING_UNKNOWN;
 	assert_decodes(bytes, &msg);
+}
+
+/* What the field decodes to. */
+static void
+class_is(const char *hex, const NatClass *want)
+{
+	NatMsg msg = example();
+	g_autoptr(GByteArray) bytes = NULL;
+
+	msg.nat = (NatClass){0};
+	bytes = encoded(&msg);
+	append_hex(bytes, hex);
+	msg.nat = *want;
+	msg.nat.mapping = msg.mapping;
+	assert_decodes(bytes, &msg);
+}
+
+static void
+test_nat_class(void)
+{
+	const NatClass block = {.filtering = NAT_FILTERING_ENDPOINT_INDEPENDENT,
+				.ports = NAT_PORTS_BLOCK,
+				.lowest = 1024,
+				.highest = 2047,
+				.parity = TRUE};
+	const NatClass filtering = {.filtering = NAT_FILTERING_ADDRESS_DEPENDENT};
+	const NatClass far_up = {.ports = NAT_PORTS_SEQUENTIAL, .step = 0x7fff};
+	const NatClass random = {.ports = NAT_PORTS_RANDOM, .parity = TRUE};
+	const NatClass nothing = {0};
+
+	class_is("0a00090103010000040007ff", &block);
+	class_is("0a0009020000000000000000", &filtering);
+	class_is("0a00090002007fff00000000", &far_up);
+	/* of a later version: kinds, flags */
+	class_is("0a0009020501000100010002", &filtering);
+	class_is("0a000904ff00000100010002", &nothing);
+	class_is("0a00090004ff000700030002", &random);
+	/* what contradicts itself */
+	class_is("0a0009020200000000000000", &filtering);
+	class_is("0a00090203000000080007ff", &filtering);
+	class_is("0a00090203000000000007ff", &filtering);
 }
 
 int
@@ -288,5 +343,6 @@ main(int argc, char **argv)
 	g_test_add_func("/msg/twice", test_twice);
 	g_test_add_func("/msg/bad-fields", test_bad_fields);
 	g_test_add_func("/msg/unknown-values", test_unknown_values);
+	g_test_add_func("/msg/nat-class", test_nat_class);
 	return g_test_run();
 }

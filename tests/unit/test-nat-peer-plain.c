@@ -447,6 +447,26 @@ test_deaf(Agents *f, gconstpointer data)
 	expect_reason(f, "direct-no-agent-innernet", 0);
 }
 
+/* All that was sent has been answered, in the same look at the device: at rest, not deaf. */
+static void
+test_at_rest(Agents *f, gconstpointer data)
+{
+	static const char *const LIST_V4[] = {B, NULL};
+
+	if (!f->up)
+		return;
+	list_observed(f, B, LIST_V4);
+	g_assert_true(hosts_wait(a_connected, f, ROUND_MS));
+	f->talking = TRUE;
+	hosts_run(300);
+	f->talking = FALSE;
+	g_ptr_array_set_size(tries, 0);
+	list_observed(f, NOBODY, LIST_V4);
+	hosts_run(10000);
+	g_assert_cmpuint(tries->len, ==, 0);
+	g_assert_true(a_connected(f));
+}
+
 static gboolean
 back_at_v4(gconstpointer data)
 {
@@ -498,6 +518,7 @@ main(int argc, char **argv)
 	PLAIN("message-again", test_message_again);
 	PLAIN("beacon", test_beacon);
 	PLAIN("deaf", test_deaf);
+	PLAIN("at-rest", test_at_rest);
 	PLAIN("deaf-in-vain", test_deaf_in_vain);
 	return g_test_run();
 }

@@ -8,77 +8,10 @@
 #include "agent/nat-stun.h"
 #include "agent/netcheck/net-json.h"
 #include "agent/netcheck/net-mtu.h"
-#include "agent/netcheck/net-ports.h"
 #include "agent/netcheck/net-text.h"
 #include "agent/netcheck/net-uplink.h"
 #include "agent/netcheck/net-verdict.h"
 #include "tests/unit/net-util.h"
-
-static void
-test_ports(void)
-{
-	static const struct {
-		guint16 inside[8], outside[8];
-		gsize n;
-		NetPorts kind;
-		int step;
-		NetAnswer parity;
-	} CASES[] = {
-		{{1, 2, 3, 4, 5, 6}, {1, 2, 3, 4, 5, 6}, 6, NET_PORTS_PRESERVED, 0, NET_UNKNOWN},
-		/* one was taken by somebody else */
-		{{1, 2, 3, 4, 5, 6}, {1, 2, 900, 4, 5, 6}, 6, NET_PORTS_PRESERVED, 0, NET_UNKNOWN},
-		{{9, 8, 7, 6}, {100, 101, 102, 103}, 4, NET_PORTS_SEQUENTIAL, 1, NET_NO},
-		{{9, 8, 7, 6}, {100, 102, 104, 108}, 4, NET_PORTS_SEQUENTIAL, 2, NET_NO},
-		{{9, 8, 7, 6}, {103, 102, 101, 100}, 4, NET_PORTS_SEQUENTIAL, -1, NET_UNKNOWN},
-		/* another host's mapping came in between */
-		{{9, 8, 7, 6}, {100, 101, 103, 104}, 4, NET_PORTS_SEQUENTIAL, 1, NET_NO},
-		{{9, 8, 7, 6, 5, 4},
-		 {100, 4000, 23, 60000, 777, 12345},
-		 6,
-		 NET_PORTS_RANDOM,
-		 0,
-		 NET_NO},
-		/* a carrier's block */
-		{{9, 8, 7, 6, 5, 4},
-		 {30100, 29900, 31000, 30500, 29801, 30999},
-		 6,
-		 NET_PORTS_BLOCK,
-		 0,
-		 NET_NO},
-		{{9, 8, 7, 6, 5},
-		 {30100, 29900, 31000, 30500, 29801},
-		 5,
-		 NET_PORTS_RANDOM,
-		 0,
-		 NET_NO},
-		{{11, 22, 33, 44, 55, 66, 77, 88},
-		 {4001, 902, 60001, 7000, 12345, 23456, 51, 44444},
-		 8,
-		 NET_PORTS_RANDOM,
-		 0,
-		 NET_YES},
-		/* what even ports do says nothing of odd ones */
-		{{22, 44, 66, 88, 12, 14, 16, 18},
-		 {4002, 902, 60002, 7000, 12346, 23456, 52, 44444},
-		 8,
-		 NET_PORTS_RANDOM,
-		 0,
-		 NET_UNKNOWN},
-		{{1, 2}, {1, 2}, 2, NET_PORTS_UNKNOWN, 0, NET_UNKNOWN},
-		{{1}, {1}, 0, NET_PORTS_UNKNOWN, 0, NET_UNKNOWN},
-	};
-
-	for (gsize i = 0; i < G_N_ELEMENTS(CASES); i++) {
-		NetPattern pattern =
-			net_ports_classify(CASES[i].inside, CASES[i].outside, CASES[i].n);
-
-		g_test_message("case %zu", i);
-		g_assert_cmpint(pattern.kind, ==, CASES[i].kind);
-		g_assert_cmpint(pattern.step, ==, CASES[i].step);
-		g_assert_cmpint(pattern.parity, ==, CASES[i].parity);
-		g_assert_cmpint(pattern.highest, ==, pattern.kind == NET_PORTS_BLOCK ? 31000 : 0);
-	}
-}
 
 static void
 verdict_has(const Netcheck *check, const char *word)
@@ -119,11 +52,11 @@ test_verdict(void)
 	verdict_has(check, "a second server");
 	check->v4.mapping = NAT_MAPPING_NONE;
 	verdict_has(check, "as long as no firewall");
-	check->v4.filter = NET_FILTER_ADDRESS_AND_PORT_DEPENDENT;
+	check->v4.filter = NAT_FILTERING_ADDRESS_AND_PORT_DEPENDENT;
 	verdict_has(check, "a firewall that lets in only answers");
 	check->v4.mapping = NAT_MAPPING_ENDPOINT_INDEPENDENT;
 	verdict_has(check, "but hosts behind hard NATs that map");
-	check->v4.filter = NET_FILTER_ENDPOINT_INDEPENDENT;
+	check->v4.filter = NAT_FILTERING_ENDPOINT_INDEPENDENT;
 	verdict_has(check, "lets anybody in");
 	check->v4.mapping = NAT_MAPPING_ADDRESS_DEPENDENT;
 	verdict_has(check, "hard NAT");
@@ -231,9 +164,9 @@ full_check(void)
 	g_assert_true(wg_endpoint_parse("192.168.1.2:0", &check->v4.source));
 	g_assert_true(wg_endpoint_parse("203.0.113.1:4000", &check->v4.public_endpoint));
 	check->v4.mapping = NAT_MAPPING_ADDRESS_AND_PORT_DEPENDENT;
-	check->v4.by_source = (NetPattern){.kind = NET_PORTS_SEQUENTIAL, .step = 2};
+	check->v4.by_source = (NatAllocation){.ports = NAT_PORTS_SEQUENTIAL, .step = 2};
 	check->v4.by_destination =
-		(NetPattern){.kind = NET_PORTS_BLOCK, .lowest = 1024, .highest = 2047};
+		(NatAllocation){.ports = NAT_PORTS_BLOCK, .lowest = 1024, .highest = 2047};
 	check->v4.hairpin = NET_NO;
 	check->v4.path_mtu = 1492;
 	check->v4.link_mtu = 1500;
@@ -472,7 +405,6 @@ int
 main(int argc, char **argv)
 {
 	g_test_init(&argc, &argv, NULL);
-	g_test_add_func("/netcheck/ports", test_ports);
 	g_test_add_func("/netcheck/verdict", test_verdict);
 	g_test_add_func("/netcheck/advice", test_advice);
 	g_test_add_func("/netcheck/lifetime", test_lifetime);

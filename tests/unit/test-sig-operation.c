@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* The built nat-signald as its operator meets it: TLS and its renewal, lists of keys that change,
- * metrics, sockets of systemd, a restart without a gap. */
+ * metrics, a restart without a gap. */
 #include "tests/unit/net-own.h"
 #include "tests/unit/sig-client.h"
 
@@ -568,37 +568,6 @@ test_handover_fails(void)
 	g_unlink(file);
 }
 
-/* As systemd starts it: the listening socket is descriptor 3. */
-static void
-test_activated(void)
-{
-	g_autoptr(GSubprocessLauncher) launcher =
-		g_subprocess_launcher_new(G_SUBPROCESS_FLAGS_STDERR_PIPE);
-	g_autoptr(GSocket) listener = g_socket_new(G_SOCKET_FAMILY_IPV4, G_SOCKET_TYPE_STREAM,
-						   G_SOCKET_PROTOCOL_TCP, NULL);
-	g_autoptr(GInetAddress) loopback = g_inet_address_new_loopback(G_SOCKET_FAMILY_IPV4);
-	g_autoptr(GSocketAddress) address = g_inet_socket_address_new(loopback, 0);
-	g_autoptr(GError) error = NULL;
-	g_autofree char *command =
-		g_strdup_printf("LISTEN_PID=$$ LISTEN_FDS=1 LISTEN_FDNAMES=x exec %s --stun=none "
-				"--metrics=0",
-				server_program());
-	Server server = {0};
-	Client *a;
-
-	g_assert_true(g_socket_bind(listener, address, FALSE, &error));
-	g_assert_true(g_socket_listen(listener, &error));
-	g_subprocess_launcher_take_fd(launcher, dup(g_socket_get_fd(listener)), 3);
-	g_subprocess_launcher_set_child_setup(launcher, die_with_parent, NULL, NULL);
-	server.process = g_subprocess_launcher_spawn(launcher, &error, "sh", "-c", command, NULL);
-	g_assert_no_error(error);
-	server.log = g_data_input_stream_new(g_subprocess_get_stderr_pipe(server.process));
-	server_wait_serving(&server);
-	a = client_new(&server);
-	client_free(a);
-	server_stop(&server);
-}
-
 /* ---- STUN at two addresses ---- */
 
 /* Change-IP and change-port: the answer leaves from the other address, and names it as
@@ -688,6 +657,5 @@ main(int argc, char **argv)
 	g_test_add_func("/sig/operation/handover", test_handover);
 	g_test_add_func("/sig/operation/handover-fails", test_handover_fails);
 	g_test_add_func("/sig/operation/stun-pair", test_stun_pair);
-	g_test_add_func("/sig/operation/activated", test_activated);
 	return g_test_run();
 }

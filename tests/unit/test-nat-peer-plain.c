@@ -438,6 +438,7 @@ test_deaf(Agents *f, gconstpointer data)
 	list_observed(f, B, LIST_V6);
 	hosts_run(1000);
 	g_assert_true(wg_endpoint_equal(&f->a.wg->endpoint, &f->hosts.b.addr6));
+	agents_tick(f);
 	f->cut_family = AF_INET6;
 	began = g_get_monotonic_time();
 	g_assert_true(hosts_wait(moved_to_v4, f, ROUND_MS));

@@ -10,7 +10,8 @@
 /* Every flag is collected as a list, so that one given twice is noticed, and as bytes: what may
  * stand in it is for the checks to say. */
 typedef struct {
-	gboolean help, json, watch, once, paths, slow, delete_invite, no_port_mapping;
+	gboolean help, json, watch, once, paths, slow, delete_invite, no_port_mapping,
+		no_many_ports;
 	char **count, **output;
 	char **config_dir;
 	char **file, **interfaces, **signal_url, **stun, **turn, **control, **metrics, **rest;

@@ -51,6 +51,7 @@ load_config(const NatCli *cli, GError **error)
 		.control = cli->control,
 		.metrics = cli->metrics,
 		.no_port_mapping = cli->no_port_mapping,
+		.no_many_ports = cli->no_many_ports,
 	};
 
 	return nat_config_load(cli->file, &flags, error);

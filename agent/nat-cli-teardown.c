@@ -48,8 +48,10 @@ nat_cli_parse_teardown(const char *const *argv, NatCli *cli, NatCliFlags *flags,
 
 	g_option_context_set_description(
 		context,
-		"Removes port mappings at routers, which an agent leaves in place for live tunnels "
-		"and takes up again\nwhen it starts. Tunnels and their endpoints are not touched.\n"
+		"Removes port mappings at routers and rewrites of source ports, which an agent "
+		"leaves in place for\nlive tunnels and takes up again when it starts. A tunnel "
+		"that needs such "
+		"a rewrite breaks; endpoints are\nnot touched.\n"
 		"Exit status: 0 nothing is left, 1 something is, or the agent runs, 2 usage.\n");
 	if (!nat_cli_parse_flags(context, entries, argv, "teardown", error))
 		return FALSE;

@@ -60,6 +60,7 @@ take_run(NatCliFlags *flags, NatCli *cli, GError **error)
 	    !nat_cli_take_control(flags, cli, error))
 		return FALSE;
 	cli->no_port_mapping = flags->no_port_mapping;
+	cli->no_many_ports = flags->no_many_ports;
 	/* last: where a flag lacks its value, its neighbour stands alone and is not at fault */
 	if (shown)
 		return nat_cli_usage(
@@ -111,6 +112,8 @@ parse_run(const char *const *argv, NatCli *cli, NatCliFlags *flags, GError **err
 		 "ADDR:PORT"},
 		{"no-port-mapping", 0, 0, G_OPTION_ARG_NONE, &flags->no_port_mapping,
 		 "Do not have routers map WireGuard's port", NULL},
+		{"no-many-ports", 0, 0, G_OPTION_ARG_NONE, &flags->no_many_ports,
+		 "Do not try many source ports where NATs stop checks", NULL},
 		{"help", 'h', 0, G_OPTION_ARG_NONE, &flags->help, "Show this", NULL},
 		{G_OPTION_REMAINING, 0, G_OPTION_FLAG_HIDDEN, G_OPTION_ARG_FILENAME_ARRAY,
 		 &flags->rest, NULL, NULL},

@@ -45,7 +45,7 @@ typedef struct {
 	gboolean slow;	/* netcheck */
 	char *invite, *config_dir; /* of innernet install */
 	gboolean delete_invite;
-	gboolean no_port_mapping; /* run */
+	gboolean no_port_mapping, no_many_ports; /* run */
 } NatCli;
 
 /* argv as main() has it. Errors are one line that names the flag and the remedy. */

@@ -11,14 +11,15 @@ static const char *const AGENT_KEYS[] = {"control",
 					 "turn",
 					 "mtu",
 					 "port_mapping",
+					 "many_ports",
 					 "standby",
 					 "metrics",
 					 "innernet_config_dir",
 					 "innernet_data_dir",
 					 "hosts_file",
 					 NULL};
-static const char *const INTERFACE_KEYS[] = {"signal",	     "stun",	 "turn", "mtu",
-					     "port_mapping", "innernet", NULL};
+static const char *const INTERFACE_KEYS[] = {"signal",	     "stun",	   "turn",     "mtu",
+					     "port_mapping", "many_ports", "innernet", NULL};
 static const char *const PEER_KEYS[] = {"public_key", NULL};
 
 const char *const *
@@ -38,13 +39,14 @@ nat_config_group_known(const char *group, const char *key)
 		if (!key || g_strv_contains(AGENT_KEYS, key))
 			return NULL;
 		return "its keys are control, control_group, state_dir, signal, stun, turn, mtu, "
-		       "port_mapping, standby, metrics, innernet_config_dir, innernet_data_dir, "
+		       "port_mapping, many_ports, standby, metrics, innernet_config_dir, "
+		       "innernet_data_dir, "
 		       "hosts_file";
 	}
 	if (g_str_has_prefix(group, NAT_CONFIG_GROUP_INTERFACE)) {
 		if (!key || g_strv_contains(INTERFACE_KEYS, key))
 			return NULL;
-		return "its keys are signal, stun, turn, mtu, port_mapping, innernet";
+		return "its keys are signal, stun, turn, mtu, port_mapping, many_ports, innernet";
 	}
 	if (g_str_has_prefix(group, NAT_CONFIG_GROUP_PEER)) {
 		if (!key || g_strv_contains(PEER_KEYS, key))
@@ -92,16 +94,18 @@ read_mtu(NatKeyFile *file, const char *group, NatConfigGroup *out, GError **erro
 	return TRUE;
 }
 
+/* *said: the key is there. */
 static gboolean
-read_port_mapping(NatKeyFile *file, const char *group, NatConfigGroup *out, GError **error)
+read_switch(NatKeyFile *file, const char *group, const char *key, gboolean *said, gboolean *out,
+	    GError **error)
 {
 	g_autofree char *text = NULL;
 
-	if (!nat_key_file_string(file, group, "port_mapping", &text, error))
+	if (!nat_key_file_string(file, group, key, &text, error))
 		return FALSE;
-	out->has_port_mapping = text != NULL;
-	return !text || nat_config_parse_switch(text, &out->port_mapping, error) ||
-	       nat_key_file_blame(file, group, "port_mapping", error);
+	*said = text != NULL;
+	return !text || nat_config_parse_switch(text, out, error) ||
+	       nat_key_file_blame(file, group, key, error);
 }
 
 static gboolean
@@ -131,7 +135,11 @@ nat_config_group_read(NatKeyFile *file, const char *group, NatConfigGroup *out, 
 		return nat_key_file_blame(file, group, "stun", error);
 	if (!nat_config_check_turn_list((const char *const *)out->turn, error))
 		return nat_key_file_blame(file, group, "turn", error);
-	return read_mtu(file, group, out, error) && read_port_mapping(file, group, out, error) &&
+	return read_mtu(file, group, out, error) &&
+	       read_switch(file, group, "port_mapping", &out->has_port_mapping, &out->port_mapping,
+			   error) &&
+	       read_switch(file, group, "many_ports", &out->has_many_ports, &out->many_ports,
+			   error) &&
 	       read_innernet(file, group, out, error);
 }
 
@@ -161,5 +169,9 @@ nat_config_group_fill(NatConfigGroup *group, NatConfigInterface *iface, NatConfi
 	if (!said->port_mapping && group->has_port_mapping) {
 		iface->port_mapping = group->port_mapping;
 		said->port_mapping = TRUE;
+	}
+	if (!said->many_ports && group->has_many_ports) {
+		iface->many_ports = group->many_ports;
+		said->many_ports = TRUE;
 	}
 }

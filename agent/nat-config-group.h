@@ -18,6 +18,7 @@ typedef struct {
 	gboolean has_mtu;
 	NatMtuMode mtu;
 	gboolean has_port_mapping, port_mapping;
+	gboolean has_many_ports, many_ports;
 	NatInnernet innernet;
 } NatConfigGroup;
 
@@ -32,7 +33,7 @@ gboolean nat_config_group_read(NatKeyFile *file, const char *group, NatConfigGro
 void nat_config_group_clear(NatConfigGroup *group);
 /* Which values that have no "not said" an interface has already. */
 typedef struct {
-	gboolean mtu, port_mapping;
+	gboolean mtu, port_mapping, many_ports;
 } NatConfigSaid;
 /* Sets what iface still lacks, taking it from the group. */
 void nat_config_group_fill(NatConfigGroup *group, NatConfigInterface *iface, NatConfigSaid *said);

@@ -82,8 +82,8 @@ nat_config_interface_equal(const NatConfigInterface *a, const NatConfigInterface
 {
 	return strcmp(a->name, b->name) == 0 && g_strcmp0(a->signal_url, b->signal_url) == 0 &&
 	       strv_equal(a->stun, b->stun) && strv_equal(a->turn, b->turn) && a->mtu == b->mtu &&
-	       a->port_mapping == b->port_mapping && a->innernet == b->innernet &&
-	       g_strcmp0(a->innernet_conf, b->innernet_conf) == 0 &&
+	       a->port_mapping == b->port_mapping && a->many_ports == b->many_ports &&
+	       a->innernet == b->innernet && g_strcmp0(a->innernet_conf, b->innernet_conf) == 0 &&
 	       g_strcmp0(a->innernet_store, b->innernet_store) == 0;
 }
 
@@ -195,7 +195,8 @@ add_interface(NatConfig *config, const char *name, const Sources *from, GError *
 {
 	g_autofree char *group = g_strconcat(INTERFACE, name, NULL);
 	NatConfigInterface *iface;
-	NatConfigSaid said = {.port_mapping = from->flags.no_port_mapping};
+	NatConfigSaid said = {.port_mapping = from->flags.no_port_mapping,
+			      .many_ports = from->flags.no_many_ports};
 
 	if (!nat_config_check_interface(name, error))
 		return FALSE;
@@ -212,6 +213,7 @@ add_interface(NatConfig *config, const char *name, const Sources *from, GError *
 	iface->turn = copy_list(from->flags.turn);
 	iface->mtu = NAT_MTU_ADVISE;
 	iface->port_mapping = !from->flags.no_port_mapping;
+	iface->many_ports = !from->flags.no_many_ports;
 	iface->innernet = NAT_INNERNET_UNSAID;
 	if (!fill_from_group(iface, &said, from->file, group, error) ||
 	    !fill_from_group(iface, &said, from->file, "agent", error))

@@ -33,6 +33,7 @@ typedef struct {
 	GStrv turn;	  /* for nat_turn_uri_parse() each, with secrets; may be NULL */
 	NatMtuMode mtu;
 	gboolean port_mapping; /* P is mapped at routers that do it: the default */
+	gboolean many_ports;   /* hard NATs are tried by many ports: the default */
 	NatInnernet innernet;
 	char *innernet_conf;  /* innernet's file of the interface; NULL when OFF */
 	char *innernet_store; /* … and of what its client remembers */
@@ -63,7 +64,7 @@ typedef struct {
 	const char *const *stun, *const *turn;
 	const char *control;
 	const char *metrics;
-	gboolean no_port_mapping;
+	gboolean no_port_mapping, no_many_ports;
 } NatConfigFlags;
 
 #define NAT_CONFIG_DEFAULT_FILE "/etc/nat-agent/nat-agent.conf"

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* The source ports that tunnels of an interface use instead of WireGuard's. */
 #include "agent/nat-interface-private.h"
+#include "agent/punch/punch-teardown.h"
 
 static gboolean
 is_used(const WgKey *key, const PunchFlow *flow, gpointer user_data)
@@ -33,6 +34,13 @@ nat_interface_update_punch(NatInterface *iface)
 void
 nat_interface_start_punch(NatInterface *iface)
 {
+	guint left;
+
+	if (!iface->config.many_ports) {
+		/* of a run that had them */
+		punch_teardown(iface->env.config->state_dir, iface->config.name, &left);
+		return;
+	}
 	iface->punch_flows = punch_flows_new(iface->config.name, iface->env.config->state_dir,
 					     &iface->public_key, iface->fwmark);
 	punch_flows_set_receiver(iface->punch_flows, on_received, iface);

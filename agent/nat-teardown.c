@@ -2,6 +2,7 @@
 #include "agent/nat-teardown.h"
 
 #include "agent/portmap/map.h"
+#include "agent/punch/punch-teardown.h"
 
 /* Whatever stays when the agent ends has its line here. */
 typedef struct {
@@ -16,6 +17,8 @@ typedef struct {
 static const Thing THINGS[] = {
 	{"port mapping", "port mappings", map_teardown_interfaces, map_teardown,
 	 "the router does not answer; it forgets them by itself, or remove them there"},
+	{"source port rewrite", "source port rewrites", punch_teardown_interfaces, punch_teardown,
+	 "nftables refuses it; see nft list tables"},
 };
 
 GStrv

@@ -10,7 +10,7 @@
 #include "agent/nat-state-file.h"
 #include "agent/punch/punch-detour.h"
 
-/* A group for each peer, named by its key in base64 */
+/* A group for each peer, named by its key in base64; the interface is for punch-teardown.c */
 #define KEY_LOCAL "local"
 #define KEY_REMOTE "remote"
 #define KEY_PORT "port"
@@ -115,6 +115,7 @@ save(PunchFlows *flows)
 		if (entry->detour != NULL)
 			continue;
 		wg_key_format(&entry->peer, group);
+		g_key_file_set_string(keys, group, PUNCH_FLOWS_INTERFACE, flows->ifname);
 		g_key_file_set_string(keys, group, KEY_LOCAL,
 				      wg_endpoint_format(&entry->flow.local, text));
 		g_key_file_set_string(keys, group, KEY_REMOTE,
@@ -162,7 +163,7 @@ flows_new(const char *ifname, const char *state_dir, const WgKey *own_public, gu
 	flows->fwmark = fwmark;
 	flows->rewrite = punch_rewrite_new(ifname);
 	flows->entries = g_ptr_array_new_with_free_func(entry_free);
-	flows->file = nat_state_file_new_for_key(state_dir, "ports", own_public, COST);
+	flows->file = nat_state_file_new_for_key(state_dir, PUNCH_FLOWS_KIND, own_public, COST);
 	keys = nat_state_file_keys(flows->file);
 	groups = g_key_file_get_groups(keys, NULL);
 	for (gsize i = 0; groups[i] != NULL; i++)
@@ -339,21 +340,4 @@ punch_flows_sweep(PunchFlows *flows, PunchFlowUsed used, gpointer user_data)
 		if (!used(&entry->peer, &entry->flow, user_data))
 			remove_at(flows, i - 1);
 	}
-}
-
-int
-punch_flows_teardown(const char *ifname, const char *state_dir, const WgKey *own_public,
-		     GError **error)
-{
-	PunchFlows *flows = flows_new(ifname, state_dir, own_public, 0);
-	int n = (int)flows->entries->len;
-
-	flows->rewrites = n > 0;
-	g_ptr_array_set_size(flows->entries, 0);
-	if (!apply(flows, error))
-		n = -1;
-	else
-		save(flows);
-	punch_flows_free(flows);
-	return n;
 }

@@ -15,6 +15,10 @@
 
 typedef struct PunchFlows PunchFlows;
 
+/* The file's name begins so; each of its groups names the interface by this key. */
+#define PUNCH_FLOWS_KIND "ports"
+#define PUNCH_FLOWS_INTERFACE "interface"
+
 /* What an agent before us left is in force again (and what it left elsewhere in our table is not).
  * Never fails: where nothing can be remembered or rewritten, a warning says so. state_dir NULL:
  * memory only. */
@@ -41,7 +45,3 @@ guint punch_flows_count(PunchFlows *flows);
 /* Removes those of which the function says that they are not in use. */
 typedef gboolean (*PunchFlowUsed)(const WgKey *peer, const PunchFlow *flow, gpointer user_data);
 void punch_flows_sweep(PunchFlows *flows, PunchFlowUsed used, gpointer user_data);
-/* Removes what agents that run no more left of this interface. How many flows; -1 with an error:
- * they are still there. */
-int punch_flows_teardown(const char *ifname, const char *state_dir, const WgKey *own_public,
-			 GError **error);

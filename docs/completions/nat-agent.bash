@@ -11,7 +11,7 @@ _nat_agent_flags()
 	case $1 in
 	'') echo run status netcheck events ping restart reload bugreport teardown innernet --version --help ;;
 	innernet) echo install --help ;;
-	run) echo -c --config --interface --signal --stun --turn --control --metrics --no-port-mapping --help ;;
+	run) echo -c --config --interface --signal --stun --turn --control --metrics --no-port-mapping --no-many-ports --help ;;
 	status) echo --json --watch --interface --control --help ;;
 	netcheck) echo --json --signal --stun --turn --slow --help ;;
 	events) echo --json --once --interface --control --help ;;

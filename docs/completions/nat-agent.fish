@@ -58,6 +58,7 @@ complete -c nat-agent -n '__nat_agent_is run' -l turn -x -d 'TURN server'
 complete -c nat-agent -n '__nat_agent_is run' -l control -r -F -d 'Control socket'
 complete -c nat-agent -n '__nat_agent_is run' -l metrics -x -a none -d 'Serve /metrics and /healthz here'
 complete -c nat-agent -n '__nat_agent_is run' -l no-port-mapping -d 'Routers map no port'
+complete -c nat-agent -n '__nat_agent_is run' -l no-many-ports -d 'Hard NATs are not tried'
 
 complete -c nat-agent -n '__nat_agent_is status' -l json -d 'Print JSON'
 complete -c nat-agent -n '__nat_agent_is status' -l watch -d 'Show it anew every second'

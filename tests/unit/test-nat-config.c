@@ -556,7 +556,7 @@ innernet(void)
 	refused("[agent]\ninnernet=yes\n",
 		"t.conf:2: unknown key \"innernet\" in [agent]: its keys are control, "
 		"control_group, state_dir, "
-		"signal, stun, turn, mtu, standby, metrics, innernet_config_dir, "
+		"signal, stun, turn, mtu, port_mapping, standby, metrics, innernet_config_dir, "
 		"innernet_data_dir, "
 		"hosts_file");
 	refused("[agent]\ninnernet_data_dir=x\n[interface wg0]\n",

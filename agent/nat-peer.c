@@ -541,6 +541,7 @@ status_path(NatPeer *peer, NatStatusPeer *out)
 	out->loss = nat_watch_rtt_ms(peer->chosen) >= 0 ? nat_watch_loss(peer->chosen) : -1;
 	out->rtt_ms = nat_watch_rtt_ms(peer->chosen);
 	out->mtu = nat_peer_path_mtu(peer);
+	out->source_port = nat_peer_source_port(peer, &nat_watch_remote(peer->chosen)->endpoint);
 	out->remote.endpoint = nat_watch_remote(peer->chosen)->endpoint;
 	if (nat_watch_relayed(peer->chosen) != NULL) {
 		out->local.type = NAT_CAND_RELAY;

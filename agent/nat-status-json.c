@@ -55,6 +55,7 @@ set_path(JsonObject *obj, const NatStatusPeer *peer)
 		json_object_set_null_member(path, "rtt_ms");
 	set_ratio(path, "loss_ratio", peer->loss);
 	nat_json_set_int(path, "mtu_bytes", peer->mtu ? (gint64)peer->mtu : -1);
+	nat_json_set_int(path, "source_port", peer->source_port ? (gint64)peer->source_port : -1);
 	nat_json_set_int(path, "since_s", peer->since_s);
 	json_object_set_object_member(obj, "path", path);
 }

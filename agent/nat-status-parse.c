@@ -125,6 +125,7 @@ path_in(JsonObject *obj, NatStatusPeer *peer, GError **error)
 	    !nat_json_get_double(path, "rtt_ms", &peer->rtt_ms, error) ||
 	    !nat_json_get_double(path, "loss_ratio", &peer->loss, error) ||
 	    !get_uint(path, "mtu_bytes", MTU_MAX, &peer->mtu, error) ||
+	    !get_uint(path, "source_port", G_MAXUINT16, &peer->source_port, error) ||
 	    !nat_json_get_int(path, "since_s", &peer->since_s, error))
 		return FALSE;
 	peer->has_path = TRUE;

@@ -435,6 +435,8 @@ print_path(NatPen *pen, const NatStatusPeer *peer)
 		return;
 	nat_pen_label(pen, "path", "%s", peer->relay ? cell : path_word(peer));
 	nat_pen_label(pen, "local", "%s", local);
+	if (peer->source_port != 0)
+		nat_pen_label(pen, "source port", "%u, instead of WireGuard's", peer->source_port);
 	nat_pen_label(pen, "remote", "%s", remote);
 	if (peer->rtt_ms >= 0)
 		nat_pen_label(pen, "round trip", "%s", rtt);

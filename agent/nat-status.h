@@ -23,6 +23,7 @@ typedef struct {
 	NatCandidate local, remote; /* endpoint unset: absent */
 	double rtt_ms, loss;	    /* loss: 0 to 1 */
 	guint mtu;		    /* of the path, bytes; 0: unknown */
+	guint source_port;	    /* that it leaves from; 0: WireGuard's own */
 	gint64 since_s;		    /* how long on this path */
 	gboolean has_standby, standby_relay;
 	NatCandidate standby; /* the peer's address on the path held ready */

@@ -162,7 +162,8 @@ contract(void)
 		"\"local\":{\"type\":\"host\",\"endpoint\":\"192.168.1.2:51820\"},\"remote\":{"
 		"\"type\":"
 		"\"srflx\",\"endpoint\":\"203.0.113.9:41020\"},\"rtt_ms\":21.4,"
-		"\"loss_ratio\":null,\"mtu_bytes\":null,\"since_s\":null},\"endpoint\":"
+		"\"loss_ratio\":null,\"mtu_bytes\":null,\"source_port\":null,\"since_s\":null},"
+		"\"endpoint\":"
 		"\"203.0.113.9:41020\",\"connect_ms\":312,\"last_handshake_s\":12,\"rx_bytes\":"
 		"1300000,"
 		"\"tx_bytes\":353000,\"why\":\"why\",\"reason\":\"direct-no-nat\","
@@ -230,7 +231,8 @@ relay_members(void)
 		"\"path\":{\"kind\":\"relay\",\"local\":{\"type\":\"relay\",\"endpoint\":\"192.0.2."
 		"20:"
 		"49152\"}",
-		"\"rtt_ms\":42,\"loss_ratio\":0.0125,\"mtu_bytes\":1400,\"since_s\":90}",
+		"\"rtt_ms\":42,\"loss_ratio\":0.0125,\"mtu_bytes\":1400,\"source_port\":null,"
+		"\"since_s\":90}",
 		"\"standby\":{\"kind\":\"direct\",\"remote\":{\"type\":\"prflx\",\"endpoint\":"
 		"\"203.0.113.9:51820\"}},\"failovers\":2,\"detail\":null}",
 		"\"standby\":{\"kind\":\"relay\",\"remote\":null},\"failovers\":0,\"detail\":null}",

@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "agent/punch/punch-flows.h"
+#include "agent/punch/punch-teardown.h"
 #include "tests/unit/net-util.h"
 
 typedef struct {
@@ -138,6 +139,8 @@ test_adopted(Fixture *f, gconstpointer data)
 	g_autoptr(GError) error = NULL;
 	PunchFlow flow = a_flow(40123), second = a_flow(40200);
 	WgEndpoint held = net_ep("10.9.0.1:40123");
+	g_auto(GStrv) names = NULL;
+	guint left = 0;
 	PunchFlows *flows;
 	int fd;
 
@@ -161,9 +164,15 @@ test_adopted(Fixture *f, gconstpointer data)
 	g_assert_cmpuint(punch_flows_count(flows), ==, 1);
 	passes_by(f, 40123);
 	punch_flows_free(flows);
-	g_assert_cmpint(punch_flows_teardown("wg0", f->dir, &f->own, &error), ==, 1);
+	names = punch_teardown_interfaces(f->dir);
+	g_assert_cmpuint(g_strv_length(names), ==, 1);
+	g_assert_cmpstr(names[0], ==, "wg0");
+	g_assert_cmpuint(punch_teardown(f->dir, "wg1", &left), ==, 0);
+	passes_by(f, 40123);
+	g_assert_cmpuint(punch_teardown(f->dir, "wg0", &left), ==, 1);
+	g_assert_cmpuint(left, ==, 0);
 	passes_by(f, 51820);
-	g_assert_cmpint(punch_flows_teardown("wg0", f->dir, &f->own, &error), ==, 0);
+	g_assert_cmpuint(punch_teardown(f->dir, "wg0", &left), ==, 0);
 }
 
 static void

@@ -11,6 +11,18 @@ is_used(const WgKey *key, const PunchFlow *flow, gpointer user_data)
 	return peer != NULL && nat_peer_uses_flow(peer, flow);
 }
 
+static void
+on_received(const NatUdp *pkt, gpointer user_data)
+{
+	nat_mux_receive_relayed(((NatInterface *)user_data)->mux, pkt);
+}
+
+static gboolean
+detour(const WgEndpoint *dst, const guint8 *payload, gsize len, gpointer user_data)
+{
+	return punch_flows_send(user_data, dst, payload, len);
+}
+
 void
 nat_interface_update_punch(NatInterface *iface)
 {
@@ -23,10 +35,13 @@ nat_interface_start_punch(NatInterface *iface)
 {
 	iface->punch_flows = punch_flows_new(iface->config.name, iface->env.config->state_dir,
 					     &iface->public_key, iface->fwmark);
+	punch_flows_set_receiver(iface->punch_flows, on_received, iface);
+	nat_mux_set_detour(iface->mux, detour, iface->punch_flows);
 }
 
 void
 nat_interface_stop_punch(NatInterface *iface)
 {
+	nat_mux_set_detour(iface->mux, NULL, NULL);
 	g_clear_pointer(&iface->punch_flows, punch_flows_free);
 }

@@ -53,6 +53,8 @@ struct NatMux {
 	GHashTable *dests;  /* Dest by address */
 	NatMuxRelay relay;
 	gpointer relay_data;
+	NatMuxDetour detour; /* NULL: none */
+	gpointer detour_data;
 	double guesses; /* that may be sent now */
 	gint64 guessed_us;
 	guint n_clients;
@@ -344,6 +346,13 @@ nat_mux_set_relay(NatMux *mux, const NatMuxRelay *relay, gpointer user_data)
 	mux->relay_data = user_data;
 }
 
+void
+nat_mux_set_detour(NatMux *mux, NatMuxDetour detour, gpointer user_data)
+{
+	mux->detour = detour;
+	mux->detour_data = user_data;
+}
+
 NatMux *
 nat_mux_new(NatFib *fib, guint16 port, guint32 fwmark, GError **error)
 {
@@ -516,6 +525,8 @@ send_raw(NatMux *mux, const WgEndpoint *src, const WgEndpoint *dst, const guint8
 {
 	WgEndpoint from = *src;
 
+	if (mux->detour != NULL && mux->detour(dst, payload, len, mux->detour_data))
+		return TRUE;
 	wg_endpoint_set_port(&from, mux->port);
 	return (probe ? nat_raw_sock_send_probe : nat_raw_sock_send)(mux->raw, &from, dst, payload,
 								     len, error);

@@ -66,6 +66,12 @@ typedef struct {
 	gboolean (*probe)(const WgEndpoint *relayed, const WgEndpoint *dst, const guint8 *payload,
 			  gsize len, GError **error, gpointer user_data);
 } NatMuxRelay;
+/* Packets from port P that leave another way (punch/punch-detour). TRUE: this one did. NULL: none
+ * does. What comes in that way is handed to nat_mux_receive_relayed(), with P as its destination.
+ */
+typedef gboolean (*NatMuxDetour)(const WgEndpoint *dst, const guint8 *payload, gsize len,
+				 gpointer user_data);
+void nat_mux_set_detour(NatMux *mux, NatMuxDetour detour, gpointer user_data);
 void nat_mux_set_relay(NatMux *mux, const NatMuxRelay *relay, gpointer user_data);
 gboolean nat_mux_is_relayed(NatMux *mux, const WgEndpoint *own);
 /* What came through an allocation: pkt->dst is the relayed address. Goes to clients like STUN on

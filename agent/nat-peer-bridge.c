@@ -28,6 +28,11 @@ nat_peer_pair_endpoint(NatPeer *peer, NatWatchPair *pair, WgEndpoint *out)
 
 	if (nat_watch_relayed(pair) == NULL) {
 		*out = nat_watch_remote(pair)->endpoint;
+		bridge = peer->env->punch_flows != NULL
+				 ? punch_flows_detour(peer->env->punch_flows, &peer->key, out)
+				 : NULL;
+		if (bridge != NULL)
+			*out = *bridge;
 		return TRUE;
 	}
 	if (nat_pair_info(pair)->bridge == NULL)

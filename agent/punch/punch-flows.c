@@ -8,6 +8,7 @@
 
 #include "agent/nat-log.h"
 #include "agent/nat-state-file.h"
+#include "agent/punch/punch-detour.h"
 
 /* A group for each peer, named by its key in base64 */
 #define KEY_LOCAL "local"
@@ -18,15 +19,20 @@
 typedef struct {
 	WgKey peer;
 	PunchFlow flow;
-	int fd; /* holds the port; -1: another run's socket was gone, and the port with it */
+	int fd; /* holds the port; -1: the detour does, or another run's port was lost */
+	PunchDetour *detour; /* NULL: the kernel rewrites */
+	PunchFlows *flows;
 } Entry;
 
 struct PunchFlows {
 	char *ifname;
 	guint32 fwmark;
 	PunchRewrite *rewrite;
+	gboolean rewrites; /* the table is there, as far as is known */
 	NatStateFile *file;
 	GPtrArray *entries; /* of Entry */
+	PunchFlowsFunc receiver;
+	gpointer receiver_data;
 };
 
 static void
@@ -36,6 +42,7 @@ entry_free(gpointer data)
 
 	if (entry->fd >= 0)
 		close(entry->fd);
+	punch_detour_free(entry->detour);
 	g_free(entry);
 }
 
@@ -57,10 +64,21 @@ static gboolean
 apply(PunchFlows *flows, GError **error)
 {
 	g_autofree PunchFlow *list = g_new(PunchFlow, flows->entries->len + 1);
+	gsize n = 0;
 
-	for (guint i = 0; i < flows->entries->len; i++)
-		list[i] = ((Entry *)g_ptr_array_index(flows->entries, i))->flow;
-	return punch_rewrite_set(flows->rewrite, list, flows->entries->len, error);
+	for (guint i = 0; i < flows->entries->len; i++) {
+		const Entry *entry = g_ptr_array_index(flows->entries, i);
+
+		if (entry->detour == NULL)
+			list[n++] = entry->flow;
+	}
+	/* where nothing was ever rewritten, nobody need have the library */
+	if (n == 0 && !flows->rewrites)
+		return TRUE;
+	if (!punch_rewrite_set(flows->rewrite, list, n, error))
+		return FALSE;
+	flows->rewrites = n > 0;
+	return TRUE;
 }
 
 /* Until the rewrite is there again packets to it would be answered by ICMP. */
@@ -94,6 +112,8 @@ save(PunchFlows *flows)
 		const Entry *entry = g_ptr_array_index(flows->entries, i);
 		char group[WG_KEY_STRLEN], text[WG_ENDPOINT_STRLEN];
 
+		if (entry->detour != NULL)
+			continue;
 		wg_key_format(&entry->peer, group);
 		g_key_file_set_string(keys, group, KEY_LOCAL,
 				      wg_endpoint_format(&entry->flow.local, text));
@@ -119,6 +139,7 @@ read_entry(PunchFlows *flows, GKeyFile *keys, const char *group)
 	g_autofree Entry *entry = g_new0(Entry, 1);
 	int port = g_key_file_get_integer(keys, group, KEY_PORT, NULL);
 
+	entry->flows = flows;
 	if (!wg_key_parse(group, &entry->peer) || port <= 0 || port > G_MAXUINT16 ||
 	    !read_endpoint(keys, group, KEY_LOCAL, &entry->flow.local) ||
 	    !read_endpoint(keys, group, KEY_REMOTE, &entry->flow.remote) ||
@@ -159,6 +180,7 @@ punch_flows_new(const char *ifname, const char *state_dir, const WgKey *own_publ
 
 	if (flows->entries->len == 0)
 		return flows;
+	flows->rewrites = TRUE;
 	for (guint i = 0; i < flows->entries->len; i++) {
 		Entry *entry = g_ptr_array_index(flows->entries, i);
 
@@ -186,28 +208,89 @@ punch_flows_free(PunchFlows *flows)
 	g_free(flows);
 }
 
+static void
+on_stun(const guint8 *msg, gsize len, gpointer user_data)
+{
+	const Entry *entry = user_data;
+	PunchFlows *flows = entry->flows;
+	NatUdp pkt = {
+		.src = entry->flow.remote, .dst = entry->flow.local, .payload = msg, .len = len};
+
+	if (flows->receiver != NULL)
+		flows->receiver(&pkt, flows->receiver_data);
+}
+
+/* By the kernel, else through us. Takes fd. */
+static gboolean
+put_in_force(PunchFlows *flows, Entry *entry, int fd, GError **error)
+{
+	gboolean before = flows->rewrites;
+	g_autoptr(GError) refused = NULL;
+
+	entry->fd = fd;
+	if (apply(flows, &refused))
+		return TRUE;
+	flows->rewrites = before;
+	entry->fd = -1;
+	entry->detour =
+		punch_detour_new(fd, &entry->flow.remote, wg_endpoint_port(&entry->flow.local),
+				 flows->fwmark, on_stun, entry, error);
+	if (entry->detour == NULL)
+		return FALSE;
+	nat_log_peer(G_LOG_LEVEL_MESSAGE, flows->ifname, &entry->peer,
+		     "its packets pass through this agent, which costs throughput: %s",
+		     refused->message);
+	return TRUE;
+}
+
 gboolean
 punch_flows_put(PunchFlows *flows, const WgKey *peer, const PunchFlow *flow, int fd, GError **error)
 {
-	Entry *entry = find(flows, peer), before;
+	Entry *entry = g_new0(Entry, 1), *before = find(flows, peer);
+	gboolean ok;
 
-	if (entry == NULL) {
-		entry = g_new0(Entry, 1);
-		entry->fd = -1;
-		g_ptr_array_add(flows->entries, entry);
-	}
-	before = *entry;
-	*entry = (Entry){.peer = *peer, .flow = *flow, .fd = fd};
-	if (apply(flows, error)) {
-		if (before.fd >= 0)
-			close(before.fd);
-		save(flows);
-		return TRUE;
-	}
-	close(fd);
-	*entry = before;
-	if (before.flow.port == 0)
+	if (before != NULL)
+		g_ptr_array_remove_fast(flows->entries, before);
+	entry->peer = *peer;
+	entry->flow = *flow;
+	entry->flows = flows;
+	g_ptr_array_add(flows->entries, entry);
+	ok = put_in_force(flows, entry, fd, error);
+	if (!ok)
 		g_ptr_array_remove_fast(flows->entries, entry);
+	save(flows);
+	return ok;
+}
+
+void
+punch_flows_set_receiver(PunchFlows *flows, PunchFlowsFunc func, gpointer user_data)
+{
+	flows->receiver = func;
+	flows->receiver_data = user_data;
+}
+
+const WgEndpoint *
+punch_flows_detour(PunchFlows *flows, const WgKey *peer, const WgEndpoint *remote)
+{
+	const Entry *entry = find(flows, peer);
+
+	return entry != NULL && entry->detour != NULL &&
+			       wg_endpoint_equal(&entry->flow.remote, remote)
+		       ? punch_detour_endpoint(entry->detour)
+		       : NULL;
+}
+
+gboolean
+punch_flows_send(PunchFlows *flows, const WgEndpoint *dst, const guint8 *msg, gsize len)
+{
+	for (guint i = 0; i < flows->entries->len; i++) {
+		const Entry *entry = g_ptr_array_index(flows->entries, i);
+
+		if (entry->detour != NULL && wg_endpoint_equal(&entry->flow.remote, dst)) {
+			punch_detour_send(entry->detour, msg, len);
+			return TRUE;
+		}
+	}
 	return FALSE;
 }
 
@@ -265,8 +348,9 @@ punch_flows_teardown(const char *ifname, const char *state_dir, const WgKey *own
 	PunchFlows *flows = flows_new(ifname, state_dir, own_public, 0);
 	int n = (int)flows->entries->len;
 
+	flows->rewrites = n > 0;
 	g_ptr_array_set_size(flows->entries, 0);
-	if (n > 0 && !apply(flows, error))
+	if (!apply(flows, error))
 		n = -1;
 	else
 		save(flows);

@@ -2,11 +2,14 @@
 /*
  * PunchFlows: which peers of an interface are reached from another source port than WireGuard's:
  * one flow each at most, rewritten by the kernel (punch-rewrite), its port held by a bound socket
- * so that nobody else gets it. Remembered in the state directory: what a live tunnel uses outlives
- * the agent, is adopted by the next one, and goes when nothing uses it. Host thread only.
+ * so that nobody else gets it; where the kernel does not, through this process (punch-detour), and
+ * then it ends with it. Remembered in the state directory: what the kernel rewrites for a live
+ * tunnel outlives the agent, is adopted by the next one, and goes when nothing uses it. Host thread
+ * only.
  */
 #pragma once
 
+#include "agent/nat-packet.h"
 #include "agent/punch/punch-rewrite.h"
 #include "wgctl/wg-key.h"
 
@@ -17,12 +20,21 @@ typedef struct PunchFlows PunchFlows;
  * memory only. */
 PunchFlows *punch_flows_new(const char *ifname, const char *state_dir, const WgKey *own_public,
 			    guint32 fwmark);
-void punch_flows_free(PunchFlows *flows); /* what it has stays in force */
+void punch_flows_free(PunchFlows *flows); /* what the kernel rewrites stays in force */
+/* What STUN comes by the detours, as if it had come to WireGuard's port. */
+typedef void (*PunchFlowsFunc)(const NatUdp *pkt, gpointer user_data);
+void punch_flows_set_receiver(PunchFlows *flows, PunchFlowsFunc func, gpointer user_data);
 /* The peer's flow from now on, instead of another one. fd: a socket bound to flow->port (taken,
- * also on failure). FALSE: the kernel's rules are as they were. */
+ * also on failure). FALSE: it has none now. */
 gboolean punch_flows_put(PunchFlows *flows, const WgKey *peer, const PunchFlow *flow, int fd,
 			 GError **error);
 void punch_flows_remove(PunchFlows *flows, const WgKey *peer);
+/* WireGuard's endpoint for packets to `remote` must be this one; NULL: `remote` itself. (transfer
+ * none, until the next change) */
+const WgEndpoint *punch_flows_detour(PunchFlows *flows, const WgKey *peer,
+				     const WgEndpoint *remote);
+/* Sends STUN to `dst` where a detour leads there. FALSE: none does. */
+gboolean punch_flows_send(PunchFlows *flows, const WgEndpoint *dst, const guint8 *msg, gsize len);
 /* NULL: none. (transfer none, until the next change) */
 const PunchFlow *punch_flows_get(PunchFlows *flows, const WgKey *peer);
 guint punch_flows_count(PunchFlows *flows);

@@ -39,11 +39,15 @@ void nat_class_probe_set_fwmark(NatClassProbe *probe, guint32 fwmark);
 void nat_class_probe_set_nat(NatClassProbe *probe, const WgEndpoint *local,
 			     const WgEndpoint *public_endpoint, NatMapping mapping,
 			     const WgEndpoint *servers, gsize n);
+/* Nothing is known of the present network now. */
+void nat_class_probe_set_lost(NatClassProbe *probe);
 /* Not behind one: P's filtering would be a firewall's, of which other ports tell nothing. */
 void nat_class_probe_set_open(NatClassProbe *probe);
 /* What is known may be wrong: tests soon, whatever is remembered. */
 void nat_class_probe_again(NatClassProbe *probe);
 
+/* Our endpoint behind the NAT; NULL: none is known of. (transfer none) */
+const WgEndpoint *nat_class_probe_local(const NatClassProbe *probe);
 /* Of the present network; all UNKNOWN: not known (yet). Valid until the probe is freed; its
  * contents change. (transfer none) */
 const NatClass *nat_class_probe_class(const NatClassProbe *probe);

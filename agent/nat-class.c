@@ -90,6 +90,22 @@ nat_class_describe_ports(const NatClass *nat)
 	return g_strdup(nat_ports_to_string(nat->ports));
 }
 
+char *
+nat_class_describe(const NatClass *nat)
+{
+	GString *text = g_string_new("no NAT");
+	g_autofree char *ports = nat_class_describe_ports(nat);
+
+	if (nat->mapping != NAT_MAPPING_NONE)
+		g_string_printf(text, "NAT %s", nat_mapping_to_string(nat->mapping));
+	if (nat->filtering != NAT_FILTERING_UNKNOWN)
+		g_string_append_printf(text, ", filtering %s",
+				       nat_filtering_to_string(nat->filtering));
+	if (nat->ports != NAT_PORTS_UNKNOWN)
+		g_string_append_printf(text, ", ports %s", ports);
+	return g_string_free(text, FALSE);
+}
+
 /* ---- allocation ---- */
 
 static void

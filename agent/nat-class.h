@@ -63,6 +63,9 @@ gboolean nat_class_equal(const NatClass *a, const NatClass *b);
 /* Of values that came from elsewhere: what this version does not know, and what contradicts itself
  * (a step of 0, an empty block), is unknown; what does not belong to its kind is 0. */
 void nat_class_sanitize(NatClass *nat);
+/* "no NAT", or "NAT endpoint-independent, filtering address-dependent, ports sequential +1" as far
+ * as it is known. (transfer full) */
+char *nat_class_describe(const NatClass *nat);
 /* "preserved", "sequential +1", "block 1024-2047", "random, odd and even kept", "unknown", …
  * (transfer full) */
 char *nat_class_describe_ports(const NatClass *nat);

@@ -78,13 +78,6 @@ local_mapping(gpointer user_data)
 	return nat_stun_probe_mapping(iface->probe);
 }
 
-/* What P's mapping alone tells. */
-static void
-nat_class(NatClass *out, gpointer user_data)
-{
-	*out = (NatClass){.mapping = local_mapping(user_data)};
-}
-
 static guint32
 fwmark(gpointer user_data)
 {
@@ -210,7 +203,8 @@ nat_interface_make_env(NatInterface *iface)
 		.originals = iface->originals,
 		.candidates = nat_interface_candidates,
 		.mapping = local_mapping,
-		.nat_class = nat_class,
+		.nat_class = nat_interface_nat_class,
+		.class_probe = iface->class_probe,
 		.public_endpoints = nat_interface_public,
 		.udp_blocked = nat_interface_udp_blocked,
 		.use_addresses = use_addresses,

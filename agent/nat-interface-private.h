@@ -7,6 +7,7 @@
 #include "agent/innernet/inn-names.h"
 #include "agent/innernet/inn-reach.h"
 #include "agent/innernet/inn.h"
+#include "agent/nat-class-probe.h"
 #include "agent/nat-interface.h"
 #include "agent/nat-keepalive.h"
 #include "agent/nat-link-mtu.h"
@@ -73,7 +74,9 @@ struct NatInterface {
 	gint64 offer_us;
 	NatKeepalive *keepalive;
 	PunchFlows *punch_flows; /* NULL: hard NATs are not tried */
-	NatLinkMtu *link_mtu;	 /* NULL: paths are not measured */
+	NatClassProbe *class_probe;
+	gboolean class_told;  /* what changes now is told to peers anyway */
+	NatLinkMtu *link_mtu; /* NULL: paths are not measured */
 	guint link_mtu_ifindex;
 	guint mtu_fits;	  /* said last: what fits every path; 0: all that is there */
 	guint mtu_advice; /* for status */
@@ -143,6 +146,13 @@ void nat_interface_stop_lifetime(NatInterface *iface);
 /* When the mapping is known or changed, and once a second. */
 void nat_interface_update_lifetime(NatInterface *iface);
 guint16 nat_interface_keepalive_s(gpointer iface);
+
+/* nat-interface-class.c: how the NAT here behaves */
+void nat_interface_start_class(NatInterface *iface);
+void nat_interface_stop_class(NatInterface *iface);
+/* As above. */
+void nat_interface_update_class(NatInterface *iface);
+void nat_interface_nat_class(NatClass *out, gpointer iface);
 
 /* nat-interface-innernet.c: the network's server */
 /* Before the device is read for the first time: innernet's file, and the interface itself where it

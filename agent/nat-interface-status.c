@@ -193,6 +193,7 @@ status_serving(NatInterface *iface, NatStatusInterface *out, gboolean detail, co
 	out->signal_reason = g_strdup(nat_signal_client_reason(iface->signal));
 	out->mapping = nat_stun_probe_mapping(iface->probe);
 	out->mtu_advice = iface->mtu_advice;
+	nat_interface_nat_class(&out->nat, iface);
 	out->mapping_lifetime_s = nat_keepalive_lifetime_s(iface->keepalive);
 	g_array_append_vals(out->candidates, candidates->data, candidates->len);
 	g_array_append_vals(out->public_endpoints, public_endpoints->data, public_endpoints->len);

@@ -120,6 +120,7 @@ stop_serving(NatInterface *iface)
 	nat_interface_stop_innernet(iface);
 	nat_interface_stop_mtu(iface);
 	nat_interface_stop_lifetime(iface);
+	nat_interface_stop_class(iface);
 	nat_interface_stop_relay(iface);
 	g_clear_pointer(&iface->stun_names, nat_stun_names_free);
 	g_clear_pointer(&iface->signal, nat_signal_client_free);
@@ -156,6 +157,7 @@ start_serving(NatInterface *iface, GError **error)
 	nat_interface_start_relay(iface);
 	nat_interface_start_lifetime(iface);
 	nat_interface_start_punch(iface);
+	nat_interface_start_class(iface);
 	nat_interface_make_env(iface);
 	iface->serving = TRUE;
 	iface->stun_names = nat_stun_names_new(
@@ -271,6 +273,7 @@ follow_settings(NatInterface *iface)
 		nat_signal_client_set_fwmark(iface->signal, iface->fwmark);
 		nat_relay_set_fwmark(iface->relay, iface->fwmark);
 		nat_keepalive_set_fwmark(iface->keepalive, iface->fwmark);
+		nat_class_probe_set_fwmark(iface->class_probe, iface->fwmark);
 		moved = nat_mux_set_fwmark(iface->mux, iface->fwmark, &error);
 	}
 	if (error != NULL) {
@@ -295,6 +298,7 @@ tick(NatInterface *iface)
 		return;
 	iface->ticked_us = now;
 	nat_interface_update_lifetime(iface);
+	nat_interface_update_class(iface);
 	nat_interface_update_innernet(iface);
 	update_keep(iface);
 	g_hash_table_iter_init(&iter, iface->peers);

@@ -46,6 +46,10 @@ add_remote(NatPeer *peer, NatStatusDetail *detail)
 {
 	NatCandidate configured = {.type = NAT_CAND_CONFIGURED, .endpoint = peer->configured};
 
+	if (nat_peer_remote_class(peer) != NULL)
+		detail->nat = *nat_peer_remote_class(peer);
+	detail->has_nat =
+		detail->nat.mapping != NAT_MAPPING_UNKNOWN || nat_class_is_known(&detail->nat);
 	if (peer->has_remote)
 		g_array_append_vals(detail->remote, peer->remote.candidates,
 				    peer->remote.n_candidates);

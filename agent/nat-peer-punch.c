@@ -188,7 +188,7 @@ reset(NatPeer *peer)
 	nat_peer_stop_timer(&punch->timer);
 	g_clear_pointer(&punch->attempt, punch_attempt_free);
 	if (punch->question != 0)
-		peer->env->measure_cancel(punch->question, peer->env->user_data);
+		nat_class_probe_counter_cancel(peer->env->class_probe, punch->question);
 	punch->question = 0;
 	punch->state = PUNCH_IDLE;
 	punch_turn_give_back(peer->env->punch_turn, peer, g_get_monotonic_time());
@@ -405,9 +405,9 @@ measure(NatPeer *peer)
 	own_class(peer, &here);
 	punch->began_us = g_get_monotonic_time();
 	if (punch->role != PUNCH_SPRAY && here.ports == NAT_PORTS_SEQUENTIAL &&
-	    peer->env->measure_ports != NULL)
-		punch->question = peer->env->measure_ports(MEASURED_PORTS, on_measured, peer,
-							   peer->env->user_data);
+	    peer->env->class_probe != NULL)
+		punch->question = nat_class_probe_counter(peer->env->class_probe, MEASURED_PORTS,
+							  on_measured, peer);
 	if (punch->question != 0)
 		punch->state = PUNCH_MEASURING;
 	else

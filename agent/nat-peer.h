@@ -47,6 +47,7 @@ typedef struct {
 	NatMapping (*mapping)(gpointer user_data);
 	/* How our NAT behaves, as far as it is known. May be NULL. */
 	void (*nat_class)(NatClass *out, gpointer user_data);
+	NatClassProbe *class_probe; /* for nat_class_probe_counter(); NULL: none */
 	/* What the internet sees of us (transfer full, of WgEndpoint). May be NULL. */
 	GArray *(*public_endpoints)(gpointer user_data);
 	/* No STUN server answers, and nothing else shows that UDP passes. May be NULL. */
@@ -71,15 +72,11 @@ typedef struct {
 	/* What the peer wants of the relay may have changed. */
 	void (*relay_wanted)(gpointer user_data);
 	/* Hard NATs (punch/). All may be NULL: nothing is tried, or not known. Whose turn it is in
-	 * this process; the flows of this interface; WireGuard's mark; how far a NAT that counts
-	 * its ports has counted (nat_class_probe_counter()); whether the signaling server sees the
-	 * peer at this address (its port does not count). */
+	 * this process; the flows of this interface; WireGuard's mark; whether the signaling server
+	 * sees the peer at this address (its port does not count). */
 	PunchTurn *punch_turn;
 	PunchFlows *punch_flows;
 	guint32 (*fwmark)(gpointer user_data);
-	guint (*measure_ports)(gsize n, NatClassCounterFunc func, gpointer data,
-			       gpointer user_data);
-	void (*measure_cancel)(guint id, gpointer user_data);
 	gboolean (*seen_at)(const WgKey *peer, const WgEndpoint *address, gpointer user_data);
 	/* Why there is no relayed address; NULL: there is one, or none is known of. *known: a TURN
 	 * server is. */

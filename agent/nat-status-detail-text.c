@@ -40,6 +40,17 @@ candidates(NatPen *pen, const char *whose, const GArray *list)
 }
 
 static void
+peer_nat(NatPen *pen, const NatStatusDetail *detail)
+{
+	g_autofree char *words = nat_class_describe(&detail->nat);
+
+	if (!detail->has_nat)
+		return;
+	heading(pen, "the peer's NAT, as its agent says");
+	nat_pen_paragraph(pen, LINE, NAT_PEN_PLAIN, words);
+}
+
+static void
 check(NatPen *pen, const NatCheck *c)
 {
 	char local[WG_ENDPOINT_STRLEN], remote[WG_ENDPOINT_STRLEN];
@@ -121,6 +132,7 @@ nat_status_detail_to_text(const NatStatusDetail *detail, gboolean colour, guint 
 
 	candidates(&pen, "our candidates", detail->local);
 	candidates(&pen, "the peer's candidates", detail->remote);
+	peer_nat(&pen, detail);
 	checks(&pen, &detail->checks);
 	pairs(&pen, detail->pairs);
 	events(&pen, detail->events);

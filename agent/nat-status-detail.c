@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "agent/nat-candidate-json.h"
+#include "agent/nat-class-json.h"
 #include "agent/nat-json.h"
 #include "agent/nat-log.h"
 
@@ -136,6 +137,20 @@ pairs_out(const GPtrArray *pairs)
 	return out;
 }
 
+static void
+set_nat(JsonObject *obj, const NatStatusDetail *detail)
+{
+	JsonObject *nat;
+
+	if (!detail->has_nat) {
+		json_object_set_null_member(obj, "remote_nat");
+		return;
+	}
+	nat = json_object_new();
+	nat_json_set_class(nat, &detail->nat);
+	json_object_set_object_member(obj, "remote_nat", nat);
+}
+
 JsonObject *
 nat_status_detail_to_json(const NatStatusDetail *detail, gint64 now_us)
 {
@@ -147,6 +162,7 @@ nat_status_detail_to_json(const NatStatusDetail *detail, gint64 now_us)
 			events, nat_event_to_json(g_ptr_array_index(detail->events, i), now_us));
 	json_object_set_array_member(obj, "local_candidates", candidates_out(detail->local));
 	json_object_set_array_member(obj, "remote_candidates", candidates_out(detail->remote));
+	set_nat(obj, detail);
 	json_object_set_array_member(obj, "checks", checks_out(&detail->checks));
 	json_object_set_array_member(obj, "pairs", pairs_out(detail->pairs));
 	json_object_set_array_member(obj, "events", events);
@@ -315,6 +331,17 @@ read_list(JsonObject *obj, const char *member, ReadFunc func, NatStatusDetail *d
 	return TRUE;
 }
 
+static gboolean
+read_nat(JsonObject *obj, NatStatusDetail *detail, GError **error)
+{
+	JsonObject *nat = NULL;
+
+	if (!nat_json_get_object(obj, "remote_nat", &nat, error))
+		return FALSE;
+	detail->has_nat = nat != NULL;
+	return nat == NULL || nat_json_get_class(nat, &detail->nat, error);
+}
+
 NatStatusDetail *
 nat_status_detail_from_json(JsonObject *obj, gint64 now_us, GError **error)
 {
@@ -331,5 +358,7 @@ nat_status_detail_from_json(JsonObject *obj, gint64 now_us, GError **error)
 	for (guint i = 0; i < G_N_ELEMENTS(LISTS); i++)
 		if (!read_list(obj, LISTS[i].member, LISTS[i].func, detail, now_us, error))
 			return NULL;
+	if (!read_nat(obj, detail, error))
+		return NULL;
 	return g_steal_pointer(&detail);
 }

@@ -8,6 +8,7 @@
 #include <json-glib/json-glib.h>
 
 #include "agent/nat-checks.h"
+#include "agent/nat-class.h"
 #include "agent/nat-events.h"
 
 /* A pair under watch (nat-watch). */
@@ -22,8 +23,10 @@ typedef struct {
 
 typedef struct {
 	GArray *local, *remote; /* of NatCandidate */
-	NatChecks checks;	/* of the last search */
-	GPtrArray *pairs;	/* of NatStatusPair */
+	gboolean has_nat;	/* the peer's agent told of its NAT */
+	NatClass nat;
+	NatChecks checks;  /* of the last search */
+	GPtrArray *pairs;  /* of NatStatusPair */
 	GPtrArray *events; /* of NatEvent, oldest first; theirs is what the JSON's reader made */
 } NatStatusDetail;
 

@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "agent/nat-candidate-json.h"
+#include "agent/nat-class-json.h"
 #include "agent/nat-json.h"
 #include "agent/nat-status.h"
 
@@ -107,13 +108,15 @@ nat_out(const NatStatusInterface *iface)
 {
 	JsonObject *obj = json_object_new();
 	JsonArray *list = json_array_new();
+	NatClass nat = iface->nat;
 	char buf[WG_ENDPOINT_STRLEN];
 
 	for (guint i = 0; i < iface->public_endpoints->len; i++)
 		json_array_add_string_element(
 			list, wg_endpoint_format(
 				      &g_array_index(iface->public_endpoints, WgEndpoint, i), buf));
-	json_object_set_string_member(obj, "mapping", nat_mapping_to_string(iface->mapping));
+	nat.mapping = iface->mapping;
+	nat_json_set_class(obj, &nat);
 	json_object_set_array_member(obj, "public", list);
 	nat_json_set_int(obj, "mapping_lifetime_s",
 			 iface->mapping_lifetime_s ? (gint64)iface->mapping_lifetime_s : -1);

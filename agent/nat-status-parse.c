@@ -4,6 +4,7 @@
 #include <gio/gio.h>
 #include <string.h>
 
+#include "agent/nat-class-json.h"
 #include "agent/nat-json.h"
 #include "agent/nat-status.h"
 
@@ -182,18 +183,16 @@ nat_in(JsonObject *obj, NatStatusInterface *iface, GError **error)
 {
 	JsonObject *nat = NULL;
 	JsonArray *list = NULL;
-	const char *mapping = NULL;
 
 	if (!nat_json_get_object(obj, "nat", &nat, error))
 		return FALSE;
 	if (!nat)
 		return TRUE;
-	if (!nat_json_get_string(nat, "mapping", &mapping, error) ||
+	if (!nat_json_get_class(nat, &iface->nat, error) ||
 	    !nat_json_get_array(nat, "public", &list, error) ||
 	    !get_uint(nat, "mapping_lifetime_s", LIFETIME_MAX, &iface->mapping_lifetime_s, error))
 		return FALSE;
-	if (!mapping || !nat_mapping_from_string(mapping, &iface->mapping))
-		iface->mapping = NAT_MAPPING_UNKNOWN;
+	iface->mapping = iface->nat.mapping;
 	for (guint i = 0; list && i < json_array_get_length(list); i++) {
 		JsonNode *node = json_array_get_element(list, i);
 		WgEndpoint ep;

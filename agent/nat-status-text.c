@@ -51,13 +51,14 @@ state_style(NatPeerState state)
 static char *
 nat_words(const NatStatusInterface *iface)
 {
+	NatClass class = iface->nat;
 	g_autoptr(GString) text = g_string_new(NULL);
+	g_autofree char *words = NULL;
 	char buf[WG_ENDPOINT_STRLEN];
 
-	if (iface->mapping == NAT_MAPPING_NONE)
-		g_string_append(text, "no NAT");
-	else
-		g_string_append_printf(text, "NAT %s", nat_mapping_to_string(iface->mapping));
+	class.mapping = iface->mapping;
+	words = nat_class_describe(&class);
+	g_string_append(text, words);
 	if (iface->mapping_lifetime_s)
 		g_string_append_printf(text, ", mappings last %u s%s", iface->mapping_lifetime_s,
 				       iface->mapping_lifetime_s < LIFETIME_TESTED ? ""

@@ -8,6 +8,7 @@
 
 #include <json-glib/json-glib.h>
 
+#include "agent/nat-class.h"
 #include "agent/nat-status-detail.h"
 #include "agent/nat-stats.h"
 #include "agent/nat-types.h"
@@ -55,6 +56,7 @@ typedef struct {
 	 * wrong; all NULL: no innernet network */
 	char *innernet_mode, *innernet_server, *innernet_state, *innernet_reason;
 	NatMapping mapping;
+	NatClass nat;		  /* its own mapping is not looked at */
 	guint mapping_lifetime_s; /* the longest silence it is known to survive; 0: unknown */
 	GArray *public_endpoints; /* of WgEndpoint */
 	GArray *candidates;	  /* of NatCandidate */

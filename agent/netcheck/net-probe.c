@@ -10,6 +10,7 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include "agent/nat-class-test.h"
 #include "agent/nat-stun-probe.h"
 #include "agent/netcheck/net-mtu.h"
 #include "agent/netcheck/net-stun.h"
@@ -80,16 +81,6 @@ ports_by_destination(const Answers *answers, guint16 local)
 	return nat_ports_classify(inside, outside, n);
 }
 
-/* Another address of the same family. A server out there does not send us into our own networks. */
-static gboolean
-may_ask(const WgEndpoint *server, const WgEndpoint *other)
-{
-	return wg_endpoint_is_set(other) &&
-	       wg_endpoint_family(other) == wg_endpoint_family(server) &&
-	       !wg_endpoint_same_address(other, server) && !wg_endpoint_is_bogus(other) &&
-	       (!wg_endpoint_is_private(other) || wg_endpoint_is_private(server));
-}
-
 /* Several servers, or one with several addresses, show whether a mapping serves all destinations.
  */
 static gboolean
@@ -108,7 +99,8 @@ test_mapping(Probe *probe, const WgEndpoint *servers, gsize n)
 			probe->server = &servers[i];
 			family->public_endpoint = reply.mapped;
 		}
-		if (!wg_endpoint_is_set(&probe->tester) && may_ask(&servers[i], &reply.other)) {
+		if (!wg_endpoint_is_set(&probe->tester) &&
+		    nat_class_may_ask(&servers[i], &reply.other)) {
 			probe->tester = servers[i];
 			probe->other = reply.other;
 		}

@@ -151,7 +151,8 @@ contract(void)
 		"\"backend\":"
 		"\"kernel\",\"signaling\":{\"url\":\"wss://"
 		"signal.example\",\"state\":\"connected\","
-		"\"reason\":null},\"nat\":{\"mapping\":\"endpoint-independent\",\"public\":"
+		"\"reason\":null},\"nat\":{\"mapping\":\"endpoint-independent\",\"filtering\":"
+		"\"unknown\",\"allocation\":null,\"public\":"
 		"[\"198.51.100.7:51820\"],\"mapping_lifetime_s\":9},\"candidates\":[{\"type\":"
 		"\"host\",\"endpoint\":"
 		"\"192.168.1.2:51820\"},{\"type\":\"srflx\",\"endpoint\":\"198.51.100.7:51820\"}],"
@@ -697,6 +698,12 @@ text_detail(void)
 
 	g_array_append_val(detail->local, alice->local);
 	g_array_append_val(detail->remote, alice->remote);
+	detail->has_nat = TRUE;
+	detail->nat = (NatClass){.mapping = NAT_MAPPING_ADDRESS_DEPENDENT,
+				 .ports = NAT_PORTS_BLOCK,
+				 .lowest = 1024,
+				 .highest = 2047,
+				 .parity = TRUE};
 	check = nat_checks_of(&detail->checks, &alice->local.endpoint, &alice->remote.endpoint);
 	check->sent = 7;
 	nat_check_set_error(check, "a firewall on this host drops it");
@@ -712,6 +719,8 @@ text_detail(void)
 	g_assert_cmpuint(widest(text), <=, 80);
 	g_assert_nonnull(
 		strstr(text, "192.168.1.2:51820 -> 203.0.113.9:41020  7 sent, 0 answered\n"));
+	g_assert_nonnull(strstr(text, "    NAT address-dependent, ports block 1024-2047, odd and "
+				      "even kept\n"));
 	g_assert_nonnull(strstr(text, "      a firewall on this host drops it\n"));
 	g_assert_nonnull(
 		strstr(text, "* 192.168.1.2:51820 -> 203.0.113.9:41020  direct, alive, 21.4 ms\n"));
@@ -757,6 +766,35 @@ lifetime_looks(void)
 	iface->mapping_lifetime_s = 25;
 	good = nat_status_to_text(status, NULL, NULL, FALSE, 200);
 	g_assert_nonnull(strstr(good, "mappings last 25 s or more, "));
+}
+
+/* How the NAT behaves, in a heading of 80 columns, and by JSON to and fro. */
+static void
+nat_looks(void)
+{
+	g_autoptr(NatStatus) status = nat_status_new(), back = NULL;
+	NatStatusInterface *iface = add_wg0(status);
+	g_autofree char *text = NULL, *wide = NULL, *json = NULL;
+
+	iface->nat = (NatClass){.filtering = NAT_FILTERING_ADDRESS_AND_PORT_DEPENDENT,
+				.ports = NAT_PORTS_SEQUENTIAL,
+				.step = -2};
+	text = nat_status_to_text(status, NULL, NULL, FALSE, 80);
+	g_assert_cmpuint(widest(text), <=, 80);
+	wide = nat_status_to_text(status, NULL, NULL, FALSE, 200);
+	g_assert_nonnull(strstr(wide,
+				"NAT endpoint-independent, filtering address-and-port-dependent, "
+				"ports sequential -2, public 198.51.100.7:51820\n"));
+	json = json_of(status);
+	g_assert_nonnull(strstr(json,
+				"\"filtering\":\"address-and-port-dependent\",\"allocation\":{"
+				"\"kind\":\"sequential\",\"step\":-2,\"lowest\":null,"
+				"\"highest\":null,\"parity\":false}"));
+	back = status_of(json, NULL);
+	g_assert_nonnull(back);
+	iface->nat.mapping = iface->mapping;
+	g_assert_true(nat_class_equal(
+		&iface->nat, &((NatStatusInterface *)g_ptr_array_index(back->interfaces, 0))->nat));
 }
 
 static const char RELAY_TABLE[] =
@@ -907,6 +945,7 @@ main(int argc, char **argv)
 	g_test_add_func("/status/text/loss", text_loss);
 	g_test_add_func("/status/text/detail", text_detail);
 	g_test_add_func("/status/text/mapping-lifetime", lifetime_looks);
+	g_test_add_func("/status/text/nat", nat_looks);
 	g_test_add_func("/status/text/relay", relay_looks);
 	g_test_add_func("/status/text/colour", colour);
 	g_test_add_func("/status/text/escapes", escapes);

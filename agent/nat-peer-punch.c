@@ -6,8 +6,7 @@
  * with the first direct pair that lives, whoever found it.
  *
  * Nobody is sprayed whom the peer could have made up: its address must be one that an authenticated
- * packet of the peer's came from, over a relay of ours or directly, or that the signaling server
- * sees it at.
+ * packet of the peer's came from, over a relay of ours or directly.
  */
 #include "agent/nat-peer-punch.h"
 
@@ -65,13 +64,14 @@ is_direct(NatWatchPair *pair)
 					     nat_watch_state(pair) == NAT_PAIR_SUSPECT);
 }
 
-static gboolean
-has_direct(NatPeer *peer)
+/* NULL: none. */
+static NatWatchPair *
+find_direct(NatPeer *peer)
 {
 	for (guint i = 0; peer->watch != NULL && i < nat_watch_count(peer->watch); i++)
 		if (is_direct(nat_watch_nth(peer->watch, i)))
-			return TRUE;
-	return FALSE;
+			return nat_watch_nth(peer->watch, i);
+	return NULL;
 }
 
 /* Authenticated packets of the peer's came from there lately. */
@@ -87,8 +87,7 @@ is_proven_address(NatPeer *peer, const WgEndpoint *address)
 		    wg_endpoint_same_address(&nat_watch_remote(pair)->endpoint, address))
 			return TRUE;
 	}
-	return peer->env->seen_at != NULL &&
-	       peer->env->seen_at(&peer->key, address, peer->env->user_data);
+	return FALSE;
 }
 
 /* IPv4 alone: where IPv6 is translated at all, it is not by port. */
@@ -232,8 +231,9 @@ put_off(NatPeer *peer, const char *why)
 }
 
 static void
-succeed(NatPeer *peer)
+succeed(NatPeer *peer, NatWatchPair *pair)
 {
+	peer->punch->won = nat_watch_remote(pair)->endpoint;
 	nat_peer_record(peer, NAT_EVENT_SEARCH, "a direct path by many ports (%.1f s, %u packets)",
 			seconds(peer), packets_sent(peer));
 	nat_stats_count(peer->env->stats, NAT_STAT_PUNCHES_WORKED);
@@ -438,7 +438,7 @@ is_capable(const NatPeer *peer)
 static gboolean
 is_needed(NatPeer *peer, gint64 now)
 {
-	if (has_direct(peer) || peer->direct_blocked)
+	if (find_direct(peer) != NULL || peer->direct_blocked)
 		return FALSE;
 	return nat_peer_on_relay(peer) ? now - peer->chosen_us > RELAYED_US
 				       : peer->state == NAT_PEER_FAILED;
@@ -452,8 +452,10 @@ nat_peer_punch_tick(NatPeer *peer, gint64 now_us)
 	PunchRole role;
 
 	if (punch != NULL && punch->state != PUNCH_IDLE) {
-		if (has_direct(peer))
-			succeed(peer);
+		NatWatchPair *pair = find_direct(peer);
+
+		if (pair != NULL)
+			succeed(peer, pair);
 		return;
 	}
 	if (!peer->controlling || !is_capable(peer) || !is_needed(peer, now_us))
@@ -507,7 +509,7 @@ on_ask(NatPeer *peer, const PunchMsg *msg)
 	own_class(peer, &here);
 	if (role == PUNCH_NONE || punch_plan(&here, &peer->remote.nat, FALSE, NULL) != role)
 		refuse(peer, "the two ends see their NATs otherwise");
-	else if (has_direct(peer))
+	else if (find_direct(peer) != NULL)
 		refuse(peer, "a direct path is there");
 	else if (role != PUNCH_OPEN && !may_be_sprayed(peer, &msg->address))
 		refuse(peer, "its address is not proven");
@@ -583,7 +585,7 @@ void
 nat_peer_punch_alive(NatPeer *peer, NatWatchPair *pair)
 {
 	if (peer->punch != NULL && peer->punch->state != PUNCH_IDLE && is_direct(pair))
-		succeed(peer);
+		succeed(peer, pair);
 }
 
 void
@@ -627,4 +629,24 @@ nat_peer_source_port(const NatPeer *peer, const WgEndpoint *remote)
 					: NULL;
 
 	return flow != NULL && wg_endpoint_equal(&flow->remote, remote) ? flow->port : 0;
+}
+
+NatManyPorts
+nat_peer_many_ports(NatPeer *peer)
+{
+	const struct NatPeerPunch *punch = peer->punch;
+
+	if (peer->chosen != NULL && nat_watch_relayed(peer->chosen) == NULL) {
+		const WgEndpoint *remote = &nat_watch_remote(peer->chosen)->endpoint;
+
+		if (nat_peer_source_port(peer, remote) != 0 ||
+		    (punch != NULL && punch->state == PUNCH_IDLE &&
+		     wg_endpoint_equal(&punch->won, remote)))
+			return NAT_MANY_PORTS_USED;
+	}
+	if (punch == NULL)
+		return NAT_MANY_PORTS_UNTRIED;
+	if (punch->state != PUNCH_IDLE)
+		return NAT_MANY_PORTS_TRYING;
+	return punch->backoff.failures > 0 ? NAT_MANY_PORTS_FAILED : NAT_MANY_PORTS_UNTRIED;
 }

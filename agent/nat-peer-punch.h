@@ -14,5 +14,6 @@ void nat_peer_punch_alive(NatPeer *peer, NatWatchPair *pair);
 /* Before the watch goes; when the network changed. */
 void nat_peer_punch_stop(NatPeer *peer);
 void nat_peer_punch_free(NatPeer *peer);
+NatManyPorts nat_peer_many_ports(NatPeer *peer); /* for `why` */
 /* The port that its packets to `remote` leave from instead of WireGuard's; 0: WireGuard's. */
 guint16 nat_peer_source_port(const NatPeer *peer, const WgEndpoint *remote);

@@ -2,6 +2,7 @@
 /* What a peer knows of why it is in its state; what follows from it, nat-why says. */
 #include "agent/nat-peer-pair.h"
 #include "agent/nat-peer-private.h"
+#include "agent/nat-peer-punch.h"
 
 gboolean
 nat_peer_shows_udp(const NatPeer *peer)
@@ -104,7 +105,8 @@ nat_peer_fill_why(NatPeer *peer, NatWhy *why)
 	why->relay_problem = peer->env->relay_problem(&why->relay_known, peer->env->user_data);
 	if (why->relay)
 		fill_direct(peer, why);
-	if (why->relay || peer->state == NAT_PEER_FAILED)
+	why->many_ports = nat_peer_many_ports(peer);
+	if (why->relay || peer->state == NAT_PEER_FAILED || why->many_ports == NAT_MANY_PORTS_USED)
 		fill_ends(peer, why);
 	if (peer->state == NAT_PEER_FAILED)
 		why->reachable = nat_peer_is_reachable(peer);

@@ -71,13 +71,11 @@ typedef struct {
 	void (*look_again)(gpointer user_data);
 	/* What the peer wants of the relay may have changed. */
 	void (*relay_wanted)(gpointer user_data);
-	/* Hard NATs (punch/). All may be NULL: nothing is tried, or not known. Whose turn it is in
-	 * this process; the flows of this interface; WireGuard's mark; whether the signaling server
-	 * sees the peer at this address (its port does not count). */
+	/* Hard NATs (punch/); all NULL: nothing is tried. Whose turn it is in this process; the flows
+	 * of this interface; WireGuard's mark. */
 	PunchTurn *punch_turn;
 	PunchFlows *punch_flows;
 	guint32 (*fwmark)(gpointer user_data);
-	gboolean (*seen_at)(const WgKey *peer, const WgEndpoint *address, gpointer user_data);
 	/* Why there is no relayed address; NULL: there is one, or none is known of. *known: a TURN
 	 * server is. */
 	const char *(*relay_problem)(gboolean *known, gpointer user_data);

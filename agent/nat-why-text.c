@@ -4,8 +4,9 @@
  *
  * A sentence is a pattern with facts in braces: {both} what is known of both ends' NATs, {port}
  * WireGuard's, {blocked} the ends without UDP, {seconds} of the hold-down, {tried} endpoints,
- * {ours} and {theirs} candidates, {signaling} what is wrong with it, {looking} whether a direct
- * path is looked for, {alone} where nothing of the peer is touched.
+ * {ports} what many ports have brought, {ours} and {theirs} candidates, {signaling} what is wrong
+ * with it, {looking} whether a direct path is looked for, {alone} where nothing of the peer is
+ * touched.
  */
 #include "agent/nat-why.h"
 
@@ -71,6 +72,21 @@ looking(const NatWhy *why)
 	return "A search needs the peer's agent";
 }
 
+static const char *
+ports_words(NatManyPorts many_ports)
+{
+	switch (many_ports) {
+	case NAT_MANY_PORTS_TRYING:
+		return ", now by many ports";
+	case NAT_MANY_PORTS_FAILED:
+		return " (many ports were tried in vain)";
+	case NAT_MANY_PORTS_UNTRIED:
+	case NAT_MANY_PORTS_USED:
+		break;
+	}
+	return "";
+}
+
 static gboolean
 is_named(const char *name, gsize len, const char *fact)
 {
@@ -99,6 +115,8 @@ append_fact(GString *out, const NatWhy *why, const char *name, gsize len)
 		g_string_append(out, why->signal_problem);
 	else if (is_named(name, len, "looking"))
 		g_string_append(out, looking(why));
+	else if (is_named(name, len, "ports"))
+		g_string_append(out, ports_words(why->many_ports));
 	else if (is_named(name, len, "alone") && why->plain == 0)
 		g_string_append(out, ", so it is left alone");
 	for (gsize i = 0; i < G_N_ELEMENTS(NUMBERS); i++)
@@ -145,6 +163,9 @@ pattern_of(NatReason reason)
 	case NAT_REASON_DIRECT_HARD_PEER:
 		return "direct: this end accepts the peer's mapping though its NAT makes one per "
 		       "destination";
+	case NAT_REASON_DIRECT_MANY_PORTS:
+		return "direct: one of many ports that were tried leads through NATs that checks "
+		       "do not pass ({both})";
 	case NAT_REASON_DIRECT_CONFIGURED:
 		return "direct: the endpoint that is configured here for the peer answers";
 	case NAT_REASON_DIRECT_UNKNOWN_NAT:
@@ -162,7 +183,7 @@ pattern_of(NatReason reason)
 		return "relayed: both NATs map per destination ({both}). Forward UDP {port} on "
 		       "either router, or use IPv6, to go direct";
 	case NAT_REASON_RELAYED_ONE_HARD:
-		return "relayed: no direct check is answered ({both}). {looking}; "
+		return "relayed: no direct check is answered ({both}). {looking}{ports}; "
 		       "forward UDP {port} on either router, or use IPv6, to go direct";
 	case NAT_REASON_RELAYED_SEARCHING:
 		return "relayed: no direct check is answered ({both}). {looking}; a "

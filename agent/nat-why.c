@@ -12,6 +12,7 @@ static const char *const REASONS[] = {
 	[NAT_REASON_DIRECT_PUBLIC_PEER] = "direct-public-peer",
 	[NAT_REASON_DIRECT_HARD_HERE] = "direct-hard-here",
 	[NAT_REASON_DIRECT_HARD_PEER] = "direct-hard-peer",
+	[NAT_REASON_DIRECT_MANY_PORTS] = "direct-many-ports",
 	[NAT_REASON_DIRECT_CONFIGURED] = "direct-configured",
 	[NAT_REASON_DIRECT_UNKNOWN_NAT] = "direct-unknown-nat",
 	[NAT_REASON_DIRECT_NO_AGENT_CONFIGURED] = "direct-no-agent-configured",
@@ -152,6 +153,8 @@ direct(const NatWhy *why)
 {
 	if (!why->managed)
 		return without_agent(why);
+	if (why->many_ports == NAT_MANY_PORTS_USED)
+		return NAT_REASON_DIRECT_MANY_PORTS;
 	if (why->remote == NAT_CAND_CONFIGURED)
 		return NAT_REASON_DIRECT_CONFIGURED;
 	if (why->remote == NAT_CAND_HOST && !is_public(&why->here) && !is_public(&why->peer))

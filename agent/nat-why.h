@@ -25,6 +25,7 @@ typedef enum {
 	NAT_REASON_DIRECT_PUBLIC_PEER,
 	NAT_REASON_DIRECT_HARD_HERE,
 	NAT_REASON_DIRECT_HARD_PEER,
+	NAT_REASON_DIRECT_MANY_PORTS,
 	NAT_REASON_DIRECT_CONFIGURED,
 	NAT_REASON_DIRECT_UNKNOWN_NAT,
 	NAT_REASON_DIRECT_NO_AGENT_CONFIGURED,
@@ -73,6 +74,14 @@ typedef struct {
 	gboolean udp_blocked; /* no STUN server answers */
 } NatWhyEnd;
 
+/* Whether many ports (agent/punch) bring together what checks did not. */
+typedef enum {
+	NAT_MANY_PORTS_UNTRIED,
+	NAT_MANY_PORTS_TRYING,
+	NAT_MANY_PORTS_FAILED, /* they were tried, and will be again */
+	NAT_MANY_PORTS_USED,   /* the path in use is one that they found */
+} NatManyPorts;
+
 typedef struct {
 	NatPeerState state;
 	gboolean managed;	    /* the peer's agent has announced itself */
@@ -92,8 +101,9 @@ typedef struct {
 				     */
 	gboolean direct_alive;	    /* checks pass on a direct path */
 	gboolean direct_failed;	    /* … and WireGuard's packets did not, the last time */
-	guint direct_hold_s;  /* … and it broke lately: it must hold for so long; 0: need not */
-	gboolean relay_known; /* a TURN server is configured, or was offered */
+	guint direct_hold_s; /* … and it broke lately: it must hold for so long; 0: need not */
+	NatManyPorts many_ports;
+	gboolean relay_known;	   /* a TURN server is configured, or was offered */
 	const char *relay_problem; /* why there is no relay; NULL: none known */
 } NatWhy;
 

@@ -33,6 +33,8 @@ main(int argc, char **argv)
 		return nat_cli_netcheck(cli);
 	case NAT_CLI_INNERNET_INSTALL:
 		return nat_cli_innernet_install(cli);
+	case NAT_CLI_TEARDOWN:
+		return nat_cli_teardown(cli);
 	case NAT_CLI_VERSION:
 		puts("nat-agent " NAT_VERSION);
 		return NAT_EXIT_OK;

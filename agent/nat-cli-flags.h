@@ -10,7 +10,7 @@
 /* Every flag is collected as a list, so that one given twice is noticed, and as bytes: what may
  * stand in it is for the checks to say. */
 typedef struct {
-	gboolean help, json, watch, once, paths, slow, delete_invite;
+	gboolean help, json, watch, once, paths, slow, delete_invite, no_port_mapping;
 	char **count, **output;
 	char **config_dir;
 	char **file, **interfaces, **signal_url, **stun, **turn, **control, **metrics, **rest;
@@ -29,6 +29,9 @@ gboolean nat_cli_take_one(const char *flag, char **values, char **out, GError **
 gboolean nat_cli_take_many(const char *flag, char ***values, GStrv *out, GError **error);
 gboolean nat_cli_take_control(NatCliFlags *flags, NatCli *cli, GError **error);
 
+/* nat-cli-teardown.c; argv as for GOption. */
+gboolean nat_cli_parse_teardown(const char *const *argv, NatCli *cli, NatCliFlags *flags,
+				GError **error);
 /* nat-cli-question.c: commands that ask a running agent. FALSE with *known FALSE: command is none
  * of them. argv as for GOption. */
 gboolean nat_cli_parse_question(const char *command, const char *const *argv, NatCli *cli,

@@ -50,6 +50,7 @@ load_config(const NatCli *cli, GError **error)
 		.turn = (const char *const *)cli->turn,
 		.control = cli->control,
 		.metrics = cli->metrics,
+		.no_port_mapping = cli->no_port_mapping,
 	};
 
 	return nat_config_load(cli->file, &flags, error);

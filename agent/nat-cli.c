@@ -19,6 +19,7 @@ static const char USAGE[] =
 	"  nat-agent reload     read the configuration file again\n"
 	"  nat-agent bugreport  write down what explains a problem, without secrets\n"
 	"  nat-agent netcheck   show what this network lets WireGuard do\n"
+	"  nat-agent teardown   give back what a stopped agent has left in place\n"
 	"  nat-agent innernet install INVITATION\n"
 	"                       become a member of an innernet network\n"
 	"  nat-agent --version\n"
@@ -58,6 +59,7 @@ take_run(NatCliFlags *flags, NatCli *cli, GError **error)
 	    !nat_cli_take_one("--metrics", flags->metrics, &cli->metrics, error) ||
 	    !nat_cli_take_control(flags, cli, error))
 		return FALSE;
+	cli->no_port_mapping = flags->no_port_mapping;
 	/* last: where a flag lacks its value, its neighbour stands alone and is not at fault */
 	if (shown)
 		return nat_cli_usage(
@@ -107,6 +109,8 @@ parse_run(const char *const *argv, NatCli *cli, NatCliFlags *flags, GError **err
 		 "Serve /metrics (Prometheus) and /healthz here by HTTP; a port alone: on "
 		 "127.0.0.1. Default: none",
 		 "ADDR:PORT"},
+		{"no-port-mapping", 0, 0, G_OPTION_ARG_NONE, &flags->no_port_mapping,
+		 "Do not have routers map WireGuard's port", NULL},
 		{"help", 'h', 0, G_OPTION_ARG_NONE, &flags->help, "Show this", NULL},
 		{G_OPTION_REMAINING, 0, G_OPTION_FLAG_HIDDEN, G_OPTION_ARG_FILENAME_ARRAY,
 		 &flags->rest, NULL, NULL},
@@ -350,6 +354,8 @@ parse(const char *const *argv, NatCli *cli, GError **error)
 		ok = parse_status((const char *const *)rest, cli, &flags, error);
 	} else if (strcmp(command, "netcheck") == 0) {
 		ok = parse_netcheck((const char *const *)rest, cli, &flags, error);
+	} else if (strcmp(command, "teardown") == 0) {
+		ok = nat_cli_parse_teardown((const char *const *)rest, cli, &flags, error);
 	} else if (strcmp(command, "innernet") == 0) {
 		ok = parse_innernet((const char *const *)rest, cli, &flags, error);
 	} else if (*command == '-' && rest[1]) {

@@ -22,6 +22,7 @@ typedef enum {
 	NAT_CLI_BUGREPORT,
 	NAT_CLI_NETCHECK,
 	NAT_CLI_INNERNET_INSTALL,
+	NAT_CLI_TEARDOWN,
 	NAT_CLI_VERSION,
 	NAT_CLI_HELP,
 } NatCliCommand;
@@ -44,6 +45,7 @@ typedef struct {
 	gboolean slow;	/* netcheck */
 	char *invite, *config_dir; /* of innernet install */
 	gboolean delete_invite;
+	gboolean no_port_mapping; /* run */
 } NatCli;
 
 /* argv as main() has it. Errors are one line that names the flag and the remedy. */
@@ -82,5 +84,6 @@ int nat_cli_reload(const NatCli *cli);
 int nat_cli_bugreport(const NatCli *cli);
 int nat_cli_netcheck(const NatCli *cli);
 int nat_cli_innernet_install(const NatCli *cli);
+int nat_cli_teardown(const NatCli *cli);
 
 G_DEFINE_AUTOPTR_CLEANUP_FUNC(NatCli, nat_cli_free)

@@ -10,13 +10,15 @@ static const char *const AGENT_KEYS[] = {"control",
 					 "stun",
 					 "turn",
 					 "mtu",
+					 "port_mapping",
 					 "standby",
 					 "metrics",
 					 "innernet_config_dir",
 					 "innernet_data_dir",
 					 "hosts_file",
 					 NULL};
-static const char *const INTERFACE_KEYS[] = {"signal", "stun", "turn", "mtu", "innernet", NULL};
+static const char *const INTERFACE_KEYS[] = {"signal",	     "stun",	 "turn", "mtu",
+					     "port_mapping", "innernet", NULL};
 static const char *const PEER_KEYS[] = {"public_key", NULL};
 
 const char *const *
@@ -36,13 +38,13 @@ nat_config_group_known(const char *group, const char *key)
 		if (!key || g_strv_contains(AGENT_KEYS, key))
 			return NULL;
 		return "its keys are control, control_group, state_dir, signal, stun, turn, mtu, "
-		       "standby, "
-		       "metrics, innernet_config_dir, innernet_data_dir, hosts_file";
+		       "port_mapping, standby, metrics, innernet_config_dir, innernet_data_dir, "
+		       "hosts_file";
 	}
 	if (g_str_has_prefix(group, NAT_CONFIG_GROUP_INTERFACE)) {
 		if (!key || g_strv_contains(INTERFACE_KEYS, key))
 			return NULL;
-		return "its keys are signal, stun, turn, mtu, innernet";
+		return "its keys are signal, stun, turn, mtu, port_mapping, innernet";
 	}
 	if (g_str_has_prefix(group, NAT_CONFIG_GROUP_PEER)) {
 		if (!key || g_strv_contains(PEER_KEYS, key))
@@ -91,6 +93,18 @@ read_mtu(NatKeyFile *file, const char *group, NatConfigGroup *out, GError **erro
 }
 
 static gboolean
+read_port_mapping(NatKeyFile *file, const char *group, NatConfigGroup *out, GError **error)
+{
+	g_autofree char *text = NULL;
+
+	if (!nat_key_file_string(file, group, "port_mapping", &text, error))
+		return FALSE;
+	out->has_port_mapping = text != NULL;
+	return !text || nat_config_parse_switch(text, &out->port_mapping, error) ||
+	       nat_key_file_blame(file, group, "port_mapping", error);
+}
+
+static gboolean
 read_innernet(NatKeyFile *file, const char *group, NatConfigGroup *out, GError **error)
 {
 	g_autofree char *text = NULL;
@@ -117,7 +131,8 @@ nat_config_group_read(NatKeyFile *file, const char *group, NatConfigGroup *out, 
 		return nat_key_file_blame(file, group, "stun", error);
 	if (!nat_config_check_turn_list((const char *const *)out->turn, error))
 		return nat_key_file_blame(file, group, "turn", error);
-	return read_mtu(file, group, out, error) && read_innernet(file, group, out, error);
+	return read_mtu(file, group, out, error) && read_port_mapping(file, group, out, error) &&
+	       read_innernet(file, group, out, error);
 }
 
 void
@@ -129,7 +144,7 @@ nat_config_group_clear(NatConfigGroup *group)
 }
 
 void
-nat_config_group_fill(NatConfigGroup *group, NatConfigInterface *iface, gboolean *has_mtu)
+nat_config_group_fill(NatConfigGroup *group, NatConfigInterface *iface, NatConfigSaid *said)
 {
 	if (!iface->signal_url)
 		iface->signal_url = g_steal_pointer(&group->signal_url);
@@ -139,8 +154,12 @@ nat_config_group_fill(NatConfigGroup *group, NatConfigInterface *iface, gboolean
 		iface->turn = g_steal_pointer(&group->turn);
 	if (iface->innernet == NAT_INNERNET_UNSAID)
 		iface->innernet = group->innernet;
-	if (!*has_mtu && group->has_mtu) {
+	if (!said->mtu && group->has_mtu) {
 		iface->mtu = group->mtu;
-		*has_mtu = TRUE;
+		said->mtu = TRUE;
+	}
+	if (!said->port_mapping && group->has_port_mapping) {
+		iface->port_mapping = group->port_mapping;
+		said->port_mapping = TRUE;
 	}
 }

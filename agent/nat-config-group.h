@@ -17,6 +17,7 @@ typedef struct {
 	GStrv stun, turn; /* NULL: not said; empty: none wanted */
 	gboolean has_mtu;
 	NatMtuMode mtu;
+	gboolean has_port_mapping, port_mapping;
 	NatInnernet innernet;
 } NatConfigGroup;
 
@@ -29,8 +30,12 @@ const char *nat_config_group_known(const char *group, const char *key);
 gboolean nat_config_group_read(NatKeyFile *file, const char *group, NatConfigGroup *out,
 			       GError **error);
 void nat_config_group_clear(NatConfigGroup *group);
+/* Which values that have no "not said" an interface has already. */
+typedef struct {
+	gboolean mtu, port_mapping;
+} NatConfigSaid;
 /* Sets what iface still lacks, taking it from the group. */
-void nat_config_group_fill(NatConfigGroup *group, NatConfigInterface *iface, gboolean *has_mtu);
+void nat_config_group_fill(NatConfigGroup *group, NatConfigInterface *iface, NatConfigSaid *said);
 /* Every entry of a list (NULL: none) by nat_config_split_stun() and nat_config_check_turn(). */
 gboolean nat_config_check_stun_list(const char *const *stun, GError **error);
 gboolean nat_config_check_turn_list(const char *const *turn, GError **error);

@@ -185,6 +185,13 @@ nat_config_parse_mtu(const char *text, NatMtuMode *out, GError **error)
 }
 
 gboolean
+nat_config_parse_switch(const char *text, gboolean *out, GError **error)
+{
+	*out = strcmp(text, "yes") == 0;
+	return *out || strcmp(text, "no") == 0 || bad(error, text, "is neither yes nor no");
+}
+
+gboolean
 nat_config_parse_innernet(const char *text, NatInnernet *out, GError **error)
 {
 	if (strcmp(text, "beside") == 0)

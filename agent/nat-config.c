@@ -82,7 +82,8 @@ nat_config_interface_equal(const NatConfigInterface *a, const NatConfigInterface
 {
 	return strcmp(a->name, b->name) == 0 && g_strcmp0(a->signal_url, b->signal_url) == 0 &&
 	       strv_equal(a->stun, b->stun) && strv_equal(a->turn, b->turn) && a->mtu == b->mtu &&
-	       a->innernet == b->innernet && g_strcmp0(a->innernet_conf, b->innernet_conf) == 0 &&
+	       a->port_mapping == b->port_mapping && a->innernet == b->innernet &&
+	       g_strcmp0(a->innernet_conf, b->innernet_conf) == 0 &&
 	       g_strcmp0(a->innernet_store, b->innernet_store) == 0;
 }
 
@@ -142,14 +143,14 @@ nat_config_peer_name(const NatConfig *config, const WgKey *key)
 
 /* Sets what is still missing in iface. */
 static gboolean
-fill_from_group(NatConfigInterface *iface, gboolean *has_mtu, NatKeyFile *file, const char *name,
+fill_from_group(NatConfigInterface *iface, NatConfigSaid *said, NatKeyFile *file, const char *name,
 		GError **error)
 {
 	g_auto(NatConfigGroup) group = {0};
 
 	if (!nat_config_group_read(file, name, &group, error))
 		return FALSE;
-	nat_config_group_fill(&group, iface, has_mtu);
+	nat_config_group_fill(&group, iface, said);
 	return TRUE;
 }
 
@@ -194,7 +195,7 @@ add_interface(NatConfig *config, const char *name, const Sources *from, GError *
 {
 	g_autofree char *group = g_strconcat(INTERFACE, name, NULL);
 	NatConfigInterface *iface;
-	gboolean has_mtu = FALSE;
+	NatConfigSaid said = {.port_mapping = from->flags.no_port_mapping};
 
 	if (!nat_config_check_interface(name, error))
 		return FALSE;
@@ -210,9 +211,10 @@ add_interface(NatConfig *config, const char *name, const Sources *from, GError *
 	iface->stun = copy_list(from->flags.stun);
 	iface->turn = copy_list(from->flags.turn);
 	iface->mtu = NAT_MTU_ADVISE;
+	iface->port_mapping = !from->flags.no_port_mapping;
 	iface->innernet = NAT_INNERNET_UNSAID;
-	if (!fill_from_group(iface, &has_mtu, from->file, group, error) ||
-	    !fill_from_group(iface, &has_mtu, from->file, "agent", error))
+	if (!fill_from_group(iface, &said, from->file, group, error) ||
+	    !fill_from_group(iface, &said, from->file, "agent", error))
 		return FALSE;
 	set_innernet(config, iface);
 	/* of an innernet network: the one beside its server, if there is one */
@@ -306,8 +308,8 @@ add_named_interfaces(NatConfig *config, const Sources *from, const char *const *
 	return TRUE;
 }
 
-static char *
-default_state_dir(void)
+char *
+nat_config_default_state_dir(void)
 {
 	const char *dirs = g_getenv("STATE_DIRECTORY"); /* systemd.exec(5): several, by ':' */
 
@@ -336,7 +338,7 @@ static gboolean
 set_paths(NatConfig *config, NatKeyFile *file, const char *control, GError **error)
 {
 	const char *env = g_getenv("NAT_AGENT_CONTROL");
-	g_autofree char *from_file = NULL, *state_dir = default_state_dir();
+	g_autofree char *from_file = NULL, *state_dir = nat_config_default_state_dir();
 
 	if (!nat_key_file_string(file, "agent", "control", &from_file, error))
 		return FALSE;

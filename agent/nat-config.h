@@ -32,6 +32,7 @@ typedef struct {
 	GStrv stun;	  /* HOST[:PORT] each; may be NULL */
 	GStrv turn;	  /* for nat_turn_uri_parse() each, with secrets; may be NULL */
 	NatMtuMode mtu;
+	gboolean port_mapping; /* P is mapped at routers that do it: the default */
 	NatInnernet innernet;
 	char *innernet_conf;  /* innernet's file of the interface; NULL when OFF */
 	char *innernet_store; /* … and of what its client remembers */
@@ -62,8 +63,10 @@ typedef struct {
 	const char *const *stun, *const *turn;
 	const char *control;
 	const char *metrics;
+	gboolean no_port_mapping;
 } NatConfigFlags;
 
+#define NAT_CONFIG_DEFAULT_FILE "/etc/nat-agent/nat-agent.conf"
 #define NAT_CONFIG_DEFAULT_CONTROL "/run/nat-agent/control.sock"
 #define NAT_CONFIG_INSTANCE_CONTROL "/run/nat-agent/%s.sock"
 #define NAT_CONFIG_DEFAULT_STATE_DIR "/var/lib/nat-agent"
@@ -104,6 +107,8 @@ gboolean nat_config_split_stun(const char *text, char **host, guint16 *port, GEr
 gboolean nat_config_check_turn(const char *text, GError **error);
 /* "auto", "advise" or "off". */
 gboolean nat_config_parse_mtu(const char *text, NatMtuMode *out, GError **error);
+/* "yes" or "no". */
+gboolean nat_config_parse_switch(const char *text, gboolean *out, GError **error);
 /* What flags say of servers; the error names the flag. */
 gboolean nat_config_check_flags(const NatConfigFlags *flags, GError **error);
 /* "beside", "yes" or "off". */
@@ -112,6 +117,8 @@ gboolean nat_config_parse_innernet(const char *text, NatInnernet *out, GError **
 gboolean nat_config_parse_metrics(const char *text, WgEndpoint *out, GError **error);
 /* 0 to NAT_CONFIG_MAX_STANDBY. */
 gboolean nat_config_parse_standby(const char *text, guint *out, GError **error);
+/* Where no file says: STATE_DIRECTORY or the default. (transfer full) */
+char *nat_config_default_state_dir(void);
 /* The control socket where no flag names one: NAT_AGENT_CONTROL or the default. */
 const char *nat_config_default_control(void);
 

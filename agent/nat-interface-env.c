@@ -45,6 +45,7 @@ nat_interface_candidates(gpointer user_data)
 	GArray *candidates = nat_stun_probe_candidates(iface->probe);
 	WgEndpoint far;
 
+	nat_interface_add_mapped(iface, candidates);
 	if (wg_endpoint_parse_address(NAT_FIB_FAR_V4, DEFAULT_STUN_PORT, &far))
 		nat_interface_add_source(iface, sources, &far);
 	if (wg_endpoint_parse_address(NAT_FIB_FAR_V6, DEFAULT_STUN_PORT, &far))
@@ -207,6 +208,7 @@ nat_interface_make_env(NatInterface *iface)
 		.class_probe = iface->class_probe,
 		.public_endpoints = nat_interface_public,
 		.udp_blocked = nat_interface_udp_blocked,
+		.port_mapped = nat_interface_is_mapped,
 		.use_addresses = use_addresses,
 		.send = send_body,
 		.signal_problem = signal_problem,

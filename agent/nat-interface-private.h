@@ -22,6 +22,7 @@
 #include "agent/nat-traffic.h"
 #include "agent/nat-turn-list.h"
 #include "agent/nat-wake.h"
+#include "agent/portmap/map.h"
 
 struct NatInterface {
 	NatInterfaceEnv env;
@@ -76,6 +77,7 @@ struct NatInterface {
 	PunchFlows *punch_flows; /* NULL: hard NATs are not tried */
 	NatClassProbe *class_probe;
 	gboolean class_told;  /* what changes now is told to peers anyway */
+	Map *map;	      /* NULL: not wanted */
 	NatLinkMtu *link_mtu; /* NULL: paths are not measured */
 	guint link_mtu_ifindex;
 	guint mtu_fits;	  /* said last: what fits every path; 0: all that is there */
@@ -153,6 +155,18 @@ void nat_interface_stop_class(NatInterface *iface);
 /* As above. */
 void nat_interface_update_class(NatInterface *iface);
 void nat_interface_nat_class(NatClass *out, gpointer iface);
+
+/* nat-interface-portmap.c: P mapped at a router */
+void nat_interface_start_portmap(NatInterface *iface);
+void nat_interface_stop_portmap(NatInterface *iface);	 /* what is mapped is given back */
+void nat_interface_end_portmap(NatInterface *iface);	 /* … unless a tunnel is up */
+void nat_interface_restart_portmap(NatInterface *iface); /* another port, or mark */
+void nat_interface_renew_portmap(NatInterface *iface);	 /* the network changed */
+void nat_interface_check_portmap(NatInterface *iface);	 /* … or what STUN servers see */
+/* Before all others; those that are the same go. */
+void nat_interface_add_mapped(NatInterface *iface, GArray *candidates);
+gboolean nat_interface_is_mapped(gpointer iface);
+void nat_interface_status_portmap(NatInterface *iface, NatStatusInterface *out);
 
 /* nat-interface-innernet.c: the network's server */
 /* Before the device is read for the first time: innernet's file, and the interface itself where it

@@ -149,5 +149,6 @@ nat_interface_mapping_changed(gpointer user_data)
 	record_nat(iface);
 	nat_interface_update_lifetime(iface);
 	nat_interface_update_class(iface);
+	nat_interface_check_portmap(iface);
 	nat_interface_for_each_peer(iface, nat_peer_candidates_changed);
 }

@@ -26,6 +26,7 @@ served_counters(NatInterface *iface, Counted counted, gpointer data)
 {
 	counted(iface, "drop_signal_frame", nat_signal_client_dropped(iface->signal), data);
 	relay_counters(iface, counted, data);
+	counted(iface, "drop_portmap", iface->map != NULL ? map_dropped(iface->map) : 0, data);
 	for (guint i = 0; iface->relay_plain != NULL && i < NAT_RELAY_PLAIN_N_COUNTERS; i++)
 		counted(iface, nat_relay_plain_counter_name(i),
 			nat_relay_plain_counter(iface->relay_plain, i), data);
@@ -199,6 +200,7 @@ status_serving(NatInterface *iface, NatStatusInterface *out, gboolean detail, co
 	g_array_append_vals(out->public_endpoints, public_endpoints->data, public_endpoints->len);
 	status_relay(iface, out);
 	nat_interface_status_innernet(iface, out);
+	nat_interface_status_portmap(iface, out);
 	for (guint i = 0; i < iface->device->peers->len; i++) {
 		const WgPeer *wg = g_ptr_array_index(iface->device->peers, i);
 		NatPeer *peer = g_hash_table_lookup(iface->peers, &wg->public_key);

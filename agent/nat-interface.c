@@ -117,6 +117,7 @@ stop_serving(NatInterface *iface)
 	g_hash_table_remove_all(iface->peers);
 	nat_interface_stop_punch(iface);
 	nat_interface_keep_counters(iface);
+	nat_interface_stop_portmap(iface);
 	nat_interface_stop_innernet(iface);
 	nat_interface_stop_mtu(iface);
 	nat_interface_stop_lifetime(iface);
@@ -164,6 +165,7 @@ start_serving(NatInterface *iface, GError **error)
 		(const char *const *)iface->config.stun, iface->config.name,
 		iface->env.config->state_dir, &iface->public_key, nat_interface_update_stun, iface);
 	nat_interface_start_innernet(iface);
+	nat_interface_start_portmap(iface);
 	observe_peers(iface);
 	nat_signal_client_start(iface->signal);
 	return TRUE;
@@ -282,6 +284,7 @@ follow_settings(NatInterface *iface)
 				     "%s: starting over", error->message);
 		stop_serving(iface);
 	} else if (moved) {
+		nat_interface_restart_portmap(iface);
 		nat_interface_network_changed(iface);
 	}
 }
@@ -423,6 +426,7 @@ nat_interface_network_changed(NatInterface *iface)
 			     "the network is looked at anew");
 	nat_stats_count(&iface->stats, NAT_STAT_NETWORK_CHANGES);
 	nat_stun_probe_run(iface->probe, TRUE);
+	nat_interface_renew_portmap(iface);
 	nat_interface_relay_network_changed(iface);
 	/* first: the signaling server may be behind the innernet server's tunnel */
 	nat_interface_renew_innernet(iface);
@@ -565,6 +569,7 @@ nat_interface_free(NatInterface *iface)
 	if (iface == NULL)
 		return;
 	g_clear_handle_id(&iface->poll, g_source_remove);
+	nat_interface_end_portmap(iface);
 	stop_serving(iface);
 	g_hash_table_unref(iface->peers);
 	g_array_unref(iface->server_stun);

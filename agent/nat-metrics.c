@@ -302,6 +302,13 @@ search_families(NatProm *prom, const NatStatus *status)
 }
 
 static void
+port_mapping(NatProm *prom, const NatStatusInterface *iface, gconstpointer unused)
+{
+	nat_prom_gauge(prom, g_strcmp0(iface->port_mapping.state, "up") == 0, "interface",
+		       iface->name, NULL);
+}
+
+static void
 stun_families(NatProm *prom, const NatStatus *status)
 {
 	static const NatStat requests = NAT_STAT_STUN_REQUESTS;
@@ -327,6 +334,9 @@ stun_families(NatProm *prom, const NatStatus *status)
 	       "STUN packets that were dropped.", named, &dropped);
 	family(prom, status, "nat_agent_nat_mapping", "gauge",
 	       "1 at the mapping behaviour of the NAT that STUN found.", mapping, NULL);
+	family(prom, status, "nat_agent_port_mapping_up", "gauge",
+	       "1: a router maps WireGuard's port at an address that the internet reaches.",
+	       port_mapping, NULL);
 }
 
 static void

@@ -170,7 +170,7 @@ follow_observed(NatPeer *peer, gint64 now)
 	WgEndpoint source;
 
 	if (nat_path_phase(peer->path) == NAT_PATH_PROVING ||
-	    nat_path_data_tx_us(peer->path) < heard || now - heard < DEAF_US ||
+	    nat_path_data_tx_us(peer->path) <= heard || now - heard < DEAF_US ||
 	    now - peer->plain_due_us < DEAF_US || !wg_endpoint_is_set(&peer->observed_at) ||
 	    wg_endpoint_equal(&peer->observed_at, nat_path_endpoint(peer->path)) ||
 	    !nat_mux_source_for(peer->env->mux, &peer->observed_at, &source))

@@ -94,6 +94,8 @@ nat_peer_fill_why(NatPeer *peer, NatWhy *why)
 		.local_candidates = peer->addresses->len,
 		.remote_candidates = peer->offered->len,
 		.port = nat_mux_port(peer->env->mux),
+		.mapped = peer->env->port_mapped != NULL &&
+			  peer->env->port_mapped(peer->env->user_data),
 		.failure = peer->failure,
 		.innernet = peer->env->generation != NULL,
 		.beacon = peer->tier0,

@@ -52,6 +52,8 @@ typedef struct {
 	GArray *(*public_endpoints)(gpointer user_data);
 	/* No STUN server answers, and nothing else shows that UDP passes. May be NULL. */
 	gboolean (*udp_blocked)(gpointer user_data);
+	/* A router maps our port, for all to reach; may be NULL. */
+	gboolean (*port_mapped)(gpointer user_data);
 	/* Makes the ICE namespace carry the addresses (and those of all other searches). */
 	gboolean (*use_addresses)(const WgEndpoint *addrs, gsize n, gpointer user_data);
 	/* Sends a sealed body; FALSE when not at the signaling server. */

@@ -156,6 +156,30 @@ set_innernet(JsonObject *obj, const NatStatusInterface *iface)
 	json_object_set_object_member(obj, "innernet", innernet);
 }
 
+static void
+set_port_mapping(JsonObject *obj, const NatStatusPortMapping *mapping)
+{
+	JsonObject *out;
+	char gateway[WG_ENDPOINT_STRLEN];
+
+	if (!mapping->state) {
+		json_object_set_null_member(obj, "port_mapping");
+		return;
+	}
+	out = json_object_new();
+	json_object_set_string_member(out, "state", mapping->state);
+	nat_json_set_string(out, "protocol", mapping->protocol);
+	nat_json_set_string(out, "gateway",
+			    wg_endpoint_is_set(&mapping->gateway)
+				    ? wg_endpoint_format_address(&mapping->gateway, gateway)
+				    : NULL);
+	nat_json_set_endpoint(out, "external", &mapping->external);
+	nat_json_set_int(out, "lifetime_s", mapping->lifetime_s ? (gint64)mapping->lifetime_s : -1);
+	nat_json_set_string(out, "problem", mapping->problem);
+	json_object_set_boolean_member(out, "ipv6_pinhole", mapping->pinhole);
+	json_object_set_object_member(obj, "port_mapping", out);
+}
+
 /* Sorted, so that two outputs can be compared. */
 static JsonObject *
 counters_out(GHashTable *counters)
@@ -220,6 +244,7 @@ interface_out(const NatStatusInterface *iface)
 	nat_json_set_int(obj, "mtu_advice_bytes",
 			 iface->mtu_advice ? (gint64)iface->mtu_advice : -1);
 	set_innernet(obj, iface);
+	set_port_mapping(obj, &iface->port_mapping);
 	return obj;
 }
 

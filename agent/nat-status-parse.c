@@ -9,7 +9,8 @@
 #include "agent/nat-status.h"
 
 #define LIFETIME_MAX 86400 /* s */
-#define MTU_MAX 65575	   /* bytes: the longest IPv6 packet that is no jumbogram */
+#define PORT_MAPPING_MAX (24 * 3600)
+#define MTU_MAX 65575 /* bytes: the longest IPv6 packet that is no jumbogram */
 
 static gboolean
 invalid(GError **error, const char *member, const char *what)
@@ -231,6 +232,29 @@ innernet_in(JsonObject *obj, NatStatusInterface *iface, GError **error)
 }
 
 static gboolean
+port_mapping_in(JsonObject *obj, NatStatusPortMapping *out, GError **error)
+{
+	JsonObject *mapping = NULL;
+	const char *gateway = NULL;
+
+	if (!nat_json_get_object(obj, "port_mapping", &mapping, error))
+		return FALSE;
+	if (!mapping)
+		return TRUE;
+	if (!copy_string(mapping, "state", &out->state, error) ||
+	    !copy_string(mapping, "protocol", &out->protocol, error) ||
+	    !copy_string(mapping, "problem", &out->problem, error) ||
+	    !nat_json_get_string(mapping, "gateway", &gateway, error) ||
+	    !get_endpoint(mapping, "external", &out->external, error) ||
+	    !get_uint(mapping, "lifetime_s", PORT_MAPPING_MAX, &out->lifetime_s, error) ||
+	    !nat_json_get_boolean(mapping, "ipv6_pinhole", &out->pinhole, error))
+		return FALSE;
+	if (gateway && !wg_endpoint_parse_address(gateway, 0, &out->gateway))
+		return invalid(error, "gateway", "an address");
+	return TRUE;
+}
+
+static gboolean
 counters_in(JsonObject *obj, NatStatusInterface *iface, GError **error)
 {
 	JsonObject *counters = NULL;
@@ -338,7 +362,7 @@ interface_in(JsonObject *obj, NatStatus *status, GError **error)
 	    !signaling_in(obj, iface, error) || !innernet_in(obj, iface, error) ||
 	    !nat_in(obj, iface, error) || !candidates_in(obj, iface, error) ||
 	    !peers_in(obj, iface, error) || !counters_in(obj, iface, error) ||
-	    !relays_in(obj, iface, error) ||
+	    !relays_in(obj, iface, error) || !port_mapping_in(obj, &iface->port_mapping, error) ||
 	    !get_uint(obj, "mtu_advice_bytes", MTU_MAX, &iface->mtu_advice, error))
 		return FALSE;
 	if (port < 0 || port > G_MAXUINT16)

@@ -132,6 +132,34 @@ print_relays(NatPen *pen, const NatStatusInterface *iface, guint indent)
 	}
 }
 
+/* "UDP 51820 mapped to 198.51.100.7:51820 by pcp at the router 192.168.1.1, 119 min" */
+static void
+print_port_mapping(NatPen *pen, const NatStatusInterface *iface, guint indent)
+{
+	const NatStatusPortMapping *mapping = &iface->port_mapping;
+	g_autoptr(GString) text = g_string_new("port mapping ");
+	char buf[WG_ENDPOINT_STRLEN];
+
+	if (!mapping->state || strcmp(mapping->state, "unneeded") == 0)
+		return;
+	g_string_append(text, mapping->state);
+	if (wg_endpoint_is_set(&mapping->external))
+		g_string_append_printf(text, ": %s", wg_endpoint_format(&mapping->external, buf));
+	if (wg_endpoint_is_set(&mapping->external) && mapping->protocol)
+		g_string_append_printf(text, " by %s", mapping->protocol);
+	if (wg_endpoint_is_set(&mapping->gateway))
+		g_string_append_printf(text, ", router %s",
+				       wg_endpoint_format_address(&mapping->gateway, buf));
+	if (mapping->lifetime_s)
+		g_string_append_printf(text, ", %u min left", (mapping->lifetime_s + 59) / 60);
+	if (mapping->pinhole)
+		g_string_append(text, ", IPv6 let in");
+	if (mapping->problem)
+		g_string_append_printf(text, " (%s)", mapping->problem);
+	nat_pen_paragraph(pen, indent, mapping->problem ? NAT_PEN_YELLOW : NAT_PEN_PLAIN,
+			  text->str);
+}
+
 static void
 print_mtu_advice(NatPen *pen, const NatStatusInterface *iface, guint indent)
 {
@@ -172,6 +200,7 @@ print_interface(NatPen *pen, const NatStatusInterface *iface)
 		nat_pen_paragraph(pen, indent,
 				  iface->innernet_reason ? NAT_PEN_YELLOW : NAT_PEN_PLAIN, words);
 	}
+	print_port_mapping(pen, iface, indent);
 	print_relays(pen, iface, indent);
 	print_mtu_advice(pen, iface, indent);
 	if (iface->problem) {

@@ -45,6 +45,9 @@ interface_free(gpointer data)
 	g_free(iface->innernet_server);
 	g_free(iface->innernet_state);
 	g_free(iface->innernet_reason);
+	g_free(iface->port_mapping.state);
+	g_free(iface->port_mapping.protocol);
+	g_free(iface->port_mapping.problem);
 	g_array_unref(iface->public_endpoints);
 	g_array_unref(iface->candidates);
 	g_ptr_array_unref(iface->peers);

@@ -45,6 +45,14 @@ typedef struct {
 	char *problem;	    /* one line, may be NULL */
 } NatStatusRelay;
 
+/* P at the router (portmap/map.h); state NULL: unknown. */
+typedef struct {
+	char *state, *protocol, *problem; /* the last two may be NULL */
+	WgEndpoint gateway, external;	  /* unset: none */
+	guint lifetime_s;		  /* that is left; 0: unknown */
+	gboolean pinhole;		  /* by IPv6 */
+} NatStatusPortMapping;
+
 typedef struct {
 	char *name;
 	char *problem; /* one line when the interface cannot be served now, else NULL */
@@ -55,6 +63,7 @@ typedef struct {
 	/* "beside" or "yes", its server's URL, "reachable" and so on, and a line where something is
 	 * wrong; all NULL: no innernet network */
 	char *innernet_mode, *innernet_server, *innernet_state, *innernet_reason;
+	NatStatusPortMapping port_mapping;
 	NatMapping mapping;
 	NatClass nat;		  /* its own mapping is not looked at */
 	guint mapping_lifetime_s; /* the longest silence it is known to survive; 0: unknown */

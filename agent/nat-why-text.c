@@ -5,8 +5,8 @@
  * A sentence is a pattern with facts in braces: {both} what is known of both ends' NATs, {port}
  * WireGuard's, {blocked} the ends without UDP, {seconds} of the hold-down, {tried} endpoints,
  * {ports} what many ports have brought, {ours} and {theirs} candidates, {signaling} what is wrong
- * with it, {looking} whether a direct path is looked for, {alone} where nothing of the peer is
- * touched.
+ * with it, {looking} whether a direct path is looked for, {forward} and {Forward} what a forwarded
+ * port would do, {alone} where nothing of the peer is touched.
  */
 #include "agent/nat-why.h"
 
@@ -87,6 +87,18 @@ ports_words(NatManyPorts many_ports)
 	return "";
 }
 
+/* A mapping of ours that helps this pair nothing: something on the way drops what comes to it. */
+static void
+append_forward(GString *out, const NatWhy *why, gboolean begins)
+{
+	if (why->mapped)
+		g_string_append_printf(out, "UDP %u is forwarded here, in vain: do so at the peer",
+				       why->port);
+	else
+		g_string_append_printf(out, "%sorward UDP %u on either router", begins ? "F" : "f",
+				       why->port);
+}
+
 static gboolean
 is_named(const char *name, gsize len, const char *fact)
 {
@@ -117,6 +129,8 @@ append_fact(GString *out, const NatWhy *why, const char *name, gsize len)
 		g_string_append(out, looking(why));
 	else if (is_named(name, len, "ports"))
 		g_string_append(out, ports_words(why->many_ports));
+	else if (is_named(name, len, "Forward") || is_named(name, len, "forward"))
+		append_forward(out, why, *name == 'F');
 	else if (is_named(name, len, "alone") && why->plain == 0)
 		g_string_append(out, ", so it is left alone");
 	for (gsize i = 0; i < G_N_ELEMENTS(NUMBERS); i++)
@@ -180,11 +194,11 @@ pattern_of(NatReason reason)
 		return "direct: an endpoint that the innernet server knows answers; no agent has "
 		       "announced itself there";
 	case NAT_REASON_RELAYED_BOTH_HARD:
-		return "relayed: both NATs map per destination ({both}). Forward UDP {port} on "
-		       "either router, or use IPv6, to go direct";
+		return "relayed: both NATs map per destination ({both}). {Forward}, or use IPv6, "
+		       "to go direct";
 	case NAT_REASON_RELAYED_ONE_HARD:
 		return "relayed: no direct check is answered ({both}). {looking}{ports}; "
-		       "forward UDP {port} on either router, or use IPv6, to go direct";
+		       "{forward}, or use IPv6, to go direct";
 	case NAT_REASON_RELAYED_SEARCHING:
 		return "relayed: no direct check is answered ({both}). {looking}; a "
 		       "firewall may drop UDP {port}";
@@ -210,7 +224,7 @@ pattern_of(NatReason reason)
 		return "no direct path: no check was answered ({both}). A firewall may drop UDP "
 		       "{port}";
 	case NAT_REASON_FAILED_HARD_NATS:
-		return "no direct path ({both}). Forward UDP {port} on either router, or use IPv6";
+		return "no direct path ({both}). {Forward}, or use IPv6";
 	case NAT_REASON_FAILED_UDP_BLOCKED:
 		return "no direct path: UDP is blocked {blocked} (no STUN server answers). Let it "
 		       "out there, or give a TURN server by TCP";

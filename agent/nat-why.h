@@ -92,6 +92,7 @@ typedef struct {
 	guint local_candidates, remote_candidates; /* that are being checked */
 	gboolean reachable; /* the peer offers some address that this host has a way to */
 	guint16 port;
+	gboolean mapped; /* a router maps it for this host */
 	NatFailure failure;
 	gboolean innernet; /* its network has an innernet server, which names it */
 	gboolean beacon;   /* its agent is known by its beacon there alone */

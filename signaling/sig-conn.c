@@ -160,6 +160,12 @@ sig_conn_is_closing(const SigConn *conn)
 	return conn->state == STATE_CLOSING;
 }
 
+gboolean
+sig_conn_is_unanswered(const SigConn *conn)
+{
+	return conn->state == STATE_ACCEPTED;
+}
+
 /* ---- relays ---- */
 
 /*

@@ -58,6 +58,8 @@ gboolean sig_conn_take_ping(SigConn *conn);
  * SIG_CLOSE_NONE. */
 SigClose sig_conn_take_close(SigConn *conn);
 gboolean sig_conn_is_closing(const SigConn *conn);
+/* Its WebSocket is not open yet, so nothing was said to it. */
+gboolean sig_conn_is_unanswered(const SigConn *conn);
 
 /* Queues an error frame and closes. No effect when closing already. */
 void sig_conn_end(SigConn *conn, SigClose why, const char *text);

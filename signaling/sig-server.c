@@ -16,6 +16,7 @@
 
 #define SPARE_FILES 128 /* besides connections: sockets, pipes, epoll, the journal */
 #define DRAIN_GRACE 3	/* s for the last frames to leave */
+#define DRAIN_ANSWER 10 /* s in all for who was let in and has not been answered yet */
 #define DRAIN_PER_S 500 /* clients that may come back in a second */
 #define EXPIRES_SOON (7 * 86400)
 
@@ -33,9 +34,10 @@ struct SigServer {
 	SigTransport *transport;
 	SigHandover *handover;
 	gint64 started_s;
-	guint draining; /* ticks left, 0: not draining */
-	guint watchdog; /* ticks from one sign of life to the next, 0: nobody waits for it */
-	guint silent;	/* ticks since the last one */
+	guint draining;	 /* ticks left, 0: not draining */
+	guint answering; /* more of them, while somebody has not been answered */
+	guint watchdog;	 /* ticks from one sign of life to the next, 0: nobody waits for it */
+	guint silent;	 /* ticks since the last one */
 };
 
 static void
@@ -153,6 +155,31 @@ tell_watchdog(SigServer *server)
 }
 
 static void
+find_unanswered(SigConn *conn, gpointer found)
+{
+	*(gboolean *)found |= sig_conn_is_unanswered(conn);
+}
+
+/* Whoever was let in is answered, though a slow machine takes its time for TLS and the request;
+ * whoever was not goes to the process that comes. Those who mean to keep silent delay it by no
+ * more than DRAIN_ANSWER. */
+static void
+tick_drain(SigServer *server)
+{
+	gboolean unanswered = FALSE;
+
+	if (server->draining == 0 || --server->draining > 0)
+		return;
+	sig_transport_foreach(server->transport, find_unanswered, &unanswered);
+	if (unanswered && server->answering > 0) {
+		server->answering--;
+		server->draining = 1;
+		return;
+	}
+	uv_stop(&server->loop);
+}
+
+static void
 on_second(uv_timer_t *timer)
 {
 	SigServer *server = timer->data;
@@ -165,8 +192,7 @@ on_second(uv_timer_t *timer)
 	sig_admit_tick(server->admit);
 	sig_handover_tick(server->handover);
 	tell_watchdog(server);
-	if (server->draining > 0 && --server->draining == 0)
-		uv_stop(&server->loop);
+	tick_drain(server);
 }
 
 /* ---- the end ---- */
@@ -179,6 +205,7 @@ drain(SigServer *server)
 
 	sig_ports_stop_listening(server->ports);
 	server->draining = DRAIN_GRACE;
+	server->answering = DRAIN_ANSWER - DRAIN_GRACE;
 	sig_transport_drain(server->transport, within);
 	if (n == 0)
 		uv_stop(&server->loop);

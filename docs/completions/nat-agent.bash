@@ -9,9 +9,9 @@ _nat_agent_valued=' -c --config --interface --signal --stun --turn --control --o
 _nat_agent_flags()
 {
 	case $1 in
-	'') echo run status netcheck events ping restart reload bugreport innernet --version --help ;;
+	'') echo run status netcheck events ping restart reload bugreport teardown innernet --version --help ;;
 	innernet) echo install --help ;;
-	run) echo -c --config --interface --signal --stun --turn --control --metrics --help ;;
+	run) echo -c --config --interface --signal --stun --turn --control --metrics --no-port-mapping --help ;;
 	status) echo --json --watch --interface --control --help ;;
 	netcheck) echo --json --signal --stun --turn --slow --help ;;
 	events) echo --json --once --interface --control --help ;;
@@ -19,6 +19,7 @@ _nat_agent_flags()
 	restart) echo --interface --control --help ;;
 	reload) echo --interface --control --help ;;
 	bugreport) echo --output -c --config --interface --control --help ;;
+	teardown) echo -c --config --interface --help ;;
 	'innernet install') echo --interface --config-dir --delete-invite --help ;;
 	esac
 }

@@ -47,6 +47,7 @@ complete -c nat-agent -n __nat_agent_no_command -a ping -d 'Test the path to a p
 complete -c nat-agent -n __nat_agent_no_command -a restart -d "Search a peer's path anew"
 complete -c nat-agent -n __nat_agent_no_command -a reload -d 'Read the configuration file again'
 complete -c nat-agent -n __nat_agent_no_command -a bugreport -d 'Write a file to send along with a report'
+complete -c nat-agent -n __nat_agent_no_command -a teardown -d 'Give back what a stopped agent left'
 complete -c nat-agent -n __nat_agent_no_command -a innernet -d 'Become a member of an innernet network'
 
 complete -c nat-agent -n '__nat_agent_is run' -s c -l config -r -F -d 'Read this file'
@@ -56,6 +57,7 @@ complete -c nat-agent -n '__nat_agent_is run' -l stun -x -d 'Further STUN server
 complete -c nat-agent -n '__nat_agent_is run' -l turn -x -d 'TURN server'
 complete -c nat-agent -n '__nat_agent_is run' -l control -r -F -d 'Control socket'
 complete -c nat-agent -n '__nat_agent_is run' -l metrics -x -a none -d 'Serve /metrics and /healthz here'
+complete -c nat-agent -n '__nat_agent_is run' -l no-port-mapping -d 'Routers map no port'
 
 complete -c nat-agent -n '__nat_agent_is status' -l json -d 'Print JSON'
 complete -c nat-agent -n '__nat_agent_is status' -l watch -d 'Show it anew every second'
@@ -93,6 +95,9 @@ complete -c nat-agent -n '__nat_agent_is bugreport' -l output -r -F -d 'Where to
 complete -c nat-agent -n '__nat_agent_is bugreport' -s c -l config -r -F -d "The agent's configuration file"
 complete -c nat-agent -n '__nat_agent_is bugreport' -l interface -x -a '(__nat_agent_interfaces)' -d 'Agent of this instance'
 complete -c nat-agent -n '__nat_agent_is bugreport' -l control -r -F -d 'Control socket'
+
+complete -c nat-agent -n '__nat_agent_is teardown' -s c -l config -r -F -d "The agent's configuration file"
+complete -c nat-agent -n '__nat_agent_is teardown' -l interface -x -a '(__nat_agent_interfaces)' -d 'Only this interface'
 
 complete -c nat-agent -n '__nat_agent_is innernet; and not __nat_agent_is innernet install' -a install -d 'By an invitation'
 complete -c nat-agent -n '__nat_agent_is innernet install' -F

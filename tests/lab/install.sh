@@ -22,5 +22,5 @@ is_member()
 	equal "key of $1 in the device" "$(nx "$1" wg show wg0 public-key)" "$(pub "$1")"
 	equal "key of $1 at the server" "$(jq -r ".peers[] | select(.name == \"$2\") | .public_key" "$LAB_DIR/conf/innernet.db")" "$(pub "$1")"
 	equal "redemptions of $1" "$(inn_count "$2" POST /v1/user/redeem 204)" 1
-	expect "$1 reaches the server" nx "$1" ping -n -q -c 1 -W 2 10.66.0.1
+	within 5 "$1 reaches the server" nx "$1" ping -n -q -c 1 -W 1 10.66.0.1
 }

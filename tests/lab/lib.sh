@@ -35,6 +35,8 @@ NAT_SIGNALD=${NAT_SIGNALD:-$NAT_BUILD/signaling/nat-signald}
 . "$LAB_SRC/wg.sh"
 # shellcheck source=innernet.sh
 . "$LAB_SRC/innernet.sh"
+# shellcheck source=portmap.sh
+. "$LAB_SRC/portmap.sh"
 # shellcheck source=expect.sh
 . "$LAB_SRC/expect.sh"
 # shellcheck source=measure.sh
@@ -253,8 +255,8 @@ poll_until()
 		[ "${EPOCHREALTIME/./}" -lt "$end" ] || return 1
 		case $((++turns)) in
 		[1-5]) nap 0.02 ;;
-		[0-9] | [1-3][0-9]) nap 0.1 ;;
-		[4-7][0-9]) nap 0.25 ;;
+		[0-9] | 1[0-4]) nap 0.1 ;;
+		[1-3][0-9]) nap 0.25 ;;
 		*) nap 0.5 ;;
 		esac
 	done

@@ -105,7 +105,7 @@ check_comes_out(const Run *run, const char *own)
 	char ufrag[64] = "";
 	NatStun stun;
 	NatUdp udp;
-	gssize len = net_recv(nat_ice_ns_tun_fd(run->ns), buf, sizeof buf, 5000, NULL);
+	gssize len = net_recv(nat_ice_ns_tun_fd(run->ns), buf, sizeof buf, 30000, NULL);
 
 	return len > 0 && nat_packet_parse_ip(buf, (gsize)len, &udp) &&
 	       wg_endpoint_equal(&udp.src, &src) && wg_endpoint_equal(&udp.dst, &dst) &&
@@ -127,12 +127,12 @@ prove_family(NatIceNs *ns, const char *local, const char *own, const char *remot
 
 	run.gathered = g_async_queue_new();
 	nat_ice_ns_invoke(ns, start_agent, &run, NULL);
-	line = g_async_queue_timeout_pop(run.gathered, 5 * G_USEC_PER_SEC);
+	line = g_async_queue_timeout_pop(run.gathered, 30 * G_USEC_PER_SEC);
 	if (!line)
 		line = g_strdup("no answer");
 	ok = prove(strcmp(line, expected) == 0, "%s: one host candidate, port %d (%s)", local, Q,
 		   line);
-	ok &= prove(g_get_monotonic_time() - began < G_USEC_PER_SEC,
+	ok &= prove(g_get_monotonic_time() - began < 4 * G_USEC_PER_SEC,
 		    "%s: gathering waits for nobody", local);
 	nat_ice_ns_invoke(ns, add_remote, &run, NULL);
 	ok &= prove(check_comes_out(&run, own), "%s: the check comes out of the TUN as %s → %s",

@@ -29,6 +29,18 @@ prove(gboolean ok, const char *format, ...)
 	return ok;
 }
 
+/* Where it is expected to come, it is sent again and again: a loaded machine may lose a datagram.
+ */
+#define REPEATED(send, comes)                                                                      \
+	({                                                                                         \
+		gboolean came_ = FALSE;                                                            \
+		for (int i_ = 0; i_ < 20 && !came_; i_++) {                                        \
+			send;                                                                      \
+			came_ = (comes);                                                           \
+		}                                                                                  \
+		came_;                                                                             \
+	})
+
 /* Leaves the process where the permission is missing. */
 static inline void
 prove_in_fresh_namespace(void)

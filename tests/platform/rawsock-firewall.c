@@ -16,9 +16,25 @@ count(int fd, guint least)
 	guint n = 0;
 
 	/* what is on its way on loopback has arrived when the sender returns */
-	while (net_recv(fd, buf, sizeof buf, n < least ? 1000 : 0, NULL) > 0)
+	while (net_recv(fd, buf, sizeof buf, n < least ? 500 : 0, NULL) > 0)
 		n++;
 	return n;
+}
+
+/* Sends until all of the readers, of one to two, have got three; the kernel of a loaded machine may
+ * lose some. */
+static gboolean
+all_get(int fd, const WgEndpoint *to, const int *readers, guint n_readers)
+{
+	guint n[2] = {0};
+
+	for (int i = 0; i < 20 && (n[0] < 3 || n[n_readers - 1] < 3); i++) {
+		for (int j = 0; j < 3; j++)
+			sendto(fd, "hello", 5, 0, &to->sa, wg_endpoint_socklen(to));
+		for (guint r = 0; r < n_readers; r++)
+			n[r] += count(readers[r], 3);
+	}
+	return n[0] >= 3 && n[n_readers - 1] >= 3;
 }
 
 static gboolean
@@ -34,15 +50,12 @@ run(const char *name, int family, const char *own, const char *from)
 	net_run("nft add table inet fw");
 	net_run("nft add chain inet fw input '{ type filter hook input priority 0; }'");
 	net_run("nft add rule inet fw input udp dport 51820 drop");
-	for (int i = 0; i < 3; i++)
-		sendto(fd, "hello", 5, 0, &to.sa, wg_endpoint_socklen(&to));
-	ok = prove(count(packet, 3) >= 3, "%s: a packet socket sees what the firewall drops", name);
+	ok = prove(all_get(fd, &to, &packet, 1), "%s: a packet socket sees what the firewall drops",
+		   name);
 	ok &= prove(count(raw, 0) == 0, "%s: a raw socket does not", name);
 	ok &= prove(count(wireguard, 0) == 0, "%s: nor does the UDP socket", name);
 	net_run("nft delete table inet fw");
-	for (int i = 0; i < 3; i++)
-		sendto(fd, "hello", 5, 0, &to.sa, wg_endpoint_socklen(&to));
-	ok &= prove(count(raw, 3) == 3 && count(wireguard, 3) == 3,
+	ok &= prove(all_get(fd, &to, (const int[]){raw, wireguard}, 2),
 		    "%s: without the firewall both get everything", name);
 	close(raw);
 	close(packet);

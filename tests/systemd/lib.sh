@@ -47,18 +47,21 @@ under_ping()
 	ip netns exec "$netns" ping -n -i 0.02 "$address" >/tmp/ping 2>&1 & # no function: we want its number
 	pid=$!
 	"$@" || status=1
+	sleep 1 # for 50 pings more: what is cut for good has lost them by then
 	kill -INT "$pid"
 	wait "$pid"
 	none_lost /tmp/ping || { echo 'pings were lost:'; tail -n 4 /tmp/ping; status=1; }
 	return "$status"
 }
 
-# none_lost FILE: every ping was answered, but for the last ones (100 ms) that were under way as ping ended
+# none_lost FILE: every ping was answered, but for the last ones (800 ms, on a machine that has other things to
+# do) that were under way as ping ended; under_ping sends 50 more when all is over, so that a way that is cut for
+# good is not among these
 none_lost()
 {
 	awk '/icmp_seq=/ && /time=/ { sub(/.*icmp_seq=/, ""); if (!seen[$1 + 0]++) n++; if ($1 + 0 > last) last = $1 + 0 }
 		/packets transmitted/ { sent = $1 }
-		END { print sent, "sent,", n, "of", last; exit !(n >= 10 && n == last && sent - last <= 5) }' "$1"
+		END { print sent, "sent,", n, "of", last; exit !(n >= 10 && n == last && sent - last <= 40) }' "$1"
 }
 
 # install_units FILE…: as meson made them, but for a program in /usr/local/sbin
@@ -70,14 +73,28 @@ install_units()
 	done
 }
 
+# user_wireguard NAME [NETNS]: a WireGuard in user space listens to wg. Before that wg(8) may not look: it removes
+# the socket of one that has bound it and does not listen yet.
+user_wireguard() { wait_for listening_wireguard "$@"; }
+listening_wireguard() { ${2:+ip netns exec "$2"} ss -Hlx | grep -q "/run/wireguard/$1\.sock"; }
+
+# said UNIT TEXT: in its journal, which may come late
+said() { journalctl -q -u "$1" | grep -q -e "$2"; }
+
 # property UNIT NAME
 property() { systemctl show -p "$2" --value "$1"; }
 
-# The unit's watchdog, sooner than as shipped
+# The unit's watchdog, sooner than as shipped; calm_watchdog ends it
 hasten_watchdog()
 {
 	mkdir -p "/run/systemd/system/$1.d"
-	printf '[Service]\nWatchdogSec=2\n' >"/run/systemd/system/$1.d/watchdog.conf"
+	printf '[Service]\nWatchdogSec=5\n' >"/run/systemd/system/$1.d/watchdog.conf"
+	systemctl daemon-reload
+}
+
+calm_watchdog()
+{
+	rm -f "/run/systemd/system/$1.d/watchdog.conf"
 	systemctl daemon-reload
 }
 

@@ -50,6 +50,26 @@ net_run(const char *format, ...)
 		g_error("failed: %s", command);
 }
 
+/* An IPv6 address is local only once a worker of the kernel has put its route (addrconf_dad_work);
+ * what is sent to it before goes elsewhere. */
+static inline void
+net_wait_local(const char *address)
+{
+	g_autofree char *command = g_strdup_printf("ip route get %s", address);
+	gint64 end = g_get_monotonic_time() + 60 * G_TIME_SPAN_SECOND;
+
+	for (;;) {
+		g_autofree char *out = NULL;
+
+		if (g_spawn_command_line_sync(command, &out, NULL, NULL, NULL) &&
+		    g_str_has_prefix(out, "local "))
+			return;
+		if (g_get_monotonic_time() > end)
+			g_error("%s is not local: %s", address, out);
+		g_usleep(5000);
+	}
+}
+
 static inline WgEndpoint
 net_ep(const char *text)
 {
@@ -101,5 +121,8 @@ net_wait(const gboolean *done, int timeout_ms)
 		if (!g_main_context_iteration(NULL, FALSE))
 			g_usleep(1000);
 	}
+	/* the time may have passed while somebody else had the processor */
+	for (int i = 0; i < 1000 && !*done && g_main_context_iteration(NULL, FALSE); i++)
+		;
 	return *done;
 }

@@ -7,7 +7,7 @@
 
 #include <libsoup/soup.h>
 
-#define DEADLINE (10 * G_USEC_PER_SEC)
+#define DEADLINE (30 * G_USEC_PER_SEC)
 
 typedef struct {
 	SoupSession *session;

@@ -677,11 +677,13 @@ test_reach(void)
 	reach_server(reach, &way);
 	g_test_message("reached after %d ms",
 		       (int)((g_get_monotonic_time() - began) / G_TIME_SPAN_MILLISECOND));
-	g_assert_cmpuint(way.writes, ==, 3); /* the peer, and two addresses */
+	/* the peer, and two addresses; more, if the second has not answered in its turn */
+	g_assert_cmpuint(way.writes, >=, 3);
+	g_assert_cmpuint(way.writes, <=, 9);
 	inn_reach_call_failed(reach, g_get_monotonic_time());
 	inn_reach_network_changed(reach, g_get_monotonic_time());
 	reach_server(reach, &way);
-	g_assert_cmpuint(way.writes, ==, 3);
+	g_assert_cmpuint(way.writes, <=, 9);
 	check_shows("ip -o addr show dev " IF, "10.66.1.1/16");
 	g_clear_pointer(&reach, inn_reach_free);
 	wg_ctl_free(way.ctl);

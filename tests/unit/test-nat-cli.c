@@ -69,6 +69,20 @@ status(void)
 }
 
 static void
+teardown(void)
+{
+	g_autoptr(NatCli) cli = parsed(ARGS("teardown", "-c", "a.conf", "--interface", "wg0"));
+	g_autoptr(NatCli) bare = parsed(ARGS("teardown"));
+	g_autoptr(NatCli) run = parsed(ARGS("run", "--no-port-mapping"));
+
+	g_assert_cmpint(cli->command, ==, NAT_CLI_TEARDOWN);
+	g_assert_cmpstr(cli->file, ==, "a.conf");
+	g_assert_cmpstr(cli->interfaces[0], ==, "wg0");
+	g_assert_null(bare->interfaces);
+	g_assert_true(run->no_port_mapping);
+}
+
+static void
 innernet_install(void)
 {
 	g_autoptr(NatCli) cli = parsed(ARGS("innernet", "install", "--interface", "evil", "a.toml",
@@ -178,8 +192,7 @@ wrong_command(void)
 {
 	static const char *const NONE[] = {"nat-agent", NULL}, *const NOT_EVEN_A_NAME[] = {NULL};
 
-	refused(NONE,
-		"a command is missing: run, status or another one, see nat-agent --help");
+	refused(NONE, "a command is missing: run, status or another one, see nat-agent --help");
 	refused(NOT_EVEN_A_NAME,
 		"a command is missing: run, status or another one, see nat-agent --help");
 	refused(ARGS("frobnicate"), "unknown command \"frobnicate\": see nat-agent --help");
@@ -218,6 +231,7 @@ main(int argc, char **argv)
 	g_test_init(&argc, &argv, NULL);
 	g_test_add_func("/cli/run", run);
 	g_test_add_func("/cli/status", status);
+	g_test_add_func("/cli/teardown", teardown);
 	g_test_add_func("/cli/innernet-install", innernet_install);
 	g_test_add_func("/cli/help", help);
 	g_test_add_func("/cli/wrong-run", wrong_run);

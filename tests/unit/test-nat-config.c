@@ -66,6 +66,7 @@ static const char FILE_TEXT[] = "# all of it\n"
 				"signal=wss://one.example\n"
 				"stun=s.example;[2001:db8::1]:3479;\n"
 				"turn=turn:u:a%3Bb@t.example; turns:u:x@[2001:db8::2]:443\n"
+				"port_mapping=no\n"
 				"mtu=auto\n"
 				"standby=0\n"
 				"metrics=127.0.0.1:9479\n"
@@ -76,6 +77,7 @@ static const char FILE_TEXT[] = "# all of it\n"
 				"signal=ws://two.example/path\n"
 				"stun=\n"
 				"turn=\n"
+				"port_mapping = yes\n"
 				"mtu = off\n"
 				"[peer café]\n"
 				"public_key=" KEY_A "\n";
@@ -99,6 +101,8 @@ file_suffices(void)
 	g_assert_cmpstr(nth(config, 0)->turn[0], ==, "turn:u:a%3Bb@t.example");
 	g_assert_cmpstr(nth(config, 0)->turn[1], ==, "turns:u:x@[2001:db8::2]:443");
 	g_assert_null(nth(config, 1)->turn[0]);
+	g_assert_false(nth(config, 0)->port_mapping);
+	g_assert_true(nth(config, 1)->port_mapping);
 	g_assert_cmpint(nth(config, 0)->mtu, ==, NAT_MTU_AUTO);
 	g_assert_cmpint(nth(config, 1)->mtu, ==, NAT_MTU_OFF);
 	g_assert_cmpuint(config->standby_max, ==, 0);
@@ -185,11 +189,12 @@ structure(void)
 		"t.conf:1: \"signal\" stands before any group: begin with [agent]");
 	refused("[agent]\n\nsingal=ws://x\n",
 		"t.conf:3: unknown key \"singal\" in [agent]: its keys "
-		"are control, control_group, state_dir, signal, stun, turn, mtu, standby, metrics, "
+		"are control, control_group, state_dir, signal, stun, turn, mtu, port_mapping, "
+		"standby, metrics, "
 		"innernet_config_dir, innernet_data_dir, hosts_file");
 	refused("[interface wg0]\ncontrol=/x\n", "t.conf:2: unknown key \"control\" in [interface "
 						 "wg0]: its keys are signal, stun, turn, "
-						 "mtu, innernet");
+						 "mtu, port_mapping, innernet");
 	refused("[agnet]\n",
 		"t.conf:1: unknown group [agnet]: the groups are [agent], [interface IF] "
 		"and [peer NAME]");
@@ -271,6 +276,8 @@ metrics(void)
 static void
 choices(void)
 {
+	refused("[agent]\nport_mapping=on\n",
+		"t.conf:2: port_mapping: \"on\" is neither yes nor no");
 	refused("[agent]\nmtu=on\n", "t.conf:2: mtu: \"on\" is none of auto, advise and off");
 	refused("[interface wg0]\nmtu=\n", "t.conf:2: mtu: \"\" is none of auto, advise and off");
 	refused("[agent]\nstandby=257\n",
@@ -278,7 +285,7 @@ choices(void)
 	refused("[agent]\nstandby=-1\n", "t.conf:2: standby: \"-1\" is not a number from 0 to 256");
 	refused("[interface wg0]\nstandby=1\n",
 		"t.conf:2: unknown key \"standby\" in [interface wg0]: its keys are signal, stun, "
-		"turn, mtu, innernet");
+		"turn, mtu, port_mapping, innernet");
 }
 
 /* Wherever a relay's URI ends up by mistake, its secret is not in the message. */

@@ -1,12 +1,13 @@
 /* SPDX-License-Identifier: MIT */
 #include "agent/nat-dgram.h"
+#include "tests/unit/net-own.h"
 #include "tests/unit/net-util.h"
 
 #include <errno.h>
 #include <string.h>
 #include <sys/socket.h>
 
-#define WAIT_MS 5000
+#define WAIT_MS 30000
 #define MANY 3000
 
 typedef struct {
@@ -79,41 +80,54 @@ add(Fixture *f, guint number, gsize len, NatDgramSent *sent)
 	nat_dgram_add(f->out, &f->a, head, sizeof head, f->data + number % 256, len, sent);
 }
 
-static void
-check(Fixture *f, const guint8 *msg, gsize len, guint number, gsize want)
+static gboolean
+is_as_sent(Fixture *f, const guint8 *msg, gsize len, guint number, gsize want)
 {
-	g_assert_cmpuint(len, ==, want + 4);
-	g_assert_cmpuint((guint)(msg[2] << 8 | msg[3]), ==, want);
-	g_assert_cmpmem(msg + 4, want, f->data + number % 256, want);
+	return len == want + 4 && (gsize)(msg[2] << 8 | msg[3]) == want &&
+	       memcmp(msg + 4, f->data + number % 256, want) == 0;
+}
+
+static gboolean
+is_readable(Fixture *f, int timeout_ms)
+{
+	GPollFD poll = {.fd = f->b.fd, .events = G_IO_IN};
+
+	return g_poll(&poll, 1, timeout_ms) == 1;
 }
 
 static int
 read_some(Fixture *f)
 {
-	GPollFD poll = {.fd = f->b.fd, .events = G_IO_IN};
-
-	g_assert_cmpint(g_poll(&poll, 1, WAIT_MS), ==, 1);
+	g_assert_true(is_readable(f, WAIT_MS));
 	return nat_dgram_read(&f->b, f->in);
 }
 
-/* Reads until all of them are there, in order. */
-static void
+/* Reads until all of them are there, in order. FALSE: what came is right, but the kernel of a
+ * loaded machine lost some. */
+static gboolean
 expect(Fixture *f, const gsize *sizes, guint n_sizes, guint n)
 {
+	guint next = 0, count = 0;
 	const guint8 *msg;
 	gsize len;
 
-	for (guint seen = 0; seen < n;) {
-		g_assert_cmpint(read_some(f), >, 0);
-		for (guint i = 0; (msg = nat_dgram_in_get(f->in, i, &len)) != NULL; i++, seen++)
-			check(f, msg, len, seen, sizes[seen % n_sizes]);
+	while (next < n && is_readable(f, 2000)) {
+		g_assert_cmpint(nat_dgram_read(&f->b, f->in), >, 0);
+		for (guint i = 0; (msg = nat_dgram_in_get(f->in, i, &len)) != NULL; i++, count++) {
+			while (next < n && !is_as_sent(f, msg, len, next, sizes[next % n_sizes]))
+				next++;
+			g_assert_cmpuint(next++, <, n);
+		}
 	}
+	if (count < n)
+		return FALSE;
 	g_assert_cmpint(nat_dgram_read(&f->b, f->in), ==, -1);
 	g_assert_cmpint(errno, ==, EAGAIN);
+	return TRUE;
 }
 
-static void
-pass(Fixture *f, const gsize *sizes, guint n_sizes, guint n)
+static gboolean
+pass_once(Fixture *f, const gsize *sizes, guint n_sizes, guint n)
 {
 	NatDgramSent sent = {0};
 	guint64 bytes = 0;
@@ -127,7 +141,17 @@ pass(Fixture *f, const gsize *sizes, guint n_sizes, guint n)
 	g_assert_cmpuint(sent.bytes, ==, bytes);
 	g_assert_cmpuint(sent.dropped, ==, 0);
 	g_assert_cmpint(sent.error, ==, 0);
-	expect(f, sizes, n_sizes, n);
+	return expect(f, sizes, n_sizes, n);
+}
+
+static void
+pass(Fixture *f, const gsize *sizes, guint n_sizes, guint n)
+{
+	gboolean passed = FALSE;
+
+	for (int i = 0; i < 5 && !passed; i++)
+		passed = pass_once(f, sizes, n_sizes, n);
+	g_assert_true(passed);
 }
 
 static void
@@ -155,16 +179,22 @@ test_mixed_sizes(Fixture *f, gconstpointer data)
 static void
 test_largest(Fixture *f, gconstpointer data)
 {
-	NatDgramSent sent = {0};
+	gboolean came = FALSE;
 	guint8 *big = g_malloc0(NAT_DGRAM_MAX);
 	const guint8 *msg;
 	gsize len;
 
-	nat_dgram_add(f->out, &f->a, NULL, 0, big, NAT_DGRAM_MAX, &sent);
-	nat_dgram_add(f->out, &f->a, (const guint8 *)"head", 4, big, NAT_DGRAM_MAX - 3, &sent);
-	nat_dgram_flush(f->out, &f->a, &sent);
-	g_assert_cmpuint(sent.packets, ==, 1);
-	g_assert_cmpuint(sent.dropped, ==, 1);
+	for (int i = 0; i < 20 && !came; i++) {
+		NatDgramSent sent = {0};
+
+		nat_dgram_add(f->out, &f->a, NULL, 0, big, NAT_DGRAM_MAX, &sent);
+		nat_dgram_add(f->out, &f->a, (const guint8 *)"head", 4, big, NAT_DGRAM_MAX - 3,
+			      &sent);
+		nat_dgram_flush(f->out, &f->a, &sent);
+		g_assert_cmpuint(sent.packets, ==, 1);
+		g_assert_cmpuint(sent.dropped, ==, 1);
+		came = is_readable(f, 1500);
+	}
 	g_assert_cmpint(read_some(f), ==, 1);
 	msg = nat_dgram_in_get(f->in, 0, &len);
 	g_assert_nonnull(msg);
@@ -208,14 +238,17 @@ test_refused(Fixture *f, gconstpointer data)
 {
 	NatDgramSent sent = {0};
 	int fd = f->b.fd;
+	guint n;
 
 	f->b.fd = -1;
 	close(fd);
-	for (guint i = 0; i < 10; i++) {
-		add(f, i, 100 + i % 2, &sent);
+	for (n = 0; n < 10 || (n < 1000 && sent.error == 0); n++) {
+		add(f, n, 100 + n % 2, &sent);
 		nat_dgram_flush(f->out, &f->a, &sent);
+		if (n >= 10)
+			g_usleep(1000);
 	}
-	g_assert_cmpuint(sent.packets + sent.dropped, ==, 10);
+	g_assert_cmpuint(sent.packets + sent.dropped, ==, n);
 	g_assert_cmpint(sent.error, ==, ECONNREFUSED);
 }
 
@@ -261,6 +294,8 @@ test_full(Fixture *f, gconstpointer data)
 int
 main(int argc, char **argv)
 {
+	if (!net_own())
+		return 1;
 	g_test_init(&argc, &argv, NULL);
 #define CASE(path, up, func) g_test_add(path, Fixture, NULL, up, func, tear_down)
 	CASE("/dgram/one-size", set_up, test_one_size);

@@ -30,6 +30,11 @@ make(void)
 		net_run("ip -%d rule add pref 100 fwmark 7 table 2", v);
 		net_run("ip -%d rule add pref 200 table 1", v);
 	}
+	for (int i = 1; i <= 2; i++) {
+		g_autofree char *address = g_strdup_printf("2001:db8:%d::1", i);
+
+		net_wait_local(address);
+	}
 	fib = nat_fib_new(&error);
 	g_assert_no_error(error);
 	return fib;

@@ -211,6 +211,8 @@ test_deleted(void)
 	tun = nat_tun_new(ns);
 	n_warnings = 0;
 	net_run("ip link del nat-ice0");
+	for (int i = 0; i < 300 && n_warnings == 0; i++)
+		net_wait(&never, 100);
 	net_wait(&never, 300);
 	expect_warning("the TUN device has been removed");
 	nat_tun_free(tun);

@@ -256,7 +256,7 @@ test_late_candidate(Fixture *f, gconstpointer data)
 	offer(&f->a, NAT_CAND_HOST, "10.9.0.2:51820");
 	g_assert_true(hosts_wait(both_selected, f, 20000));
 	g_test_message("%d ms", (int)((g_get_monotonic_time() - began) / 1000));
-	g_assert_cmpint(g_get_monotonic_time() - began, <, 1000 * G_TIME_SPAN_MILLISECOND);
+	g_assert_cmpint(g_get_monotonic_time() - began, <, 6000 * G_TIME_SPAN_MILLISECOND);
 	expect_selected(&f->a, &f->hosts.a.addr, &f->hosts.b.addr);
 }
 

@@ -10,6 +10,7 @@
 
 #include "agent/nat-http-ask.h"
 #include "agent/nat-metrics-server.h"
+#include "tests/unit/net-own.h"
 
 #define DEADLINE_US (60 * G_USEC_PER_SEC)
 
@@ -366,6 +367,8 @@ freed_in_use(Fixture *f, gconstpointer unused)
 int
 main(int argc, char **argv)
 {
+	if (!net_own())
+		return 1;
 	g_test_init(&argc, &argv, NULL);
 	g_test_add_func("/http-ask/requests", requests);
 	g_test_add_func("/http-ask/in-pieces", in_pieces);

@@ -179,25 +179,34 @@ wait_for(Fixture *f, NatMuxCounter counter, guint64 want)
 {
 	Want w = {f, counter, want};
 
-	g_assert_true(hosts_wait(reached, &w, 5000));
+	g_assert_true(hosts_wait(reached, &w, 30000));
 }
+
+/* Again where it was lost on its way, as happens now and then on a loaded machine. */
+#define SEND_UNTIL(f, counter, n, send)                                                            \
+	do {                                                                                       \
+		Want want_ = {f, counter, n};                                                      \
+		int tries_ = 20;                                                                   \
+		do                                                                                 \
+			send;                                                                      \
+		while (!hosts_wait(reached, &want_, 1500) && --tries_ > 0);                        \
+		g_assert_cmpint(tries_, >, 0);                                                     \
+	} while (FALSE)
 
 static void
 test_foreign_ufrag(Fixture *f, gconstpointer data)
 {
+	static const char *const FOREIGN[] = {"foreign:theirs", "min:theirs", "mine", NULL};
 	int fd;
 
 	if (!f->up)
 		return;
 	fd = remote(f, "10.9.0.2:4000");
-	send_request(fd, &f->hosts.a.addr, "foreign:theirs");
-	send_request(fd, &f->hosts.a.addr, "min:theirs");
-	send_request(fd, &f->hosts.a.addr, "mine");
-	send_request(fd, &f->hosts.a.addr, NULL);
-	wait_for(f, NAT_MUX_DROP_STRANGER, 4);
+	for (guint i = 0; i < G_N_ELEMENTS(FOREIGN); i++)
+		SEND_UNTIL(f, NAT_MUX_DROP_STRANGER, i + 1,
+			   send_request(fd, &f->hosts.a.addr, FOREIGN[i]));
 	g_assert_cmpuint(f->requests, ==, 0);
-	send_request(fd, &f->hosts.a.addr, "mine:theirs");
-	wait_for(f, NAT_MUX_IN, 5);
+	SEND_UNTIL(f, NAT_MUX_IN, 5, send_request(fd, &f->hosts.a.addr, "mine:theirs"));
 	g_assert_cmpuint(f->requests, ==, 1);
 	g_assert_true(wg_endpoint_equal(&f->last_dst, &f->hosts.a.addr));
 	g_assert_cmpuint(count(f, NAT_MUX_DROP_STRANGER), ==, 4);
@@ -213,8 +222,7 @@ test_garbage(Fixture *f, gconstpointer data)
 	if (!f->up)
 		return;
 	fd = remote(f, "10.9.0.2:4000");
-	send_to(fd, &f->hosts.a.addr, msg, sizeof msg);
-	wait_for(f, NAT_MUX_DROP_MALFORMED, 1);
+	SEND_UNTIL(f, NAT_MUX_DROP_MALFORMED, 1, send_to(fd, &f->hosts.a.addr, msg, sizeof msg));
 	g_assert_cmpuint(f->requests + f->responses, ==, 0);
 	/* and nothing that is no STUN leaves */
 	g_assert_false(nat_mux_client_send(f->client, &f->hosts.a.addr, &f->hosts.b.addr,
@@ -233,8 +241,7 @@ test_unasked_response(Fixture *f, gconstpointer data)
 	if (!f->up)
 		return;
 	fd = remote(f, "10.9.0.2:4000");
-	send_response(fd, &f->hosts.a.addr, id);
-	wait_for(f, NAT_MUX_DROP_UNASKED, 1);
+	SEND_UNTIL(f, NAT_MUX_DROP_UNASKED, 1, send_response(fd, &f->hosts.a.addr, id));
 	g_assert_cmpuint(f->responses, ==, 0);
 	close(fd);
 }
@@ -253,13 +260,10 @@ test_response_from_elsewhere(Fixture *f, gconstpointer data)
 	wrong = remote(f, "10.9.0.2:4001");
 	net_run("ip addr add 10.9.0.7/24 dev core-a");
 	g_assert_true(ask(f, &f->hosts.a.addr, &dst, 1, id));
-	send_response(wrong, &f->hosts.a.addr, id);
-	wait_for(f, NAT_MUX_DROP_UNASKED, 1);
-	send_response(right, &second, id);
-	wait_for(f, NAT_MUX_IN, 2);
+	SEND_UNTIL(f, NAT_MUX_DROP_UNASKED, 1, send_response(wrong, &f->hosts.a.addr, id));
+	SEND_UNTIL(f, NAT_MUX_IN, 2, send_response(right, &second, id));
 	g_assert_cmpuint(f->responses, ==, 0);
-	send_response(right, &f->hosts.a.addr, id);
-	wait_for(f, NAT_MUX_IN, 3);
+	SEND_UNTIL(f, NAT_MUX_IN, 3, send_response(right, &f->hosts.a.addr, id));
 	g_assert_cmpuint(f->responses, ==, 1);
 	close(right);
 	close(wrong);
@@ -280,10 +284,9 @@ test_retransmission(Fixture *f, gconstpointer data)
 	for (int i = 0; i < 3; i++)
 		g_assert_true(ask(f, &f->hosts.a.addr, &dst, 1, id));
 	for (int i = 0; i < 3; i++)
-		g_assert_cmpint(net_recv(fd, buf, sizeof buf, 5000, &from), >, 0);
+		g_assert_cmpint(net_recv(fd, buf, sizeof buf, 30000, &from), >, 0);
 	g_assert_true(wg_endpoint_equal(&from, &f->hosts.a.addr));
-	send_response(fd, &f->hosts.a.addr, id);
-	wait_for(f, NAT_MUX_IN, 1);
+	SEND_UNTIL(f, NAT_MUX_IN, 1, send_response(fd, &f->hosts.a.addr, id));
 	g_assert_cmpuint(f->responses, ==, 1);
 	close(fd);
 }
@@ -302,8 +305,7 @@ test_source_rule(Fixture *f, gconstpointer data)
 	net_run("ip addr add 10.9.0.7/24 dev core-a");
 	g_assert_false(ask(f, &second, &dst, 1, id));
 	g_assert_cmpuint(count(f, NAT_MUX_DROP_SOURCE), ==, 1);
-	send_request(fd, &second, "mine:theirs");
-	wait_for(f, NAT_MUX_DROP_SOURCE, 2);
+	SEND_UNTIL(f, NAT_MUX_DROP_SOURCE, 2, send_request(fd, &second, "mine:theirs"));
 	g_assert_cmpuint(f->requests, ==, 0);
 	g_assert_cmpuint(count(f, NAT_MUX_OUT), ==, 0);
 	g_assert_cmpint(net_recv(fd, buf, sizeof buf, 50, NULL), ==, 0);
@@ -401,8 +403,7 @@ test_new_port(Fixture *f, gconstpointer data)
 	g_assert_true(nat_mux_source_for(f->mux, &ep, &source));
 	g_assert_true(wg_endpoint_equal(&source, &moved));
 	send_request(fd, &f->hosts.a.addr, "mine:theirs");
-	send_request(fd, &moved, "mine:theirs");
-	wait_for(f, NAT_MUX_IN, 1);
+	SEND_UNTIL(f, NAT_MUX_IN, 1, send_request(fd, &moved, "mine:theirs"));
 	g_assert_cmpuint(f->requests, ==, 1);
 	g_assert_true(wg_endpoint_equal(&f->last_dst, &moved));
 	close(fd);
@@ -463,8 +464,7 @@ test_cap_spares_who_answered(Fixture *f, gconstpointer data)
 		int fd = remote(f, text);
 
 		g_assert_true(ask(f, &f->hosts.a.addr, &dst, i, id));
-		send_response(fd, &f->hosts.a.addr, id);
-		wait_for(f, NAT_MUX_IN, i + 1);
+		SEND_UNTIL(f, NAT_MUX_IN, i + 1, send_response(fd, &f->hosts.a.addr, id));
 		close(fd);
 	}
 	g_assert_cmpuint(f->responses, ==, 30);
@@ -486,12 +486,10 @@ test_transactions_expire(Fixture *f, gconstpointer data)
 	fd = remote(f, "10.9.0.2:4000");
 	g_assert_true(ask(f, &f->hosts.a.addr, &dst, 1, id));
 	move_clock(9);
-	send_response(fd, &f->hosts.a.addr, id);
-	wait_for(f, NAT_MUX_IN, 1);
+	SEND_UNTIL(f, NAT_MUX_IN, 1, send_response(fd, &f->hosts.a.addr, id));
 	g_assert_cmpuint(f->responses, ==, 1);
 	move_clock(2);
-	send_response(fd, &f->hosts.a.addr, id);
-	wait_for(f, NAT_MUX_DROP_UNASKED, 1);
+	SEND_UNTIL(f, NAT_MUX_DROP_UNASKED, 1, send_response(fd, &f->hosts.a.addr, id));
 	g_assert_cmpuint(f->responses, ==, 1);
 	close(fd);
 }
@@ -516,13 +514,10 @@ test_client_freed_with_transactions(Fixture *f, gconstpointer data)
 	g_assert_true(ask(f, &f->hosts.a.addr, &dst, 2, id));
 	g_clear_pointer(&f->client, nat_mux_client_free);
 	f->client = other;
-	send_response(fd, &f->hosts.a.addr, id);
-	wait_for(f, NAT_MUX_DROP_UNASKED, 1);
-	send_request(fd, &f->hosts.a.addr, "mine:theirs");
-	wait_for(f, NAT_MUX_DROP_STRANGER, 1);
+	SEND_UNTIL(f, NAT_MUX_DROP_UNASKED, 1, send_response(fd, &f->hosts.a.addr, id));
+	SEND_UNTIL(f, NAT_MUX_DROP_STRANGER, 1, send_request(fd, &f->hosts.a.addr, "mine:theirs"));
 	g_assert_cmpuint(f->responses + f->requests, ==, 0);
-	send_response(fd, &f->hosts.a.addr, kept);
-	wait_for(f, NAT_MUX_IN, 3);
+	SEND_UNTIL(f, NAT_MUX_IN, 3, send_response(fd, &f->hosts.a.addr, kept));
 	g_assert_cmpuint(f->responses, ==, 1);
 	close(fd);
 }
@@ -563,8 +558,7 @@ test_ufrag_taken_over(Fixture *f, gconstpointer data)
 	heir = nat_mux_client_new(f->mux, "mine", &FUNCS, f);
 	nat_mux_client_free(f->client);
 	f->client = heir;
-	send_request(fd, &f->hosts.a.addr, "mine:theirs");
-	wait_for(f, NAT_MUX_IN, 1);
+	SEND_UNTIL(f, NAT_MUX_IN, 1, send_request(fd, &f->hosts.a.addr, "mine:theirs"));
 	g_assert_cmpuint(f->requests, ==, 1);
 	close(fd);
 }
@@ -584,9 +578,8 @@ test_ipv6(Fixture *f, gconstpointer data)
 	g_assert_cmpuint(count(f, NAT_MUX_DROP_SOURCE), ==, 1);
 	g_assert_false(ask(f, &f->hosts.a.addr, &dst, 2, id)); /* no IPv4 source */
 	g_assert_true(ask(f, &f->hosts.a.addr6, &dst, 3, id));
-	send_response(fd, &f->hosts.a.addr6, id);
-	send_request(fd, &f->hosts.a.addr6, "mine:theirs");
-	wait_for(f, NAT_MUX_IN, 2);
+	SEND_UNTIL(f, NAT_MUX_IN, 1, send_response(fd, &f->hosts.a.addr6, id));
+	SEND_UNTIL(f, NAT_MUX_IN, 2, send_request(fd, &f->hosts.a.addr6, "mine:theirs"));
 	g_assert_cmpuint(f->responses, ==, 1);
 	g_assert_cmpuint(f->requests, ==, 1);
 	g_assert_true(wg_endpoint_equal(&f->last_dst, &f->hosts.a.addr6));
@@ -610,14 +603,13 @@ test_padded_request(Fixture *f, gconstpointer data)
 	g_assert_cmpuint(nat_stun_build_request_padded(msg, sizeof msg, id, "mine:theirs", "pwd",
 						       NAT_STUN_MAX + 4),
 			 ==, NAT_STUN_MAX + 4);
-	send_to(fd, &f->hosts.a.addr, msg, NAT_STUN_MAX + 4);
-	wait_for(f, NAT_MUX_DROP_MALFORMED, 1);
+	SEND_UNTIL(f, NAT_MUX_DROP_MALFORMED, 1,
+		   send_to(fd, &f->hosts.a.addr, msg, NAT_STUN_MAX + 4));
 	g_assert_cmpuint(f->requests, ==, 0);
 	g_assert_cmpuint(nat_stun_build_request_padded(msg, sizeof msg, id, "prober:theirs", "pwd",
 						       sizeof msg),
 			 ==, sizeof msg);
-	send_to(fd, &f->hosts.a.addr, msg, sizeof msg);
-	wait_for(f, NAT_MUX_IN, 2);
+	SEND_UNTIL(f, NAT_MUX_IN, 2, send_to(fd, &f->hosts.a.addr, msg, sizeof msg));
 	g_assert_cmpuint(f->requests, ==, 1);
 	nat_mux_client_free(prober);
 	close(fd);
@@ -630,15 +622,18 @@ test_send_probe(Fixture *f, gconstpointer data)
 	static const guint8 id[NAT_STUN_ID_LEN] = "request-id-1";
 	const WgEndpoint *own = &f->hosts.a.addr, *peer = &f->hosts.b.addr;
 	guint8 msg[2048], got[2048];
+	gssize n = 0;
 	gsize len;
 
 	if (!f->up)
 		return;
 	len = nat_stun_build_request_padded(msg, sizeof msg, id, "a:b", "pwd", NAT_STUN_PADDED_MAX);
-	g_assert_cmpint(nat_mux_client_send_probe(f->client, own, peer, msg, len), ==,
-			NAT_MUX_PROBE_SENT);
-	g_assert_cmpint(net_recv(f->hosts.b.port_holder, got, sizeof got, 5000, NULL), ==,
-			(gssize)len);
+	for (int i = 0; i < 20 && n <= 0; i++) {
+		g_assert_cmpint(nat_mux_client_send_probe(f->client, own, peer, msg, len), ==,
+				NAT_MUX_PROBE_SENT);
+		n = net_recv(f->hosts.b.port_holder, got, sizeof got, 1500, NULL);
+	}
+	g_assert_cmpint(n, ==, (gssize)len);
 	len = nat_stun_build_request_padded(msg, sizeof msg, id, "a:b", "pwd",
 					    NAT_STUN_PADDED_MAX + 4);
 	g_assert_cmpint(nat_mux_client_send_probe(f->client, own, peer, msg, len), ==,

@@ -60,6 +60,7 @@ set_up(Fixture *f, gconstpointer data)
 	net_run("ip link set nm1 up");
 	net_run("ip link set nm0 up");
 	wait_running("nm0");
+	wait_running("nm1");
 	f->mon = nat_netmon_new(DEBOUNCE, on_change, f, &error);
 	g_assert_no_error(error);
 }
@@ -76,7 +77,7 @@ settle(Fixture *f)
 {
 	do
 		f->told = FALSE;
-	while (net_wait(&f->told, DEBOUNCE * 10));
+	while (net_wait(&f->told, DEBOUNCE * 50));
 }
 
 static void
@@ -84,7 +85,7 @@ expect(Fixture *f, const char *command)
 {
 	f->told = FALSE;
 	net_run("%s", command);
-	if (!net_wait(&f->told, 5000))
+	if (!net_wait(&f->told, 30000))
 		g_error("not told: %s", command);
 	settle(f);
 }
@@ -182,7 +183,7 @@ test_debounce(Fixture *f, gconstpointer data)
 	f->told = FALSE;
 	for (int i = 1; i < 20; i++)
 		net_run("ip addr add 192.0.2.%d/32 dev nm0", i);
-	g_assert_true(net_wait(&f->told, 5000));
+	g_assert_true(net_wait(&f->told, 30000));
 	g_assert_cmpuint(f->n, ==, 1);
 	f->told = FALSE;
 	g_assert_false(net_wait(&f->told, DEBOUNCE * 10));
@@ -208,7 +209,7 @@ test_overrun(Fixture *f, gconstpointer data)
 	net_run("ip -batch %s", path);
 	unlink(path);
 	f->told = FALSE;
-	g_assert_true(net_wait(&f->told, 5000));
+	g_assert_true(net_wait(&f->told, 30000));
 	settle(f);
 	expect(f, "ip addr add 192.0.2.1/24 dev nm0"); /* and it hears on */
 }
@@ -220,7 +221,7 @@ test_free_inside(Fixture *f, gconstpointer data)
 		return;
 	f->free_inside = TRUE;
 	net_run("ip addr add 192.0.2.1/24 dev nm0");
-	g_assert_true(net_wait(&f->told, 5000));
+	g_assert_true(net_wait(&f->told, 30000));
 	g_assert_null(f->mon);
 }
 

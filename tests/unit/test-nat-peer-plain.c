@@ -438,12 +438,33 @@ test_deaf(Agents *f, gconstpointer data)
 	list_observed(f, B, LIST_V6);
 	hosts_run(1000);
 	g_assert_true(wg_endpoint_equal(&f->a.wg->endpoint, &f->hosts.b.addr6));
+	agents_tick(f);
 	f->cut_family = AF_INET6;
 	began = g_get_monotonic_time();
 	g_assert_true(hosts_wait(moved_to_v4, f, ROUND_MS));
 	g_assert_cmpint(g_get_monotonic_time() - began, >=, 7 * G_TIME_SPAN_SECOND);
 	g_assert_true(a_connected(f));
 	expect_reason(f, "direct-no-agent-innernet", 0);
+}
+
+/* All that was sent has been answered, in the same look at the device: at rest, not deaf. */
+static void
+test_at_rest(Agents *f, gconstpointer data)
+{
+	static const char *const LIST_V4[] = {B, NULL};
+
+	if (!f->up)
+		return;
+	list_observed(f, B, LIST_V4);
+	g_assert_true(hosts_wait(a_connected, f, ROUND_MS));
+	f->talking = TRUE;
+	hosts_run(300);
+	f->talking = FALSE;
+	g_ptr_array_set_size(tries, 0);
+	list_observed(f, NOBODY, LIST_V4);
+	hosts_run(10000);
+	g_assert_cmpuint(tries->len, ==, 0);
+	g_assert_true(a_connected(f));
 }
 
 static gboolean
@@ -497,6 +518,7 @@ main(int argc, char **argv)
 	PLAIN("message-again", test_message_again);
 	PLAIN("beacon", test_beacon);
 	PLAIN("deaf", test_deaf);
+	PLAIN("at-rest", test_at_rest);
 	PLAIN("deaf-in-vain", test_deaf_in_vain);
 	return g_test_run();
 }

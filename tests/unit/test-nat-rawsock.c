@@ -13,7 +13,8 @@ typedef struct {
 	NatRawSock *sock;
 	gboolean got;
 	guint n;
-	WgEndpoint src, dst;
+	WgEndpoint src, dst, first_dst;
+	guint8 ids[128]; /* the first byte of each transaction id */
 	guint8 payload[NAT_PACKET_MAX];
 	gsize len;
 	gboolean free_inside;
@@ -29,6 +30,10 @@ on_packet(const NatUdp *pkt, gpointer user_data)
 	f->len = pkt->len;
 	memcpy(f->payload, pkt->payload, pkt->len);
 	f->got = TRUE;
+	if (f->n == 0)
+		f->first_dst = pkt->dst;
+	if (f->n < G_N_ELEMENTS(f->ids))
+		f->ids[f->n] = pkt->len > 8 ? pkt->payload[8] : 0;
 	f->n++;
 	if (f->free_inside)
 		g_clear_pointer(&f->sock, nat_raw_sock_free);
@@ -72,6 +77,37 @@ send_to(int fd, const char *to, const guint8 *buf, gsize len)
 	g_assert_cmpint(sendto(fd, buf, len, 0, &ep.sa, wg_endpoint_socklen(&ep)), ==, (gssize)len);
 }
 
+/* A datagram may be lost on a loaded machine: it is sent again. */
+#define TRIES 40
+#define TRY_MS 750
+
+static void
+send_until_got(Fixture *f, int fd, const char *to, const guint8 *buf, gsize len)
+{
+	f->got = FALSE;
+	for (int i = 0; i < TRIES && !f->got; i++) {
+		send_to(fd, to, buf, len);
+		net_wait(&f->got, TRY_MS);
+	}
+	g_assert_true(f->got);
+}
+
+/* By the raw socket. */
+static gssize
+send_until_heard(Fixture *f, const WgEndpoint *src, const WgEndpoint *dst, const guint8 *buf,
+		 gsize len, int fd, guint8 *copy, gsize size, WgEndpoint *from)
+{
+	g_autoptr(GError) error = NULL;
+	gssize n = 0;
+
+	for (int i = 0; i < TRIES && n != (gssize)len; i++) {
+		g_assert_true(nat_raw_sock_send(f->sock, src, dst, buf, len, &error));
+		g_assert_no_error(error);
+		n = net_recv(fd, copy, size, TRY_MS, from);
+	}
+	return n;
+}
+
 /* STUN to the port of another socket reaches both, each with the true addresses. */
 static void
 receives(Fixture *f, const char *own, const char *peer)
@@ -81,13 +117,11 @@ receives(Fixture *f, const char *own, const char *peer)
 	guint8 buf[NAT_STUN_MAX], copy[NAT_STUN_MAX];
 	gsize len = request(buf, sizeof buf);
 
-	f->got = FALSE;
-	send_to(fd, own, buf, len);
-	g_assert_true(net_wait(&f->got, 5000));
+	send_until_got(f, fd, own, buf, len);
 	g_assert_true(wg_endpoint_equal(&f->src, &src));
 	g_assert_true(wg_endpoint_equal(&f->dst, &dst));
 	g_assert_cmpmem(f->payload, f->len, buf, len);
-	g_assert_cmpint(net_recv(wireguard, copy, sizeof copy, 5000, NULL), ==, (gssize)len);
+	g_assert_cmpint(net_recv(wireguard, copy, sizeof copy, 30000, NULL), ==, (gssize)len);
 	close(wireguard);
 	close(fd);
 }
@@ -108,14 +142,13 @@ sends(Fixture *f, const char *own, const char *peer)
 {
 	int wireguard = net_udp(own), fd = net_udp(peer);
 	WgEndpoint src = net_ep(own), dst = net_ep(peer), from;
-	g_autoptr(GError) error = NULL;
 	guint8 buf[1400], copy[1500];
 
 	memset(buf, 0x5a, sizeof buf);
 	for (gsize len = 1; len <= sizeof buf; len += 233) {
-		g_assert_true(nat_raw_sock_send(f->sock, &src, &dst, buf, len, &error));
-		g_assert_no_error(error);
-		g_assert_cmpint(net_recv(fd, copy, sizeof copy, 5000, &from), ==, (gssize)len);
+		g_assert_cmpint(
+			send_until_heard(f, &src, &dst, buf, len, fd, copy, sizeof copy, &from), ==,
+			(gssize)len);
 		g_assert_cmpmem(copy, len, buf, len);
 		g_assert_true(wg_endpoint_equal(&from, &src));
 	}
@@ -181,11 +214,15 @@ filters(Fixture *f, const char *own, const char *other_port, const char *peer)
 	buf[4] ^= 1;
 	for (gsize cut = 0; cut < 8; cut++)
 		send_to(fd, own, buf, cut);
-	f->got = FALSE;
 	f->n = 0;
-	send_to(fd, own, buf, len);
-	g_assert_true(net_wait(&f->got, 5000));
-	g_assert_cmpuint(f->n, ==, 1);
+	for (int i = 1; i <= TRIES && f->n == 0; i++) {
+		f->got = FALSE;
+		send_to(fd, own, buf, len);
+		net_wait(&f->got, TRY_MS);
+		g_assert_cmpuint(f->n, <=, i);
+	}
+	g_assert_cmpuint(f->n, >=, 1);
+	g_assert_cmpmem(f->payload, f->len, buf, len);
 	close(fd);
 }
 
@@ -203,8 +240,7 @@ static void
 test_link_local(Fixture *f, gconstpointer data)
 {
 	WgEndpoint own, peer, from;
-	g_autoptr(GError) error = NULL;
-	guint8 buf[NAT_STUN_MAX];
+	guint8 buf[NAT_STUN_MAX], copy[NAT_STUN_MAX];
 	gsize len = request(buf, sizeof buf);
 	int fd;
 
@@ -219,38 +255,50 @@ test_link_local(Fixture *f, gconstpointer data)
 	own = net_ep("[fe80::a%rs-a]:51820");
 	peer = net_ep("[fe80::b%rs-a]:40000");
 	fd = net_udp("[fe80::b%rs-b]:40000");
-	g_assert_true(nat_raw_sock_send(f->sock, &own, &peer, buf, len, &error));
-	g_assert_no_error(error);
-	g_assert_cmpint(net_recv(fd, buf, sizeof buf, 5000, &from), ==, (gssize)len);
+	/* a fresh link loses what is sent before the kernel has seen that it is up */
+	g_assert_cmpint(send_until_heard(f, &own, &peer, buf, len, fd, copy, sizeof copy, &from),
+			==, (gssize)len);
 	g_assert_true(
 		wg_endpoint_equal(&from, &(WgEndpoint){.v6 = net_ep("[fe80::a%rs-b]:51820").v6}));
-	send_to(fd, "[fe80::a%rs-b]:51820", buf, len);
-	g_assert_true(net_wait(&f->got, 5000));
+	send_until_got(f, fd, "[fe80::a%rs-b]:51820", buf, len);
 	g_assert_true(wg_endpoint_equal(&f->src, &peer));
 	g_assert_true(wg_endpoint_equal(&f->dst, &own));
 	close(fd);
+}
+
+/* TRUE: all of a burst came, in order. The kernel may lose some, when that is seen by the next. */
+static gboolean
+burst_comes(Fixture *f, int fd)
+{
+	guint8 buf[NAT_STUN_MAX], id[NAT_STUN_ID_LEN] = {0};
+
+	f->n = 0;
+	for (guint8 i = 0; i < 100; i++) {
+		id[0] = i;
+		send_to(fd, "192.0.2.1:51820", buf,
+			nat_stun_build_request(buf, sizeof buf, id, NULL, NULL));
+	}
+	do
+		f->got = FALSE;
+	while (f->n < 100 && net_wait(&f->got, 3000));
+	for (guint i = 1; i < f->n; i++)
+		g_assert_cmpuint(f->ids[i], >, f->ids[i - 1]);
+	return f->n == 100;
 }
 
 /* More than one wakeup takes: all are delivered, in order. */
 static void
 test_burst(Fixture *f, gconstpointer data)
 {
-	guint8 buf[NAT_STUN_MAX], id[NAT_STUN_ID_LEN] = {0};
+	gboolean came = FALSE;
 	int fd;
 
 	if (!f->sock)
 		return;
 	fd = net_udp("192.0.2.2:40000");
-	for (guint8 i = 0; i < 100; i++) {
-		id[0] = i;
-		send_to(fd, "192.0.2.1:51820", buf,
-			nat_stun_build_request(buf, sizeof buf, id, NULL, NULL));
-	}
-	while (f->n < 100) {
-		f->got = FALSE;
-		g_assert_true(net_wait(&f->got, 5000));
-		g_assert_cmpuint(f->payload[8], ==, f->n - 1);
-	}
+	for (int round = 0; round < 5 && !came; round++)
+		came = burst_comes(f, fd);
+	g_assert_true(came);
 	close(fd);
 }
 
@@ -270,10 +318,9 @@ test_set_port(Fixture *f, gconstpointer data)
 	g_assert_true(nat_raw_sock_set_port(f->sock, 4000, &error));
 	g_assert_no_error(error);
 	send_to(fd, "192.0.2.1:51820", buf, len);
-	send_to(fd, "192.0.2.1:4000", buf, len);
-	g_assert_true(net_wait(&f->got, 5000));
+	send_until_got(f, fd, "192.0.2.1:4000", buf, len);
+	g_assert_cmpuint(wg_endpoint_port(&f->first_dst), ==, 4000);
 	g_assert_cmpuint(wg_endpoint_port(&f->dst), ==, 4000);
-	g_assert_cmpuint(f->n, ==, 1);
 	g_assert_true(nat_raw_sock_set_port(f->sock, 0, &error));
 	close(fd);
 }
@@ -310,8 +357,7 @@ test_free_inside(Fixture *f, gconstpointer data)
 	f->free_inside = TRUE;
 	fd = net_udp("192.0.2.2:40000");
 	send_to(fd, "192.0.2.1:51820", buf, len);
-	send_to(fd, "192.0.2.1:51820", buf, len);
-	g_assert_true(net_wait(&f->got, 5000));
+	send_until_got(f, fd, "192.0.2.1:51820", buf, len);
 	g_assert_cmpuint(f->n, ==, 1);
 	close(fd);
 }

@@ -8,7 +8,7 @@
 
 #include <sys/socket.h>
 
-#define SOON_MS 10000
+#define SOON_MS 30000
 #define SECOND_US G_TIME_SPAN_SECOND
 
 enum { INITIATION = 1, RESPONSE, COOKIE, TRANSPORT };
@@ -613,6 +613,12 @@ permissions(Fixture *f)
 	return f->first.requests[STUN_CREATEPERMISSION];
 }
 
+static gboolean
+has_permissions(Fixture *f, guint n)
+{
+	return f->first.requests[STUN_CREATEPERMISSION] >= n;
+}
+
 static void
 test_refused_addresses(Fixture *f, gconstpointer data)
 {
@@ -647,6 +653,7 @@ test_refused_addresses(Fixture *f, gconstpointer data)
 	g_assert_cmpuint(nat_relay_plain_count(f->plain), ==, 0);
 	/* A relay goes where we have no route. */
 	nat_relay_plain_set_addresses(f->plain, &good, 1);
+	g_assert_true(wait_for(has_permissions, f, 1));
 	g_assert_cmpuint(permissions(f), ==, 1);
 	g_assert_true(wg_endpoint_equal(&f->first.peer, &good));
 	/* and then a tunnel takes the route */
@@ -672,7 +679,8 @@ test_many_addresses(Fixture *f, gconstpointer data)
 	}
 	nat_relay_plain_set_addresses(f->plain, addresses, G_N_ELEMENTS(addresses));
 	g_assert_true(wait_for(is_first_up, f, 0));
-	run_for(1000);
+	g_assert_true(wait_for(has_permissions, f, NAT_RELAY_PERMITS_MAX));
+	run_for(300);
 	g_assert_cmpuint(permissions(f), ==, NAT_RELAY_PERMITS_MAX);
 	caller = net_ep("203.0.113.64:7");
 	comes_in(f, &f->first, &caller, 1);
@@ -867,6 +875,7 @@ test_freed(Fixture *f, gconstpointer data)
 	if (!f->up)
 		return;
 	begin(f);
+	g_assert_true(wait_for(has_permissions, f, 1));
 	g_assert_cmpuint(permissions(f), ==, 1);
 	g_clear_pointer(&f->plain, nat_relay_plain_free);
 	use(f, &f->second);

@@ -284,6 +284,11 @@ full_status(const NatServiceWhom *whom, gboolean detail, GError **error, gpointe
 	iface->signal_state = g_strdup("connected");
 	iface->innernet_mode = g_strdup("yes");
 	iface->mapping_lifetime_s = 30;
+	iface->port_mapping.state = g_strdup("double-nat");
+	iface->port_mapping.protocol = g_strdup("nat-pmp");
+	iface->port_mapping.gateway = iface->port_mapping.external = cand.endpoint;
+	iface->port_mapping.lifetime_s = 1;
+	iface->port_mapping.problem = g_strdup("x");
 	nat_status_set_counter(iface, "drop_x", 3);
 	nat_status_add_relay(iface, "turn:a");
 	nat_status_add_peer(iface, &key);
@@ -359,7 +364,8 @@ metrics(gpointer user_data)
 	return g_strdup("# HELP a \"b\"\n");
 }
 
-static const NatServiceFuncs FUNCS = {full_status, get_events, resolve, ping, restart, reload, metrics};
+static const NatServiceFuncs FUNCS = {full_status, get_events, resolve, ping,
+				      restart,	   reload,     metrics};
 
 static void
 on_answer(char *text_take, gboolean last, gpointer owner)
@@ -524,7 +530,8 @@ events_followed(Fixture *f, gconstpointer unused)
 	nat_events_add(f->events, "wg0", &alice, "a", NAT_EVENT_PATH, "nobody listens");
 	g_assert_cmpuint(f->answers->len, ==, before + 2);
 	expect(f, "{\"method\":\"io.github.nat-agent.Events\",\"parameters\":{\"peer\":\"b\"}}",
-	       "{\"error\":\"io.github.nat-agent.NoSuchPeer\",\"parameters\":{\"reason\":\"nobody is "
+	       "{\"error\":\"io.github.nat-agent.NoSuchPeer\",\"parameters\":{\"reason\":\"nobody "
+	       "is "
 	       "there\"}}");
 }
 

@@ -16,6 +16,7 @@
 #include "agent/nat-signal-client.h"
 #include "signaling/sig-wire.h"
 #include "tests/unit/fake-resolver.h"
+#include "tests/unit/net-own.h"
 
 #define DEADLINE_S 20
 
@@ -116,14 +117,13 @@ static void
 server_start_with(Server *server, const char *name, const char *secret_file)
 {
 	g_autofree char *listen_arg = g_strdup_printf("--listen=127.0.0.1:%u", server->port);
-	g_autofree char *stun_arg = g_strdup_printf("--stun=127.0.0.1:%u", free_port());
 	g_autoptr(GPtrArray) argv = g_ptr_array_new_with_free_func(g_free);
 	g_autoptr(GError) error = NULL;
 	gint64 deadline = g_get_monotonic_time() + DEADLINE_S * G_USEC_PER_SEC;
 
 	g_ptr_array_add(argv, g_strdup(NAT_SIGNALD));
 	g_ptr_array_add(argv, g_steal_pointer(&listen_arg));
-	g_ptr_array_add(argv, g_steal_pointer(&stun_arg));
+	g_ptr_array_add(argv, g_strdup("--stun=127.0.0.1:0"));
 	if (name)
 		g_ptr_array_add(argv, g_strdup_printf("--name=%s", name));
 	if (secret_file) {
@@ -837,7 +837,7 @@ test_black_hole(Fixture *f, gconstpointer data)
 	took_ms = (g_get_monotonic_time() - start) / 1000;
 	g_test_message("connected past a black hole after %" G_GINT64_FORMAT " ms", took_ms);
 	g_assert_cmpint(took_ms, >=, 200);
-	g_assert_cmpint(took_ms, <, 1500); /* 250 on an idle machine */
+	g_assert_cmpint(took_ms, <, 10000); /* 250 on an idle machine */
 	g_assert_nonnull(strstr(a->stun->str, "127.0.0.1:"));
 	g_assert_nonnull(strstr(a->stun->str, "127.0.0.2:"));
 	for (gsize i = 0; i < G_N_ELEMENTS(fillers); i++)
@@ -1269,6 +1269,8 @@ test_bad_arguments(void)
 int
 main(int argc, char **argv)
 {
+	if (!net_own())
+		return 1;
 	g_test_init(&argc, &argv, NULL);
 #define ADD(name, func) g_test_add("/signal-client/" name, Fixture, NULL, set_up, func, tear_down)
 	ADD("connect", test_connect);

@@ -174,7 +174,8 @@ contract(void)
 		"\"reason\":null,\"no_relay\":null,\"standby\":null,\"failovers\":0,\"detail\":"
 		"null}],"
 		"\"problem\":null,\"counters\":{\"drop_stranger\":0,\"mux_to_peer\":42},"
-		"\"relays\":[],\"mtu_advice_bytes\":null,\"innernet\":null}],\"isolation\":"
+		"\"relays\":[],\"mtu_advice_bytes\":null,\"innernet\":null,"
+		"\"port_mapping\":null}],\"isolation\":"
 		"\"rules\"}");
 }
 
@@ -281,6 +282,42 @@ innernet_members(void)
 	g_assert_no_error(error);
 	second = json_of(again);
 	g_assert_cmpstr(text, ==, second);
+}
+
+static void
+port_mapping_members(void)
+{
+	g_autoptr(NatStatus) status = nat_status_new(), again = NULL;
+	NatStatusPortMapping *mapping = &add_wg0(status)->port_mapping;
+	g_autofree char *text = NULL, *second = NULL, *well = NULL, *ill = NULL;
+	g_autoptr(GError) error = NULL;
+
+	mapping->state = g_strdup("up");
+	mapping->protocol = g_strdup("pcp");
+	mapping->gateway = endpoint("192.168.1.1:0");
+	mapping->external = endpoint("198.51.100.7:4660");
+	mapping->lifetime_s = 7111;
+	mapping->pinhole = TRUE;
+	well = nat_status_to_text(status, NULL, NULL, FALSE, 200);
+	g_assert_nonnull(strstr(well, "port mapping up: 198.51.100.7:4660 by pcp, router "
+				      "192.168.1.1, 119 min left, IPv6 let in\n"));
+	text = json_of(status);
+	g_assert_nonnull(strstr(text,
+				"\"port_mapping\":{\"state\":\"up\",\"protocol\":\"pcp\","
+				"\"gateway\":\"192.168.1.1\",\"external\":\"198.51.100.7:4660\","
+				"\"lifetime_s\":7111,\"problem\":null,\"ipv6_pinhole\":true}"));
+	again = status_of(text, &error);
+	g_assert_no_error(error);
+	second = json_of(again);
+	g_assert_cmpstr(text, ==, second);
+	mapping->external = (WgEndpoint){0};
+	mapping->lifetime_s = 0;
+	mapping->pinhole = FALSE;
+	g_free(mapping->state);
+	mapping->state = g_strdup("refused");
+	mapping->problem = g_strdup("switched off");
+	ill = nat_status_to_text(status, NULL, NULL, FALSE, 200);
+	g_assert_nonnull(strstr(ill, "port mapping refused, router 192.168.1.1 (switched off)\n"));
 }
 
 static void
@@ -928,6 +965,7 @@ main(int argc, char **argv)
 	g_test_add_func("/status/json/contract", contract);
 	g_test_add_func("/status/json/relay", relay_members);
 	g_test_add_func("/status/json/innernet", innernet_members);
+	g_test_add_func("/status/json/port-mapping", port_mapping_members);
 	g_test_add_func("/status/json/loss", loss);
 	g_test_add_func("/status/json/path-only-when-connected", path_only_when_connected);
 	g_test_add_func("/status/json/round-trip", round_trip);

@@ -119,6 +119,13 @@ use(Fixture *f, guint first, guint n)
 	nat_stun_probe_set_servers(f->probe, addrs, n);
 }
 
+/* What was sent, whatever of it has arrived. */
+static guint64
+n_sent(const Fixture *f)
+{
+	return nat_mux_counter(f->hosts.a.mux, NAT_MUX_OUT);
+}
+
 static guint
 n_public(Fixture *f)
 {
@@ -181,7 +188,7 @@ test_no_nat(Fixture *f, gconstpointer data)
 	if (!f->up)
 		return;
 	use(f, 0, 2);
-	g_assert_true(hosts_wait(has_public, f, 5000));
+	g_assert_true(hosts_wait(has_public, f, 30000));
 	g_assert_cmpint(nat_stun_probe_mapping(f->probe), ==, NAT_MAPPING_NONE);
 	expect_candidates(f, (const char *const[]){NULL});
 	sources = nat_stun_probe_sources(f->probe);
@@ -199,8 +206,8 @@ test_mapping_learnt(Fixture *f, gconstpointer data)
 	f->servers[0].tell = f->servers[1].tell = net_ep("203.0.113.5:40000");
 	f->servers[2].tell = net_ep("[2001:db8::5]:40000");
 	use(f, 0, 3);
-	g_assert_true(hosts_wait(has_two_public, f, 5000));
-	g_assert_true(hosts_wait(knows_mapping, f, 5000));
+	g_assert_true(hosts_wait(has_two_public, f, 30000));
+	g_assert_true(hosts_wait(knows_mapping, f, 30000));
 	g_assert_cmpint(nat_stun_probe_mapping(f->probe), ==, NAT_MAPPING_ENDPOINT_INDEPENDENT);
 	expect_candidates(f,
 			  (const char *const[]){"203.0.113.5:40000", "[2001:db8::5]:40000", NULL});
@@ -214,7 +221,7 @@ test_mapping_per_destination(Fixture *f, gconstpointer data)
 	f->servers[0].tell = net_ep("203.0.113.5:40000");
 	f->servers[1].tell = net_ep("203.0.113.5:40001");
 	use(f, 0, 2);
-	g_assert_true(hosts_wait(has_two_public, f, 5000));
+	g_assert_true(hosts_wait(has_two_public, f, 30000));
 	g_assert_cmpint(nat_stun_probe_mapping(f->probe), ==,
 			NAT_MAPPING_ADDRESS_AND_PORT_DEPENDENT);
 }
@@ -223,14 +230,17 @@ test_mapping_per_destination(Fixture *f, gconstpointer data)
 static void
 test_retransmission(Fixture *f, gconstpointer data)
 {
+	guint64 out;
+
 	if (!f->up)
 		return;
 	f->servers[0].lose = 2;
 	use(f, 0, 1);
-	g_assert_true(hosts_wait(has_public, f, 5000));
-	g_assert_cmpuint(f->servers[0].requests, ==, 3);
+	g_assert_true(hosts_wait(has_public, f, 30000));
+	g_assert_cmpuint(f->servers[0].requests, >=, 3);
+	out = n_sent(f);
 	hosts_run(500);
-	g_assert_cmpuint(f->servers[0].requests, ==, 3); /* answered: no more of it */
+	g_assert_cmpuint(n_sent(f), ==, out); /* answered: no more of it */
 }
 
 /* What was known stays while it is asked again, and goes when nobody answers any more. */
@@ -238,22 +248,24 @@ static void
 test_lost_answer_gives_up(Fixture *f, gconstpointer data)
 {
 	guint before;
+	guint64 out;
 
 	if (!f->up)
 		return;
 	use(f, 0, 1);
-	g_assert_true(hosts_wait(has_public, f, 5000));
+	g_assert_true(hosts_wait(has_public, f, 30000));
 	f->servers[0].lose = G_MAXUINT;
 	before = f->changes;
+	out = n_sent(f);
 	nat_stun_probe_run(f->probe, TRUE);
 	hosts_run(300);
 	g_assert_cmpuint(n_public(f), ==, 1);
-	g_assert_true(hosts_wait(has_no_public, f, 15000));
+	g_assert_true(hosts_wait(has_no_public, f, 30000));
 	g_assert_cmpuint(f->changes, ==, before + 1);
 	g_assert_true(nat_stun_probe_is_silent(f->probe));
-	g_assert_cmpuint(f->servers[0].requests, ==, 7);
+	g_assert_cmpuint(n_sent(f), ==, out + 6);
 	hosts_run(300);
-	g_assert_cmpuint(f->servers[0].requests, ==, 7);
+	g_assert_cmpuint(n_sent(f), ==, out + 6);
 }
 
 static gboolean
@@ -283,30 +295,34 @@ test_silence(Fixture *f, gconstpointer data)
 	g_assert_true(is_silent(f)); /* asked again */
 	f->servers[1].lose = 0;
 	nat_stun_probe_run(f->probe, TRUE);
-	g_assert_true(hosts_wait(has_public, f, 5000));
+	g_assert_true(hosts_wait(has_public, f, 30000));
 	g_assert_false(is_silent(f));
 }
 
 static void
 test_set_servers_keeps_known(Fixture *f, gconstpointer data)
 {
+	guint64 out;
+
 	if (!f->up)
 		return;
 	f->servers[0].tell = net_ep("203.0.113.5:40000");
 	f->servers[1].tell = net_ep("203.0.113.5:40001");
 	use(f, 0, 1);
-	g_assert_true(hosts_wait(has_public, f, 5000));
+	g_assert_true(hosts_wait(has_public, f, 30000));
+	out = n_sent(f);
 	use(f, 0, 2);
 	g_assert_cmpuint(n_public(f), ==, 1);
-	g_assert_true(hosts_wait(has_two_public, f, 5000));
-	g_assert_cmpuint(f->servers[0].requests, ==, 1);
+	g_assert_cmpuint(n_sent(f), ==, out + 1);
+	g_assert_true(hosts_wait(has_two_public, f, 30000));
+	out = n_sent(f);
 	use(f, 1, 1);
 	g_assert_cmpuint(n_public(f), ==, 1);
 	expect_candidates(f, (const char *const[]){"203.0.113.5:40001", NULL});
 	use(f, 0, 0);
 	g_assert_cmpuint(n_public(f), ==, 0);
 	hosts_run(200);
-	g_assert_cmpuint(f->servers[0].requests + f->servers[1].requests, ==, 2);
+	g_assert_cmpuint(n_sent(f), ==, out);
 }
 
 /* One server named twice is asked once; more than a few are too many. */
@@ -322,10 +338,11 @@ test_duplicates_and_too_many(Fixture *f, gconstpointer data)
 		if (i >= 4)
 			wg_endpoint_set_port(&addrs[i], (guint16)(10000 + i));
 	}
+	nat_stun_probe_set_servers(f->probe, addrs, 4);
+	g_assert_cmpuint(n_sent(f), ==, 1);
 	nat_stun_probe_set_servers(f->probe, addrs, G_N_ELEMENTS(addrs));
-	g_assert_true(hosts_wait(has_public, f, 5000));
-	g_assert_cmpuint(f->servers[0].requests, ==, 1);
-	g_assert_cmpuint(nat_mux_counter(f->hosts.a.mux, NAT_MUX_OUT), <=, 32);
+	g_assert_cmpuint(n_sent(f), <=, 32);
+	g_assert_true(hosts_wait(has_public, f, 30000));
 }
 
 /* A server that lies must not make us announce what no message may carry. */
@@ -341,7 +358,7 @@ test_odd_answers(Fixture *f, gconstpointer data)
 		f->servers[0].tell = net_ep(ODD[i]);
 		f->servers[0].requests = 0;
 		use(f, 0, 1);
-		g_assert_true(hosts_wait(asked_twice, f, 5000));
+		g_assert_true(hosts_wait(asked_twice, f, 30000));
 		g_assert_cmpuint(n_public(f), ==, 0);
 		use(f, 0, 0);
 	}
@@ -349,10 +366,10 @@ test_odd_answers(Fixture *f, gconstpointer data)
 	f->servers[0].error = TRUE;
 	f->servers[0].requests = 0;
 	use(f, 0, 1);
-	g_assert_true(hosts_wait(asked_twice, f, 5000));
+	g_assert_true(hosts_wait(asked_twice, f, 30000));
 	g_assert_cmpuint(n_public(f), ==, 0);
 	f->servers[0].error = FALSE;
-	g_assert_true(hosts_wait(has_public, f, 5000));
+	g_assert_true(hosts_wait(has_public, f, 30000));
 }
 
 /* The route appears after the probe began (a host that starts). */
@@ -366,21 +383,25 @@ test_route_comes_later(Fixture *f, gconstpointer data)
 	hosts_run(150);
 	g_assert_cmpuint(f->servers[0].requests, ==, 0);
 	net_run("ip addr add 10.9.0.1/24 dev core-a");
-	g_assert_true(hosts_wait(has_public, f, 10000));
+	g_assert_true(hosts_wait(has_public, f, 30000));
 }
 
 static void
 test_freed_while_asking(Fixture *f, gconstpointer data)
 {
+	guint64 out;
+
 	if (!f->up)
 		return;
-	f->servers[0].lose = 1;
+	f->servers[0].lose = G_MAXUINT;
 	use(f, 0, 1);
 	hosts_run(20);
+	out = n_sent(f);
+	g_assert_cmpuint(out, >=, 1);
 	nat_stun_probe_free(f->probe);
 	hosts_run(300);
 	f->probe = nat_stun_probe_new(f->hosts.a.mux, on_changed, f);
-	g_assert_cmpuint(f->servers[0].requests, ==, 1);
+	g_assert_cmpuint(n_sent(f), ==, out);
 }
 
 static void

@@ -2,6 +2,7 @@
 #include "agent/nat-turn.h"
 #include "agent/nat-turn-msg.h"
 #include "tests/unit/fake-turn.h"
+#include "tests/unit/net-own.h"
 
 #include <gio/gio.h>
 
@@ -162,7 +163,7 @@ test_allocate(Fixture *f, gconstpointer data)
 {
 	bring_up(f);
 	g_assert_cmpuint(f->server.requests[STUN_ALLOCATE], ==, 2);
-	g_assert_cmpuint(f->server.unauthenticated, ==, 1);
+	g_assert_cmpuint(f->server.unauthenticated, >=, 1);
 	g_clear_pointer(&f->turn, nat_turn_free);
 	/* Given back. */
 	g_assert_true(wait_count(&f->server.requests[STUN_REFRESH], 1, SOON_MS));
@@ -542,6 +543,8 @@ test_freed_while_busy(Fixture *f, gconstpointer data)
 int
 main(int argc, char **argv)
 {
+	if (!net_own())
+		return 1;
 	g_test_init(&argc, &argv, NULL);
 	ADD("/turn/allocate", test_allocate);
 	ADD("/turn/lost-packets", test_lost_packets);

@@ -88,13 +88,17 @@ backwards(void)
 	g_assert_true(at(wake, 52 * S, S));
 }
 
-/* A child that ticks every 100 ms and says through its exit status whether it noticed. */
+/* A child that ticks every 100 ms, says when it has begun to and, through its exit status, whether
+ * it noticed. */
 static int
-tick_until_woken(void)
+tick_until_woken(int told)
 {
 	g_autoptr(NatWake) wake = nat_wake_new(100);
 	gint64 end = g_get_monotonic_time() + 30 * S;
 
+	nat_wake_now(wake);
+	if (write(told, "", 1) != 1)
+		return 2;
 	while (g_get_monotonic_time() < end) {
 		if (nat_wake_now(wake))
 			return 0;
@@ -106,13 +110,17 @@ tick_until_woken(void)
 static void
 stopped(void)
 {
-	int status = 0;
-	pid_t pid = fork();
+	int status = 0, fds[2];
+	pid_t pid;
 
+	g_assert_cmpint(pipe(fds), ==, 0);
+	pid = fork();
 	if (pid == 0)
-		_exit(tick_until_woken());
+		_exit(tick_until_woken(fds[1]));
 	g_assert_cmpint(pid, >, 0);
-	g_usleep(300000);
+	close(fds[1]);
+	g_assert_cmpint(read(fds[0], &(char){0}, 1), ==, 1);
+	close(fds[0]);
 	kill(pid, SIGSTOP);
 	g_assert_cmpint(waitpid(pid, &status, WUNTRACED), ==, pid);
 	g_assert_true(WIFSTOPPED(status));

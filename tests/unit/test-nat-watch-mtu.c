@@ -8,7 +8,7 @@
 
 #include <gio/gio.h>
 
-#define SOON_MS 15000
+#define SOON_MS 30000
 
 typedef struct {
 	NatSeal *seal;
@@ -197,7 +197,7 @@ test_own_link(Fixture *f, gconstpointer data)
 	began = g_get_monotonic_time();
 	measure_direct(f, &f->hosts.b.addr);
 	g_assert_cmpuint(nat_mtu_path(nat_watch_mtu_get(f->a.mtu)), ==, 1400);
-	g_assert_cmpint(g_get_monotonic_time() - began, <, 2 * G_USEC_PER_SEC);
+	g_assert_cmpint(g_get_monotonic_time() - began, <, 8 * G_USEC_PER_SEC);
 }
 
 /* The far end's watch has asked all it wants to know of the pair that our requests made. */

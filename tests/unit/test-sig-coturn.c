@@ -161,19 +161,31 @@ try_relay(guint8 who, const char *secret, gint64 age, const char *args, const ch
 	return out;
 }
 
+/* Whatever the kernel of a loaded machine loses, of three times one is without loss. */
+static void
+expect_relayed(gint64 age, const char *args, const char *server)
+{
+	gboolean relayed = FALSE;
+
+	for (int i = 0; i < 3 && !relayed; i++) {
+		g_autofree char *out = try_relay(1, "north", age, args, server);
+
+		relayed = strstr(out, "Total lost packets 0 ") != NULL;
+	}
+	g_assert_true(relayed);
+}
+
 static void
 test_credentials(void)
 {
 	Relay relay = {0};
-	g_autofree char *good = NULL, *good6 = NULL, *expired = NULL, *other = NULL;
+	g_autofree char *expired = NULL, *other = NULL;
 
 	if (!relay_start(&relay))
 		return;
 	/* two allocations that send to each other */
-	good = try_relay(1, "north", 0, "-y", V4);
-	g_assert_nonnull(strstr(good, "Total lost packets 0 "));
-	good6 = try_relay(1, "north", TTL / 2, "-y -x", V6);
-	g_assert_nonnull(strstr(good6, "Total lost packets 0 "));
+	expect_relayed(0, "-y", V4);
+	expect_relayed(TTL / 2, "-y -x", V6);
 	expired = try_relay(1, "north", TTL + 2, "-y", V4);
 	g_assert_nonnull(strstr(expired, "Cannot complete Allocation"));
 	other = try_relay(1, "south", 0, "-y", V4);

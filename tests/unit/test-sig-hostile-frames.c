@@ -2,6 +2,7 @@
 /* Hostile clients on an open WebSocket: frames that RFC 6455 forbids, floods of what it allows,
  * sizes at the bound and beyond. Each ends as PROTOCOL.md says, and two innocent clients notice
  * nothing. */
+#include "tests/unit/net-own.h"
 #include "tests/unit/sig-stage.h"
 
 #define CONFIG "[limits]\nlogin-timeout=120\nconnect-rate=0\nunauthenticated-per-address=1000\n"
@@ -259,6 +260,8 @@ test_floods(void)
 int
 main(int argc, char **argv)
 {
+	if (!net_own())
+		return 1;
 	g_test_init(&argc, &argv, NULL);
 	g_test_add_func("/sig/hostile/frames/forbidden", test_forbidden);
 	g_test_add_func("/sig/hostile/frames/random", test_random);

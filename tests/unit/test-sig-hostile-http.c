@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* Hostile clients before the WebSocket is open: what is no HTTP, wrong requests, wrong upgrades.
  * Each ends as PROTOCOL.md says, and two innocent clients notice nothing. */
+#include "tests/unit/net-own.h"
 #include "tests/unit/sig-stage.h"
 
 /* So that nothing here ends by the login's time, but for what says so; and as many connections from
@@ -217,6 +218,8 @@ test_odd_upgrades(void)
 int
 main(int argc, char **argv)
 {
+	if (!net_own())
+		return 1;
 	g_test_init(&argc, &argv, NULL);
 	g_test_add_func("/sig/hostile/http/requests", test_requests);
 	g_test_add_func("/sig/hostile/http/odd-upgrades", test_odd_upgrades);

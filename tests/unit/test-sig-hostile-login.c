@@ -2,6 +2,7 @@
 /* Hostile clients that speak the protocol: logins of others, keys that are none, JSON that is none,
  * messages to whoever does not listen. Each ends as PROTOCOL.md says, and two innocent clients
  * notice nothing. */
+#include "tests/unit/net-own.h"
 #include "tests/unit/sig-stage.h"
 
 #include <gnutls/crypto.h>
@@ -353,6 +354,8 @@ test_strangers(void)
 int
 main(int argc, char **argv)
 {
+	if (!net_own())
+		return 1;
 	g_test_init(&argc, &argv, NULL);
 	g_test_add_func("/sig/hostile/login/low-order", test_low_order);
 	g_test_add_func("/sig/hostile/login/logins", test_logins);

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* The built nat-signald as its operator meets it: TLS and its renewal, lists of keys that change,
- * metrics, sockets of systemd, a restart without a gap. */
+ * metrics, a restart without a gap. */
+#include "tests/unit/net-own.h"
 #include "tests/unit/sig-client.h"
 
 #include <unistd.h>
@@ -567,37 +568,6 @@ test_handover_fails(void)
 	g_unlink(file);
 }
 
-/* As systemd starts it: the listening socket is descriptor 3. */
-static void
-test_activated(void)
-{
-	g_autoptr(GSubprocessLauncher) launcher =
-		g_subprocess_launcher_new(G_SUBPROCESS_FLAGS_STDERR_PIPE);
-	g_autoptr(GSocket) listener = g_socket_new(G_SOCKET_FAMILY_IPV4, G_SOCKET_TYPE_STREAM,
-						   G_SOCKET_PROTOCOL_TCP, NULL);
-	g_autoptr(GInetAddress) loopback = g_inet_address_new_loopback(G_SOCKET_FAMILY_IPV4);
-	g_autoptr(GSocketAddress) address = g_inet_socket_address_new(loopback, 0);
-	g_autoptr(GError) error = NULL;
-	g_autofree char *command =
-		g_strdup_printf("LISTEN_PID=$$ LISTEN_FDS=1 LISTEN_FDNAMES=x exec %s --stun=none "
-				"--metrics=0",
-				server_program());
-	Server server = {0};
-	Client *a;
-
-	g_assert_true(g_socket_bind(listener, address, FALSE, &error));
-	g_assert_true(g_socket_listen(listener, &error));
-	g_subprocess_launcher_take_fd(launcher, dup(g_socket_get_fd(listener)), 3);
-	g_subprocess_launcher_set_child_setup(launcher, die_with_parent, NULL, NULL);
-	server.process = g_subprocess_launcher_spawn(launcher, &error, "sh", "-c", command, NULL);
-	g_assert_no_error(error);
-	server.log = g_data_input_stream_new(g_subprocess_get_stderr_pipe(server.process));
-	server_wait_serving(&server);
-	a = client_new(&server);
-	client_free(a);
-	server_stop(&server);
-}
-
 /* ---- STUN at two addresses ---- */
 
 /* Change-IP and change-port: the answer leaves from the other address, and names it as
@@ -615,14 +585,16 @@ ask_pair(const Server *server)
 		g_inet_socket_address_new_from_string("127.0.0.1", server->stun[0]);
 	g_autofree char *address = NULL;
 	guint8 answer[128];
+	gssize n = 0;
 
-	g_socket_set_timeout(socket, 10);
-	g_assert_cmpint(
-		g_socket_send_to(socket, to, (const char *)request, sizeof request, NULL, NULL), ==,
-		sizeof request);
-	g_assert_cmpint(
-		g_socket_receive_from(socket, &from, (char *)answer, sizeof answer, NULL, NULL), ==,
-		68);
+	g_socket_set_timeout(socket, 3);
+	for (int i = 0; i < 10 && n <= 0; i++) { /* the kernel may lose one */
+		g_assert_cmpint(g_socket_send_to(socket, to, (const char *)request, sizeof request,
+						 NULL, NULL),
+				==, sizeof request);
+		n = g_socket_receive_from(socket, &from, (char *)answer, sizeof answer, NULL, NULL);
+	}
+	g_assert_cmpint(n, ==, 68);
 	address = g_inet_address_to_string(
 		g_inet_socket_address_get_address(G_INET_SOCKET_ADDRESS(from)));
 	g_assert_cmpstr(address, ==, "127.0.0.2");
@@ -632,6 +604,18 @@ ask_pair(const Server *server)
 	g_assert_cmpmem(answer + 40, 4, ((const guint8[]){203, 0, 113, 2}), 4);
 	g_assert_cmpuint(answer[44] << 8 | answer[45], ==, 0x802b); /* RESPONSE-ORIGIN */
 	g_assert_cmpmem(answer + 52, 4, ((const guint8[]){203, 0, 113, 2}), 4);
+}
+
+static void
+assert_answered(const Server *server, guint64 least)
+{
+	static const char NAME[] = "\nnat_signald_stun_requests_total{result=\"answered\"} ";
+	g_autofree char *page = get(server->metrics, GET("/metrics", "x"));
+	const char *at = strstr(page, NAME);
+
+	g_assert_true(g_str_has_prefix(page, "HTTP/1.1 200"));
+	g_assert_nonnull(at);
+	g_assert_cmpuint(g_ascii_strtoull(at + strlen(NAME), NULL, 10), >=, least);
 }
 
 /* Two --stun are one server of RFC 5780, also after it was handed over; it counts. */
@@ -648,13 +632,11 @@ test_stun_pair(void)
 	g_assert_cmpuint(server.stun[1], ==, server.stun[0] + 1);
 	ask_pair(&server);
 	ask_pair(&server);
-	assert_answers(server.metrics, GET("/metrics", "x"), "HTTP/1.1 200",
-		       "\nnat_signald_stun_requests_total{result=\"answered\"} 2\n");
+	assert_answered(&server, 2);
 	pid = hand_over(&server);
 	g_assert_true(g_subprocess_wait(server.process, NULL, NULL));
 	ask_pair(&server);
-	assert_answers(server.metrics, GET("/metrics", "x"), "HTTP/1.1 200",
-		       "\nnat_signald_stun_requests_total{result=\"answered\"} 1\n");
+	assert_answered(&server, 1);
 	stop_successor(pid, server.port);
 	g_object_unref(server.log);
 	g_object_unref(server.process);
@@ -663,6 +645,8 @@ test_stun_pair(void)
 int
 main(int argc, char **argv)
 {
+	if (!net_own())
+		return 1;
 	g_test_init(&argc, &argv, NULL);
 	g_test_add_func("/sig/operation/tls", test_tls);
 	g_test_add_func("/sig/operation/tls-renewed", test_tls_renewed);
@@ -673,6 +657,5 @@ main(int argc, char **argv)
 	g_test_add_func("/sig/operation/handover", test_handover);
 	g_test_add_func("/sig/operation/handover-fails", test_handover_fails);
 	g_test_add_func("/sig/operation/stun-pair", test_stun_pair);
-	g_test_add_func("/sig/operation/activated", test_activated);
 	return g_test_run();
 }

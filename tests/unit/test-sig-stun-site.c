@@ -9,6 +9,7 @@
 #include <string.h>
 #include <sys/socket.h>
 
+#include "tests/unit/net-own.h"
 #include "tests/unit/net-util.h"
 
 enum {
@@ -139,6 +140,21 @@ send_to(int fd, const Packet *p, const char *address, guint16 port)
 	g_assert_cmpint(sendto(fd, p->b, p->len, 0, &to.sa, wg_endpoint_socklen(&to)), ==, p->len);
 }
 
+/* Packet by packet, for the kernel of a loaded machine may lose one. */
+static gboolean
+serve_one(World *w, int timeout_ms)
+{
+	gint64 end = g_get_monotonic_time() + timeout_ms * G_TIME_SPAN_MILLISECOND;
+	guint64 before = w->counts.requests;
+
+	for (serve(w); w->counts.requests == before; serve(w)) {
+		if (g_get_monotonic_time() > end)
+			return FALSE;
+		g_usleep(500);
+	}
+	return TRUE;
+}
+
 static Packet
 hear(int fd)
 {
@@ -153,9 +169,17 @@ hear(int fd)
 static Packet
 ask(World *w, int fd, const Packet *p, const char *address, guint16 port)
 {
-	send_to(fd, p, address, port);
-	serve_until(w, w->counts.requests + 1);
-	return hear(fd);
+	Packet answer = {0};
+	gssize len = 0;
+
+	for (int i = 0; i < 20 && len <= 0; i++) {
+		send_to(fd, p, address, port);
+		if (serve_one(w, 1000))
+			len = net_recv(fd, answer.b, sizeof answer.b, 1000, &answer.from);
+	}
+	g_assert_cmpint(len, >=, 20);
+	answer.len = (gsize)len;
+	return answer;
 }
 
 static void
@@ -237,7 +261,7 @@ check_table(World *w, int fd, const char *const addresses[2], const char *const 
 			assert_from(&answer, addresses[from_a], ports[from_p]);
 			assert_says(&answer, OTHER_ADDRESS, NULL, 0);
 		}
-	g_assert_cmpuint(w->counts.answered, ==, 32);
+	g_assert_cmpuint(w->counts.answered, >=, 32);
 }
 
 static void
@@ -378,8 +402,8 @@ test_one(void)
 	world_open(&w, "127.0.0.3:0", NULL, NULL);
 	g_assert_false(sig_stun_site_is_pair(w.site));
 	check_one(&w, fd, "127.0.0.3");
-	g_assert_cmpuint(w.counts.answered, ==, 3);
-	g_assert_cmpuint(w.counts.refused, ==, 2);
+	g_assert_cmpuint(w.counts.answered, >=, 3);
+	g_assert_cmpuint(w.counts.refused, >=, 2);
 	close(fd);
 	world_close(&w);
 }
@@ -602,6 +626,8 @@ test_broadcast(void)
 int
 main(int argc, char **argv)
 {
+	if (!net_own())
+		return 1;
 	g_test_init(&argc, &argv, NULL);
 	g_test_add_func("/sig/stun-site/pair", test_pair);
 	g_test_add_func("/sig/stun-site/pair-external", test_pair_external);

@@ -317,7 +317,7 @@ test_handshake_rearm_replace(gconstpointer data)
 {
 	g_autoptr(Tunnel) a = NULL, b = NULL;
 	g_autoptr(WgPeer) peer = NULL, later = NULL;
-	gint64 deadline;
+	gint64 deadline, before, took = 0;
 
 	if (is_skipped(data))
 		return;
@@ -341,13 +341,21 @@ test_handshake_rearm_replace(gconstpointer data)
 	g_assert_cmpint(later->last_handshake_s, ==, peer->last_handshake_s);
 	g_assert_cmpuint(later->keepalive, ==, 25);
 
-	/* REPLACE forgets the session, and makes a new one without waiting. */
-	wait_for_age(later);
-	meet(a, b, WG_CHANGE_REPLACE);
-	g_clear_pointer(&peer, wg_peer_free);
-	peer = wait_for_handshake(a);
-	g_assert_cmpint(handshake_us(peer), >, handshake_us(later));
-	g_assert_cmpint(handshake_us(peer) - handshake_us(later), <, 4 * G_USEC_PER_SEC);
+	/* REPLACE forgets the session, and makes a new one without waiting: as a rule, for an
+	 * initiation may be lost, and the next one is sent after 5 s. */
+	before = handshake_us(later);
+	for (int i = 0; i < 3; i++) {
+		wait_for_age(i == 0 ? later : peer);
+		meet(a, b, WG_CHANGE_REPLACE);
+		g_clear_pointer(&peer, wg_peer_free);
+		peer = wait_for_handshake(a);
+		g_assert_cmpint(handshake_us(peer), >, before);
+		took = handshake_us(peer) - before;
+		if (took < 4 * G_USEC_PER_SEC)
+			break;
+		before = handshake_us(peer);
+	}
+	g_assert_cmpint(took, <, 4 * G_USEC_PER_SEC);
 	g_assert_true(wg_endpoint_equal(&peer->endpoint, &later->endpoint));
 	g_assert_cmpuint(peer->keepalive, ==, 25);
 }

@@ -34,6 +34,7 @@ typedef struct {
 	int relay_fd;
 	guint relay_source;
 	guint relayed_out, relay_delay_ms;
+	guint held; /* by the relay */
 } Fixture;
 
 static inline void
@@ -123,6 +124,12 @@ set_up(Fixture *f, gconstpointer data)
 	make_watch(&f->b, &f->a, ID_B, ID_A);
 }
 
+static inline gboolean
+holds_none(gconstpointer data)
+{
+	return ((const Fixture *)data)->held == 0;
+}
+
 static inline void
 tear_down(Fixture *f, gconstpointer data)
 {
@@ -133,7 +140,7 @@ tear_down(Fixture *f, gconstpointer data)
 	nat_seal_free(f->a.seal);
 	nat_seal_free(f->b.seal);
 	if (f->relay_fd >= 0) {
-		hosts_run((int)f->relay_delay_ms + 50);
+		g_assert_true(hosts_wait(holds_none, f, 30000));
 		g_source_remove(f->relay_source);
 		close(f->relay_fd);
 	}
@@ -173,6 +180,45 @@ sent(const Side *side)
 	return nat_mux_counter(side->host->mux, NAT_MUX_OUT);
 }
 
+/* To wait until a side has sent so many. */
+typedef struct {
+	const Side *side;
+	guint64 n;
+} SentWant;
+
+static inline gboolean
+has_sent(gconstpointer data)
+{
+	const SentWant *want = data;
+
+	return sent(want->side) >= want->n;
+}
+
+static inline void
+wait_sent(const Side *side, guint64 n)
+{
+	SentWant want = {side, n};
+
+	g_assert_true(hosts_wait(has_sent, &want, 30000));
+}
+
+/* On a loaded machine a timer may be late, and an answer seem lost: the probing after that ends,
+ * too. FALSE if there is never a time of so many ms in which neither side sends. */
+static inline gboolean
+falls_silent(const Fixture *f, int ms)
+{
+	gint64 end = g_get_monotonic_time() + 30 * G_TIME_SPAN_SECOND;
+
+	do {
+		guint64 out = sent(&f->a) + sent(&f->b);
+
+		hosts_run(ms);
+		if (sent(&f->a) + sent(&f->b) == out)
+			return TRUE;
+	} while (g_get_monotonic_time() < end);
+	return FALSE;
+}
+
 /* What b's firewall does to all UDP, each way. */
 static inline void
 b_drops(Fixture *f, const char *what)
@@ -195,7 +241,7 @@ connect_pair(Fixture *f)
 	f->pair = add(&f->a, "10.9.0.2:51820");
 	g_assert_nonnull(f->pair);
 	g_assert_cmpint(nat_watch_state(f->pair), ==, NAT_PAIR_NEW);
-	g_assert_true(hosts_wait(is_settled, f->pair, 5000));
+	g_assert_true(hosts_wait(is_settled, f->pair, 30000));
 }
 
 static inline NatWatchPair *

@@ -58,7 +58,7 @@ in_detail()
 # put back at the end.
 watched()
 {
-	nx a script -qec "stty cols 20 rows 8; timeout -s INT 2.5 '$NAT_AGENT' status --watch --control '$AGENT_CONTROL'" \
+	nx a script -qec "stty cols 20 rows 8; timeout -s INT $((4 * ${LAB_SLOW:-1})) '$NAT_AGENT' status --watch --control '$AGENT_CONTROL'" \
 		"$LAB_DIR/screen" >/dev/null </dev/null || true
 	[ "$(grep -c $'\e\[H' "$LAB_DIR/screen")" -ge 2 ] || fail 'status --watch draws no pictures'
 	awk -v RS='\033\\[H' '{ sub(/\033\[\?7h.*/, "") } NR > 1 && gsub(/\n/, "\n") > 7 { exit 1 }' "$LAB_DIR/screen" || fail 'a picture scrolls the screen'
@@ -77,13 +77,15 @@ shows()
 
 pinged()
 {
-	expect 'ping' shows '^1  *[0-9.]* ms  .* direct$' ping bob --count 1
-	expect 'its sum' shows '1 of 1 answered, 0% lost' ping bob --count 1
-	expect 'each path' shows '(in use)$' ping bob --paths --count 1
-	[ "$(ask ping bob --count 1 --json | jq -r '[.kind, .chosen, .rtt_ms > 0] | join(" ")')" = 'direct true true' ] ||
-		fail 'the JSON of ping'
+	# a datagram may be lost
+	within 5 'ping' shows '^1  *[0-9.]* ms  .* direct$' ping bob --count 1
+	within 5 'its sum' shows '1 of 1 answered, 0% lost' ping bob --count 1
+	within 5 'each path' shows '(in use)$' ping bob --paths --count 1
+	within 5 'the JSON of ping' ping_json
 	expect 'ping of nobody' refused 2 nobody ping nobody --count 1
 }
+
+ping_json() { [ "$(ask ping bob --count 3 --json | jq -rs '.[-1] | [.kind, .chosen, .rtt_ms > 0] | join(" ")')" = 'direct true true' ]; }
 
 # refused STATUS WORD COMMAND…: one line
 refused()
@@ -140,22 +142,27 @@ follows() { jq -e -s "map(select($1)) | length > 0" "$(log_of a events)" >/dev/n
 varlink()
 {
 	local call
-	for call; do printf '%s\0' "$call"; done | nx a timeout 10 nc -N -U "$AGENT_CONTROL" | tr '\0' '\n'
+	for call; do printf '%s\0' "$call"; done | nx a timeout $((10 * ${LAB_SLOW:-1})) nc -N -U "$AGENT_CONTROL" | tr '\0' '\n'
 }
 
+# A second time if one of the answers was lost: the ping is a datagram.
 by_varlink()
+{
+	varlink_right || varlink_right || fail "raw Varlink: $(cut -c 1-200 "$LAB_DIR/varlink")"
+	say 'raw Varlink, five calls on one connection'
+}
+
+varlink_right()
 {
 	varlink '{"method":"org.varlink.service.GetInfo"}' \
 		'{"method":"org.varlink.service.GetInterfaceDescription","parameters":{"interface":"io.github.nat-agent"}}' \
 		'{"method":"io.github.nat-agent.Status","parameters":{"peer":"bob","detail":true}}' \
 		'{"method":"io.github.nat-agent.Ping","parameters":{"peer":"bob"}}' \
-		'{"method":"io.github.nat-agent.Events"}' >"$LAB_DIR/varlink"
-	[ "$(wc -l <"$LAB_DIR/varlink")" = 5 ] || fail "answers: $(wc -l <"$LAB_DIR/varlink")"
+		'{"method":"io.github.nat-agent.Events"}' >"$LAB_DIR/varlink" || return 1
+	[ "$(wc -l <"$LAB_DIR/varlink")" = 5 ] || return 1
 	[ "$(jq -s -r '[.[0].parameters.interfaces[1], (.[1].parameters.description | contains("method Ping(")),
 		.[2].parameters.status.interfaces[0].peers[0].state, (.[3].parameters.answers[0].rtt_ms > 0),
-		(.[4].parameters.events | length > 5)] | join(" ")' "$LAB_DIR/varlink")" = 'io.github.nat-agent true connected true true' ] ||
-		fail "raw Varlink: $(cut -c 1-200 "$LAB_DIR/varlink")"
-	say 'raw Varlink, five calls on one connection'
+		(.[4].parameters.events | length > 5)] | join(" ")' "$LAB_DIR/varlink")" = 'io.github.nat-agent true connected true true' ]
 }
 
 reported()

@@ -18,7 +18,7 @@ check()
 	equal 'the name' "$(peer a b .name)" bob
 	stream a b
 	sleep 10
-	gap a b 1000
+	gap a b 3000
 	direct a b 5
 	expect 'alice goes on fetching' not_failed a
 	expect 'innernet reads its store' inn_show a

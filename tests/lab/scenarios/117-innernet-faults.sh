@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: MIT
-# A server that answers 401, 500, garbage, 16 MB, without end, half of it, a state without us, that takes the call and
-# hangs, ends connections, speaks no HTTP, sends us elsewhere, is down: what stands goes on standing, status says
-# what is wrong, and all is well again after.
+# A server that answers 401, garbage, without end, a state without us, that takes the call and hangs, ends connections,
+# is down: what stands goes on standing, status says what is wrong, and all is well again after. LAB_LONG=1: also 500,
+# 16 MB, half of an answer, no HTTP, a way elsewhere (unit/test-inn-http.c has more of that kind).
 
 setup()
 {
@@ -11,11 +11,12 @@ setup()
 
 check()
 {
-	local kinds
+	local kinds all=('status=401 garbage' 'endless without-caller' 'drop hang')
+	[ -z "${LAB_LONG:-}" ] || all+=('status=500 huge' 'cut no-http' 'redirect hang')
 	inn_agent a yes
 	inn_agent b yes
 	direct a b 40
-	for kinds in 'status=401 status=500' 'garbage huge' 'endless cut' 'without-caller no-http' 'drop redirect' 'hang hang'; do
+	for kinds in "${all[@]}"; do
 		inn_wrong "$kinds" "begins $kinds" 'inn_fault off'
 	done
 	inn_wrong 'the server is down' inn_server_stop inn_server_again

@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: MIT
-# Two agents whose views of each other's generation differ: first one, then both are told an old state again and
-# again while the other has started anew. When the server tells the truth again, they meet.
+# Two agents whose views of each other's generation differ: one is told an old state again and again while the other
+# has started anew. When the server tells the truth again, they meet. LAB_LONG=1: the same where both are told so.
 
 setup()
 {
@@ -22,6 +22,7 @@ check()
 	event 'the server tells the truth' inn_fault off
 	took 60 'pings pass' passes a b
 	direct a b 30
+	[ -n "${LAB_LONG:-}" ] || return 0
 	inn_fault stale path=/v1/user/state
 	anew alice
 	anew bob

@@ -10,7 +10,7 @@ setup()
 check()
 {
 	event 'both agents start' agent a b
-	took 5 'pings pass' passes a b
+	took 10 'pings pass' passes a b
 	relayed a b
 	expect_reason a b relayed-both-hard
 	equal 'status of a, exit' "$(nx a "$NAT_AGENT" status --control "$AGENT_CONTROL" >/dev/null; echo $?)" 0

@@ -27,7 +27,7 @@ check()
 	took 60 'a: direct' path_is a b direct
 	direct a b
 	sleep 2
-	stream_lossless a b 1
+	stream_lossless a b upgrade
 	metrics_hostile a b
 	metrics_well_formed a
 	metrics_well_formed b

@@ -21,7 +21,7 @@ check()
 	relayed a b
 	stream a b
 	if [ -n "${LAB_LONG:-}" ]; then sleep 65; else sleep 3; fi
-	stream_lossless a b
+	stream_lossless a b relayed
 	event 'the server starts anew' anew
 	took 30 'pings pass' passes a b
 	relayed a b 30

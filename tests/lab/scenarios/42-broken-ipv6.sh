@@ -21,6 +21,6 @@ setup()
 check()
 {
 	agent a b
-	direct a b 5
+	direct a b 10
 	equal "a's endpoint of b" "$(wg_get a b endpoints)" 198.51.100.1:51820
 }

@@ -12,7 +12,7 @@ check()
 	agent a b
 	within 10 'a: b connected, direct' path_is a b direct
 	within 10 'b: a connected, direct' path_is b a direct
-	sleep 12 # searches end some 10 s after the proof
+	sleep 18 # searches end some 10 s after the proof
 	rest
 	cut_path 203.0.113.1 198.51.100.1
 	sleep 2

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-# Peers come, go and change on the device while the agents run: followed within 2 s.
+# Peers come, go and change on the device while the agents run: followed within 4 s.
 
 setup()
 {
@@ -16,14 +16,14 @@ check()
 	agent a b c
 	direct a b
 	wg_peer a c
-	within 2 "a's status shows c" knows a c
+	within 4 "a's status shows c" knows a c
 	wg_peer c a
-	within 4 'a: c connected' peer_is a c connected
+	within 10 'a: c connected' peer_is a c connected
 	direct a c
 	nx a wg set wg0 peer "$(pub c)" remove
-	within 2 "a's status forgets c" knows_not a c
+	within 4 "a's status forgets c" knows_not a c
 	wg_peer a c
-	within 2 "a's status shows c again" knows a c
+	within 4 "a's status shows c again" knows a c
 	within 10 'a: c connected again' came_back a c
 	preshared
 	equal "a's endpoint of b" "$(wg_get a b endpoints)" 198.51.100.1:51820

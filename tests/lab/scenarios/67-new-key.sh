@@ -19,7 +19,7 @@ check()
 	wg_key a
 	nx a wg set wg0 private-key "$LAB_DIR/conf/a.key"
 	wg_peer b a
-	within 2 'the new key is followed' field_is a public_key "$(pub a)"
+	within 4 'the new key is followed' field_is a public_key "$(pub a)"
 	[ "$(mux_packets)" -ge "$before" ] || fail 'a: what was counted under the old key is forgotten'
 	within 10 'b: a connected with the new key' peer_is b a connected
 	direct a b

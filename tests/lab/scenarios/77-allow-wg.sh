@@ -29,7 +29,7 @@ check()
 	took 20 'the server closes it' signald_says not-allowed
 	event 'a is a peer again' wg_peer sig a
 	took 90 'a is there again' logins_are 3
-	expect 'a is at the server' signaling_is a connected
+	within 10 'a is at the server' signaling_is a connected
 	pings a b
 	# from outside of the tunnel even a peer is not let in
 	agent_stop b
@@ -37,5 +37,6 @@ check()
 	within 20 'b hears why not' reason_is b '*through its WireGuard tunnel*'
 }
 
-logins_are() { [ "$(nx sig curl -s http://127.0.0.1:9478/metrics | sed -n 's/^nat_signald_logins_total //p')" = "$1" ]; }
+# no fewer: one that was cut off meanwhile logs in once more
+logins_are() { [ "$(nx sig curl -s http://127.0.0.1:9478/metrics | sed -n 's/^nat_signald_logins_total //p')" -ge "$1" ]; }
 signald_says() { grep -q "$1" "$(log_of sig nat-signald)"; }

@@ -16,7 +16,7 @@ check()
 	node_ip a <<<'link set dev eth0 down'
 	sleep 3
 	event 'a is in its new network' lan_attach a rc 192.168.3.2/24 eth1
-	took 5 'pings pass' passes a b
+	took 10 'pings pass' passes a b
 	gap a b 9000
 	direct a b 30
 }

@@ -3,3 +3,4 @@
 
 . "$LAB_SRC/scenarios/84-udp-timeout.sh"
 LAB_PROFILE=udp5s
+LAB_SILENCE=12

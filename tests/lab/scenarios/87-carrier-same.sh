@@ -25,6 +25,6 @@ setup()
 check()
 {
 	event 'both agents start' agent a b
-	took 5 'pings pass' passes a b
+	took 10 'pings pass' passes a b
 	"$LAB_KIND" a b
 }

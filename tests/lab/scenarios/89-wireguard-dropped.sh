@@ -11,13 +11,14 @@ setup()
 check()
 {
 	event 'both agents start' agent a b
-	took 8 'pings pass' passes a b
-	relayed a b
+	took 10 'pings pass' passes a b
 	# One failure is an accident: the finding needs a second one, and the next try is far off then.
 	expect_reason a b relayed-wireguard-blocked 30
 	expect_reason b a relayed-wireguard-blocked 30
 	stream a b
-	sleep 6
-	stream_lossless a b
-	relayed a b
+	sleep 4
+	stream_lossless a b relayed
+	# Where the machine is slow, half a minute has passed, and this may be amid that next try.
+	within 10 'a: b by relay' path_is a b relay
+	within 10 'b: a by relay' path_is b a relay
 }

@@ -19,7 +19,7 @@ check()
 	agent a b
 	for i in 1 2 3 4 5; do
 		sleep 1
-		expect "a answers ($i)" nx a timeout $((1 * ${LAB_SLOW:-1})) sh -c '"$@" >/dev/null; [ $? -le 1 ]' sh \
+		expect "a answers ($i)" nx a timeout $((3 * ${LAB_SLOW:-1})) sh -c '"$@" >/dev/null; [ $? -le 1 ]' sh \
 			"$NAT_AGENT" status --control "$AGENT_CONTROL"
 		relay_is a up && fail 'the relay is believed'
 	done

@@ -1,0 +1,50 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * MapUpnp: a mapping of WireGuard's port at one gateway by UPnP IGD 1 or 2, IPv4. Host thread only;
+ * never blocks; callbacks come from the main loop.
+ *
+ * Why not miniupnpc: its calls block, it takes an answer of whatever length is announced and waits
+ * for each piece of it anew (getHTTPResponse of 2.2.4: a router could hold a thread and all
+ * memory), and its sockets carry neither WireGuard's fwmark nor our address.
+ */
+#pragma once
+
+#include "agent/portmap/map-gateway.h"
+#include "agent/portmap/map-grant.h"
+
+#define MAP_UPNP_SSDP_PORT 1900
+#define MAP_UPNP_GROUP "239.255.255.250"
+
+typedef struct MapUpnp MapUpnp;
+
+typedef enum {
+	MAP_UPNP_LOOKING, /* for a gateway that has it, and its description */
+	MAP_UPNP_READY,	  /* there is one; nothing is asked before map_upnp_want() */
+	MAP_UPNP_ASKING,
+	MAP_UPNP_HELD,
+	MAP_UPNP_REFUSED,
+	MAP_UPNP_ABSENT,
+} MapUpnpState;
+
+typedef void (*MapUpnpFunc)(gpointer user_data); /* as MapClientFunc */
+
+/* ssdp_port: MAP_UPNP_SSDP_PORT; for tests another, and then the group is not asked. */
+MapUpnp *map_upnp_new(const MapPlace *place, guint16 ssdp_port, MapUpnpFunc changed,
+		      gpointer user_data);
+void map_upnp_free(MapUpnp *upnp); /* what is held stays at the gateway */
+/* kept: what an earlier run has held here; NULL: nothing. */
+void map_upnp_start(MapUpnp *upnp, const MapGrant *kept);
+/* From now on (TRUE) a mapping is wanted; FALSE: another protocol has one, and what is held here is
+ * removed. */
+void map_upnp_want(MapUpnp *upnp, gboolean want);
+/* Whether what is held is still there. */
+void map_upnp_check(MapUpnp *upnp);
+MapUpnpState map_upnp_state(const MapUpnp *upnp);
+const MapGrant *map_upnp_grant(const MapUpnp *upnp); /* not set: nothing is held */
+const char *map_upnp_problem(const MapUpnp *upnp);   /* one line; NULL: none; static */
+
+/* Removes a mapping without a MapUpnp. done (may be NULL) is called from the main loop, once,
+ * unless FALSE is returned: it could not be begun. */
+typedef void (*MapUpnpDone)(gboolean removed, gpointer user_data);
+gboolean map_upnp_remove(const MapPlace *place, const MapGrant *grant, MapUpnpDone done,
+			 gpointer user_data);

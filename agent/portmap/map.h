@@ -1,0 +1,67 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Map: WireGuard's own port P, mapped at the routers that lead out, for one interface. The mapping
+ * is one more candidate: nothing waits for it. Host thread only; never blocks.
+ */
+#pragma once
+
+#include "agent/nat-fib.h"
+#include "agent/nat-types.h"
+#include "wgctl/wg-key.h"
+
+typedef struct Map Map;
+
+typedef struct {
+	NatFib *fib; /* may be NULL: no gateways */
+	const char *state_dir, *ifname;
+	const WgKey *public_key; /* of the interface; copied */
+	guint16 port;
+	guint32 fwmark;
+	/* What is published, or what status shows, is another. The Map must not be freed inside. */
+	void (*changed)(gpointer user_data);
+	/* For the events: one line. */
+	void (*record)(const char *text, gpointer user_data);
+	/* What STUN servers see of us: (transfer full, WgEndpoint) */
+	GArray *(*seen)(gpointer user_data);
+	gpointer user_data;
+} MapEnv;
+
+typedef enum {
+	MAP_KEEP,    /* a live tunnel uses them: they stay, and the next start takes them up */
+	MAP_RELEASE, /* they are removed; the main loop goes on */
+	MAP_END,     /* they are removed as far as one datagram does it; the process ends */
+} MapFate;
+
+/* What stands in env's pointers is to outlive the Map, but for public_key. */
+Map *map_new(const MapEnv *env);
+void map_free(Map *map, MapFate fate);
+/* Addresses, routes or gateways may be others. */
+void map_network_changed(Map *map);
+/* STUN servers see us elsewhere, or no longer. */
+void map_mapping_changed(Map *map);
+/* Adds what is held and believed, unless one with that endpoint is there. (of NatCandidate, SRFLX)
+ */
+void map_add_candidates(const Map *map, GArray *candidates);
+/* Whether an IPv4 mapping is held and believed: what peers can reach us by, whatever the NAT. */
+gboolean map_is_up(const Map *map);
+guint64 map_dropped(const Map *map); /* answers that were none of ours */
+
+/* For status. IPv4's where there is a gateway by it. */
+typedef struct {
+	const char *state;    /* "asking", "up", "refused", "absent", "double-nat", "contradicted",
+			       * "unneeded"; static */
+	const char *protocol; /* "pcp", …; NULL: nothing is held */
+	WgEndpoint gateway;   /* unset: none */
+	WgEndpoint external;  /* unset: nothing is held */
+	guint32 lifetime_s;   /* that is left; 0: unknown, or for ever */
+	const char *problem;  /* one line; NULL: none; static */
+	gboolean pinhole;     /* an IPv6 gateway lets P in */
+} MapStatus;
+void map_status(const Map *map, MapStatus *out);
+
+/* The interfaces that the state directory has mappings of. (transfer full) */
+GStrv map_teardown_interfaces(const char *state_dir);
+/* `nat-agent teardown`: removes what the state directory has of this interface, and
+ * waits for it, seconds at most. Returns how many were removed; *left: those that could not be,
+ * whose gateways did not answer; they end by themselves. Runs the default main context. */
+guint map_teardown(const char *state_dir, const char *ifname, guint *left);

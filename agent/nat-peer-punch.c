@@ -551,7 +551,7 @@ nat_peer_punch_message(NatPeer *peer, const guint8 *data, gsize len)
 		return;
 	}
 	if (!is_capable(peer) || msg.from != peer->remote.watch || msg.to != peer->env->watch_id ||
-	    (msg.step == PUNCH_ASK) == peer->controlling) {
+	    (msg.step != PUNCH_END && (msg.step == PUNCH_ASK) == peer->controlling)) {
 		peer->env->dropped("message_punch", peer->env->user_data);
 		return;
 	}

@@ -122,11 +122,11 @@ captured()
 }
 
 # one_mapping ROUTER ADDRESS: all STUN and WireGuard that left from ADDRESS left from one port. STUN servers
-# are asked from there too, and from sockets that only test how long the NAT keeps mappings.
+# are asked from there too, and from sockets that only test how the NAT behaves.
 one_mapping()
 {
 	local stun wireguard
-	stun=$(captured "$1" wan "src host $2 and $LAB_STUN and not dst port 3478" | cut -d' ' -f1)
+	stun=$(captured "$1" wan "src host $2 and $LAB_STUN and not dst portrange 3478-3479" | cut -d' ' -f1)
 	wireguard=$(captured "$1" wan "src host $2 and $LAB_WIREGUARD" | cut -d' ' -f1)
 	[ -n "$stun" ] || fail "no STUN was captured at $1"
 	[ -n "$wireguard" ] || fail "no WireGuard was captured at $1"

@@ -6,14 +6,19 @@
 #   addr-restr       endpoint-independent / address-dependent       preserved  yes
 #   port-restr       endpoint-independent / address and port        preserved  as told (default no)
 #   port-restr-rand  endpoint-independent / address and port        random     as told (default no)
-#   udp5s, udp10s    the same, and a mapping unused for 5 / 10 s is gone
+#   udp5s … udp30s   the same, and a mapping unused for 5, 10, 30 s is gone
 #   linux            plain masquerade / address and port            preserved  no
 #   adm              address-dependent / address and port           random     no
+#   adm-adf          address-dependent / address-dependent          random     no
 #   symmetric        address and port / address and port            random     no
 #   symmetric-seq    address and port / address and port            the next   no
+#   symmetric-pool   the same, from one of four addresses by chance random     no
 #   symmetric-eif    address and port / endpoint-independent        random     no
 #   no-udp           as linux, but no UDP passes
 #   tcp443           as linux, but nothing passes but TCP to port 443
+#
+# And without a NAT (nat_home): `public`, a public address; `hostfw`, the same, and the host's own firewall lets
+# in only answers.
 #
 # How: the kernel picks the external port. A chain behind srcnat notes what it picked in timed
 # maps: `out` from inside to outside, `rev` the other way, `revad` with the address contacted. The
@@ -35,7 +40,40 @@ nat_router()
 nat_setup()
 {
 	net_attach "$1" wan "$3"
+	[ "$2" != symmetric-pool ] || nat_pool_routes "$1" "$3"
 	nat_inside "$@"
+}
+
+# nat_home HOST ROUTER PROFILE PUBLIC-ADDRESS LAN: both nodes exist; LAN is the first three numbers of the
+# LAN's addresses, the host is number 2. Without a NAT the host has the public address, and the router nothing.
+nat_home()
+{
+	case $3 in
+	public | hostfw)
+		net_attach "$1" eth0 "$4"
+		[ "$3" = public ] || firewall "$1"
+		;;
+	*)
+		nat_setup "$2" "$3" "$4" "$5.1/24"
+		lan_attach "$1" "$2" "$5.2/24"
+		;;
+	esac
+}
+
+# The other addresses of a pool: 64, 128 and 192 above the router's own
+nat_pool()
+{
+	local i
+	for i in 1 2 3; do echo "${1%.*}.$(((${1##*.} + 64 * i) % 256))"; done
+}
+
+nat_pool_routes()
+{
+	local a
+	for a in $(nat_pool "$2"); do
+		node_ip net <<<"route replace $a/32 dev $1"
+		node_ip "$1" <<<"addr add $a/32 dev wan"
+	done
 }
 
 # nat_behind NAME CARRIER PROFILE WAN-ADDRESS/LEN LAN-ADDRESS/LEN [hairpin]: an existing node becomes
@@ -150,8 +188,11 @@ nat_timeout()
 nat_snat()
 {
 	case $1 in
-	port-restr-rand | udp5s | udp10s | adm | symmetric | symmetric-eif)
+	port-restr-rand | udp5s | udp10s | udp30s | adm | adm-adf | symmetric | symmetric-eif)
 		echo "oifname \"wan\" meta l4proto udp snat to $2:1024-65535 fully-random"
+		;;
+	symmetric-pool)
+		echo "oifname \"wan\" meta l4proto udp snat to numgen random mod 4 map { 0 : $2$(nat_pool "$2" | awk '{ printf ", %d : %s", NR, $1 }') } fully-random"
 		;;
 	symmetric-seq)
 		# A map, because numgen's number itself would be taken for one in host byte order.
@@ -165,10 +206,10 @@ nat_snat()
 nat_again()
 {
 	case $1 in
-	fullcone | addr-restr | port-restr | port-restr-rand | udp5s | udp10s)
+	fullcone | addr-restr | port-restr | port-restr-rand | udp5s | udp10s | udp30s)
 		echo 'oifname "wan" meta l4proto udp snat ip to ip saddr . udp sport map @out'
 		;;
-	adm) echo 'oifname "wan" meta l4proto udp snat ip to ip saddr . udp sport . ip daddr map @outad' ;;
+	adm | adm-adf) echo 'oifname "wan" meta l4proto udp snat ip to ip saddr . udp sport . ip daddr map @outad' ;;
 	esac
 }
 
@@ -177,7 +218,7 @@ nat_in()
 {
 	case $1 in
 	fullcone | symmetric-eif) echo 'iifname "wan" meta l4proto udp dnat ip to ip daddr . udp dport map @rev' ;;
-	addr-restr) echo 'iifname "wan" meta l4proto udp dnat ip to ip daddr . udp dport . ip saddr map @revad' ;;
+	addr-restr | adm-adf) echo 'iifname "wan" meta l4proto udp dnat ip to ip daddr . udp dport . ip saddr map @revad' ;;
 	esac
 }
 
@@ -196,7 +237,8 @@ nat_rules()
 	local profile=$1 ext=$2 hairpin=$3 timeout
 	case $profile in
 	fullcone | addr-restr) hairpin=${hairpin:-hairpin} ;;
-	port-restr | port-restr-rand | linux | adm | symmetric | symmetric-seq | symmetric-eif | udp5s | udp10s | no-udp | tcp443) ;;
+	port-restr | port-restr-rand | linux | adm | adm-adf | symmetric | symmetric-seq | symmetric-pool | symmetric-eif) ;;
+	udp5s | udp10s | udp30s | no-udp | tcp443) ;;
 	*) fail "no NAT profile named '$profile'" ;;
 	esac
 	timeout=$(nat_timeout "$profile")

@@ -266,17 +266,15 @@ resolver()
 		mount --bind "$0" "$f"' "$LAB_DIR/conf/$1.resolv" || fail "resolv.conf of $1"
 }
 
-# two_nats PROFILE-A PROFILE-B: hosts a and b behind NATs ra (203.0.113.1) and rb (198.51.100.1),
-# server sig (192.0.2.10), wg0 on both hosts, no agent yet
+# two_nats PROFILE-A PROFILE-B: hosts a and b behind NATs ra (203.0.113.1) and rb (198.51.100.1), or at these
+# addresses themselves (nat_home), server sig (192.0.2.10), wg0 on both hosts, no agent yet
 two_nats()
 {
 	internet
 	server sig 192.0.2.10 2001:db8:ff::10
 	node ra rb a b
-	nat_setup ra "$1" 203.0.113.1 192.168.1.1/24
-	nat_setup rb "$2" 198.51.100.1 192.168.2.1/24
-	lan_attach a ra 192.168.1.2/24
-	lan_attach b rb 192.168.2.2/24
+	nat_home a ra "$1" 203.0.113.1 192.168.1
+	nat_home b rb "$2" 198.51.100.1 192.168.2
 	wg_up a 1
 	wg_up b 2
 	wg_pair a b

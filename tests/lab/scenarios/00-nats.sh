@@ -3,19 +3,21 @@
 # tool (RFC 5780) asks coturn's server.
 
 profiles='fullcone addr-restr port-restr linux symmetric port-restr-rand adm symmetric-seq symmetric-eif
-udp5s udp10s no-udp tcp443'
+udp5s udp10s no-udp tcp443 adm-adf symmetric-pool udp30s'
 
 setup()
 {
 	local p i=0
 	internet
 	server stun 192.0.2.10 192.0.2.11
-	node r{1..13} h{1..13} r20 h20 i20 i1 i3 carrier rc hc
+	node r{1..16} h{1..16} public hostfw r20 h20 i20 i1 i3 carrier rc hc
 	for p in $profiles; do
 		i=$((i + 1))
 		nat_setup "r$i" "$p" "203.0.113.$i" "192.168.$i.1/24"
 		lan_attach "h$i" "r$i" "192.168.$i.2/24"
 	done
+	nat_home public - public 203.0.113.30 -
+	nat_home hostfw - hostfw 203.0.113.31 -
 	nat_setup r20 port-restr 203.0.113.20 192.168.20.1/24 hairpin
 	lan_attach h20 r20 192.168.20.2/24
 	lan_attach i20 r20 192.168.20.3/24
@@ -41,7 +43,7 @@ found() { grep -o "NAT with .*$1" "$(log_of "$2" discover)" | sed 's/NAT with //
 
 check()
 {
-	ask h1 h2 h3 h4 h5 h6 h7 h8 h9 h10 h11 hc
+	ask h{1..11} h{14..16} hc
 	behaves 1 'Endpoint' 'Endpoint'
 	behaves 2 'Endpoint' 'Address'
 	behaves 3 'Endpoint' 'Address+Port'
@@ -53,12 +55,17 @@ check()
 	behaves 9 'Address+Port' 'Endpoint'
 	behaves 10 'Endpoint' 'Address+Port'
 	behaves 11 'Endpoint' 'Address+Port'
+	behaves 14 'Address' 'Address'
+	behaves 15 'Address+Port' 'Address+Port'
+	behaves 16 'Endpoint' 'Address+Port'
 	equal 'behind a carrier: mapping' "$(found Mapping hc)" 'Endpoint Mapping'
 	hairpin h1 i1 203.0.113.1
 	hairpin h20 i20 203.0.113.20
 	no_hairpin h3 203.0.113.3
 	one_port_inside
 	ports
+	pool
+	without_nat
 	forgotten
 	equal 'UDP through no-udp' "$(outside h12 7000 192.0.2.10)" ''
 	equal 'UDP through tcp443' "$(outside h13 7000 192.0.2.10)" ''
@@ -96,14 +103,48 @@ ports()
 	equal 'symmetric-seq: the next port' "${second##*:}" "$((${first##*:} + 1))"
 }
 
+# Flows leave from several addresses of the pool, and answers come back from each. All by one: once in four
+# to the 20th power.
+pool()
+{
+	local i n
+	for i in {1..20}; do nx h15 nc -u -w 0 -p $((7100 + i)) 192.0.2.10 3478 <"$LAB_DIR/hello" || true; done
+	n=$(nx r15 conntrack -L -p udp --orig-src 192.168.15.2 2>/dev/null |
+		sed -n 's/.*sport=71[0-9]*.* dst=\(203[0-9.]*\).*/\1/p' | sort -u | grep -c .)
+	[ "$n" -gt 1 ] || fail 'symmetric-pool: one address for 20 flows'
+	for i in {1..8}; do
+		[ -n "$(outside h15 $((7200 + i)) 192.0.2.10)" ] || fail 'symmetric-pool: no answer'
+	done
+	say "symmetric-pool: $n addresses for 20 flows"
+}
+
+# Public addresses, seen as they are; a stranger's datagram comes in unless the firewall keeps it out.
+without_nat()
+{
+	local h
+	equal 'public: from outside' "$(outside public 7000 192.0.2.10)" 203.0.113.30:7000
+	equal 'hostfw: from outside' "$(outside hostfw 7000 192.0.2.10)" 203.0.113.31:7000
+	for h in public hostfw; do
+		daemon "$h" listen nc -u -l -p 7000
+		wait_until 5 nx "$h" sh -c 'ss -Hulpn "sport = :7000" | grep -q nc' || fail "nc on $h"
+	done
+	nx stun nc -u -w 1 -p 7001 203.0.113.31 7000 <"$LAB_DIR/hello" || true
+	nx stun nc -u -w 1 -p 7001 203.0.113.30 7000 <"$LAB_DIR/hello" || true
+	within 3 'a stranger reaches the public host' grep -q hello "$(log_of public listen)"
+	equal 'what he gets through to hostfw' "$(cat "$(log_of hostfw listen)")" ''
+}
+
 # A mapping lives as long as its profile says, and no longer.
 forgotten()
 {
-	local before5 before10
+	local before5 before10 before30
 	before5=$(outside h10 7000 192.0.2.10)
 	before10=$(outside h11 7000 192.0.2.10)
+	before30=$(outside h16 7000 192.0.2.10)
 	sleep 7
 	equal 'udp10s: the port after 7 s' "$(outside h11 7000 192.0.2.11)" "$before10"
+	equal 'udp30s: the port after 7 s' "$(outside h16 7000 192.0.2.11)" "$before30"
+	equal 'udp30s: what the kernel is told' "$(nx r16 cat /proc/sys/net/netfilter/nf_conntrack_udp_timeout_stream)" 30
 	[ "$(outside h10 7000 192.0.2.11)" != "$before5" ] || fail 'udp5s: the same port after 7 s'
 	say 'udp5s: another port after 7 s'
 }

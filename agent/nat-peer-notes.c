@@ -236,4 +236,7 @@ nat_peer_make_watch(NatPeer *peer)
 	peer->watch = nat_watch_new(peer->env->mux, peer->seal, &peer->env->public_key, &peer->key,
 				    peer->env->watch_id, peer->watch_remote, &WATCH_FUNCS, peer);
 	nat_watch_set_stats(peer->watch, peer->env->stats);
+	/* A tunnel that was up before us is on some pair: before another one answers and takes it.
+	 */
+	nat_peer_watch_present(peer);
 }

@@ -19,11 +19,12 @@
 #include "agent/punch/punch-turn.h"
 
 #define SEC ((gint64)G_USEC_PER_SEC)
-#define RELAYED_US SEC	 /* the relay carries for so long: direct checks had their time */
-#define AGREE_MS 5000	 /* the other end may measure its NAT first */
-#define PROVE_MS 5000	 /* from the first packet until the pair lives */
-#define MEASURED_PORTS 2 /* that a sequential NAT's position is read from */
-#define AIM_WAIT_MS 100	 /* one way to the peer by the signaling server, where nothing is known */
+#define RELAYED_US SEC	       /* the relay carries for so long: direct checks had their time */
+#define AGREE_MS 5000	       /* the other end may measure its NAT first */
+#define PROVE_MS 5000	       /* from the first packet until the pair lives */
+#define MEASURED_PORTS 2       /* that a sequential NAT's position is read from */
+#define LASTING_US (120 * SEC) /* what dies sooner was not worth its mappings */
+#define AIM_WAIT_MS 100 /* one way to the peer by the signaling server, where nothing is known */
 
 typedef enum {
 	PUNCH_IDLE,
@@ -45,6 +46,7 @@ struct NatPeerPunch {
 	guint timer;
 	gint64 began_us;
 	WgEndpoint won; /* the far end of the last success */
+	gint64 won_us;	/* 0: never, or it lasted */
 };
 
 static struct NatPeerPunch *
@@ -149,19 +151,32 @@ own_class(NatPeer *peer, NatClass *out)
 		peer->env->nat_class(out, peer->env->user_data);
 }
 
-/* Another network at either end is another matter. */
+static guint
+hash_host(const NatCandidate *list, guint n)
+{
+	for (guint i = 0; i < n; i++) {
+		WgEndpoint host = list[i].endpoint;
+
+		if (list[i].type != NAT_CAND_HOST || wg_endpoint_family(&host) != AF_INET)
+			continue;
+		wg_endpoint_set_port(&host, 1);
+		return wg_endpoint_hash(&host);
+	}
+	return 0;
+}
+
+/* Another network at either end is another matter. Public addresses are not looked at: a NAT may
+ * have several, and show another one each time. */
 static guint
 networks(NatPeer *peer, const NatClass *here)
 {
-	WgEndpoint own = {0}, far = {0};
+	g_autoptr(GArray) own = peer->env->candidates(peer->env->user_data);
+	const NatClass *there = &peer->remote.nat;
+	guint hash = hash_host((const NatCandidate *)(gpointer)own->data, own->len);
 
-	own_public(peer, &own);
-	peer_mapping(peer, &far);
-	wg_endpoint_set_port(&own, 1);
-	wg_endpoint_set_port(&far, 1);
-	return (wg_endpoint_hash(&own) * 31 + wg_endpoint_hash(&far)) * 31 +
-	       (guint)(here->mapping * 64 + here->ports * 16 + peer->remote.nat.mapping * 4 +
-		       peer->remote.nat.ports);
+	hash = hash * 31 + hash_host(peer->remote.candidates, peer->remote.n_candidates);
+	return hash * 31 +
+	       (guint)(here->mapping * 125 + here->ports * 25 + there->mapping * 5 + there->ports);
 }
 
 /* ---- ending ---- */
@@ -234,6 +249,7 @@ static void
 succeed(NatPeer *peer, NatWatchPair *pair)
 {
 	peer->punch->won = nat_watch_remote(pair)->endpoint;
+	peer->punch->won_us = g_get_monotonic_time();
 	nat_peer_record(peer, NAT_EVENT_SEARCH, "a direct path by many ports (%.1f s, %u packets)",
 			seconds(peer), packets_sent(peer));
 	nat_stats_count(peer->env->stats, NAT_STAT_PUNCHES_WORKED);
@@ -450,6 +466,7 @@ nat_peer_punch_tick(NatPeer *peer, gint64 now_us)
 	struct NatPeerPunch *punch = peer->punch;
 	NatClass here;
 	PunchRole role;
+	WgEndpoint far;
 
 	if (punch != NULL && punch->state != PUNCH_IDLE) {
 		NatWatchPair *pair = find_direct(peer);
@@ -458,7 +475,8 @@ nat_peer_punch_tick(NatPeer *peer, gint64 now_us)
 			succeed(peer, pair);
 		return;
 	}
-	if (!peer->controlling || !is_capable(peer) || !is_needed(peer, now_us))
+	if (!peer->controlling || !is_capable(peer) || !is_needed(peer, now_us) ||
+	    !peer_mapping(peer, &far))
 		return;
 	own_class(peer, &here);
 	role = punch_plan(&here, &peer->remote.nat, TRUE, NULL);
@@ -466,6 +484,9 @@ nat_peer_punch_tick(NatPeer *peer, gint64 now_us)
 		return;
 	punch = punch_of(peer);
 	punch_backoff_note(&punch->backoff, networks(peer, &here));
+	if (punch->won_us != 0 && now_us - punch->won_us < LASTING_US)
+		punch_backoff_failed(&punch->backoff, now_us);
+	punch->won_us = 0;
 	if (!punch_backoff_is_due(&punch->backoff, now_us) || !take_turn(peer, role))
 		return;
 	punch->role = role;
@@ -507,12 +528,15 @@ on_ask(NatPeer *peer, const PunchMsg *msg)
 	punch->asked = *msg;
 	punch->role = role;
 	own_class(peer, &here);
+	punch_backoff_note(&punch->backoff, networks(peer, &here));
 	if (role == PUNCH_NONE || punch_plan(&here, &peer->remote.nat, FALSE, NULL) != role)
 		refuse(peer, "the two ends see their NATs otherwise");
 	else if (find_direct(peer) != NULL)
 		refuse(peer, "a direct path is there");
 	else if (role != PUNCH_OPEN && !may_be_sprayed(peer, &msg->address))
 		refuse(peer, "its address is not proven");
+	else if (!punch_backoff_may_follow(&punch->backoff, g_get_monotonic_time()))
+		refuse(peer, "it was tried in vain a short time ago");
 	else if (!take_turn(peer, role))
 		refuse(peer, "another attempt has the turn");
 	else {

@@ -8,6 +8,7 @@
 #define MAX_S (24 * 3600)
 #define LATER_MIN_S 5
 #define LATER_MAX_S 15
+#define LATER_DOUBLINGS 6
 
 struct PunchTurn {
 	gconstpointer owner; /* NULL: nobody */
@@ -61,6 +62,13 @@ punch_backoff_is_due(const PunchBackoff *backoff, gint64 now_us)
 	return now_us >= backoff->due_us;
 }
 
+gboolean
+punch_backoff_may_follow(const PunchBackoff *backoff, gint64 now_us)
+{
+	return backoff->failures == 0 ||
+	       now_us - backoff->failed_us >= (backoff->due_us - backoff->failed_us) / 2;
+}
+
 /* 1, 5, 25 minutes, 2 hours, … a day */
 void
 punch_backoff_failed(PunchBackoff *backoff, gint64 now_us)
@@ -70,20 +78,23 @@ punch_backoff_failed(PunchBackoff *backoff, gint64 now_us)
 	for (guint i = 0; i < backoff->failures && s < MAX_S; i++)
 		s *= 5;
 	backoff->failures++;
+	backoff->failed_us = now_us;
 	backoff->due_us = now_us + MIN(s, MAX_S) * SEC;
 }
 
 void
 punch_backoff_later(PunchBackoff *backoff, gint64 now_us)
 {
-	gint64 due = now_us + g_random_int_range(LATER_MIN_S, LATER_MAX_S) * SEC;
+	gint64 s = g_random_int_range(LATER_MIN_S, LATER_MAX_S);
 
-	backoff->due_us = MAX(backoff->due_us, due);
+	s <<= MIN(backoff->postponed, LATER_DOUBLINGS);
+	backoff->postponed++;
+	backoff->due_us = MAX(backoff->due_us, now_us + s * SEC);
 }
 
 void
 punch_backoff_worked(PunchBackoff *backoff)
 {
-	backoff->failures = 0;
+	backoff->failures = backoff->postponed = 0;
 	backoff->due_us = 0;
 }

@@ -21,15 +21,19 @@ void punch_turn_give_back(PunchTurn *turn, gconstpointer owner, gint64 now_us);
 
 /* For each peer: when it may be tried again. */
 typedef struct {
-	guint failures;
-	gint64 due_us;	/* 0: at once */
-	guint networks; /* a hash of what would make it another matter */
+	guint failures, postponed; /* in a row */
+	gint64 failed_us, due_us;  /* the last one; when it may be tried again, 0: at once */
+	guint networks;		   /* a hash of what would make it another matter */
 } PunchBackoff;
 
 /* The networks of both ends are these now: others than before forget the failures. */
 void punch_backoff_note(PunchBackoff *backoff, guint networks);
 gboolean punch_backoff_is_due(const PunchBackoff *backoff, gint64 now_us);
+/* The same for an end that is asked: sooner by half, since the other end's clock began with another
+ * packet; a peer that asks all the time is not obeyed. */
+gboolean punch_backoff_may_follow(const PunchBackoff *backoff, gint64 now_us);
 void punch_backoff_failed(PunchBackoff *backoff, gint64 now_us);
-/* It was not even tried (the other end had no time): a little later, with some jitter. */
+/* It was not even tried (the other end had no time): a little later, with some jitter, and rarely
+ * where it goes on like that. */
 void punch_backoff_later(PunchBackoff *backoff, gint64 now_us);
 void punch_backoff_worked(PunchBackoff *backoff);

@@ -67,6 +67,7 @@ static const char FILE_TEXT[] = "# all of it\n"
 				"stun=s.example;[2001:db8::1]:3479;\n"
 				"turn=turn:u:a%3Bb@t.example; turns:u:x@[2001:db8::2]:443\n"
 				"port_mapping=no\n"
+				"many_ports=no\n"
 				"mtu=auto\n"
 				"standby=0\n"
 				"metrics=127.0.0.1:9479\n"
@@ -78,6 +79,7 @@ static const char FILE_TEXT[] = "# all of it\n"
 				"stun=\n"
 				"turn=\n"
 				"port_mapping = yes\n"
+				"many_ports = yes\n"
 				"mtu = off\n"
 				"[peer café]\n"
 				"public_key=" KEY_A "\n";
@@ -103,6 +105,8 @@ file_suffices(void)
 	g_assert_null(nth(config, 1)->turn[0]);
 	g_assert_false(nth(config, 0)->port_mapping);
 	g_assert_true(nth(config, 1)->port_mapping);
+	g_assert_false(nth(config, 0)->many_ports);
+	g_assert_true(nth(config, 1)->many_ports);
 	g_assert_cmpint(nth(config, 0)->mtu, ==, NAT_MTU_AUTO);
 	g_assert_cmpint(nth(config, 1)->mtu, ==, NAT_MTU_OFF);
 	g_assert_cmpuint(config->standby_max, ==, 0);
@@ -190,11 +194,11 @@ structure(void)
 	refused("[agent]\n\nsingal=ws://x\n",
 		"t.conf:3: unknown key \"singal\" in [agent]: its keys "
 		"are control, control_group, state_dir, signal, stun, turn, mtu, port_mapping, "
-		"standby, metrics, "
+		"many_ports, standby, metrics, "
 		"innernet_config_dir, innernet_data_dir, hosts_file");
 	refused("[interface wg0]\ncontrol=/x\n", "t.conf:2: unknown key \"control\" in [interface "
 						 "wg0]: its keys are signal, stun, turn, "
-						 "mtu, port_mapping, innernet");
+						 "mtu, port_mapping, many_ports, innernet");
 	refused("[agnet]\n",
 		"t.conf:1: unknown group [agnet]: the groups are [agent], [interface IF] "
 		"and [peer NAME]");
@@ -285,7 +289,7 @@ choices(void)
 	refused("[agent]\nstandby=-1\n", "t.conf:2: standby: \"-1\" is not a number from 0 to 256");
 	refused("[interface wg0]\nstandby=1\n",
 		"t.conf:2: unknown key \"standby\" in [interface wg0]: its keys are signal, stun, "
-		"turn, mtu, port_mapping, innernet");
+		"turn, mtu, port_mapping, many_ports, innernet");
 }
 
 /* Wherever a relay's URI ends up by mistake, its secret is not in the message. */
@@ -556,7 +560,8 @@ innernet(void)
 	refused("[agent]\ninnernet=yes\n",
 		"t.conf:2: unknown key \"innernet\" in [agent]: its keys are control, "
 		"control_group, state_dir, "
-		"signal, stun, turn, mtu, port_mapping, standby, metrics, innernet_config_dir, "
+		"signal, stun, turn, mtu, port_mapping, many_ports, standby, metrics, "
+		"innernet_config_dir, "
 		"innernet_data_dir, "
 		"hosts_file");
 	refused("[agent]\ninnernet_data_dir=x\n[interface wg0]\n",

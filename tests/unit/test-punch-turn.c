@@ -53,6 +53,15 @@ test_backoff(void)
 	punch_backoff_later(&backoff, now);
 	g_assert_false(punch_backoff_is_due(&backoff, now + 4 * SEC));
 	g_assert_true(punch_backoff_is_due(&backoff, now + 15 * SEC));
+	/* a peer that asks is followed from half of the time on */
+	punch_backoff_failed(&backoff, now);
+	g_assert_false(punch_backoff_may_follow(&backoff, now + 29 * SEC));
+	g_assert_true(punch_backoff_may_follow(&backoff, now + 30 * SEC));
+	/* what is put off again and again is put off for longer */
+	for (int i = 0; i < 20; i++)
+		punch_backoff_later(&backoff, now);
+	g_assert_cmpint(backoff.due_us, >=, now + 64 * 5 * SEC);
+	g_assert_cmpint(backoff.due_us, <, now + 64 * 15 * SEC);
 	punch_backoff_worked(&backoff);
 	g_assert_true(punch_backoff_is_due(&backoff, now));
 }

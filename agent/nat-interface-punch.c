@@ -3,13 +3,13 @@
 #include "agent/nat-interface-private.h"
 #include "agent/punch/punch-teardown.h"
 
-static gboolean
-is_used(const WgKey *key, const PunchFlow *flow, gpointer user_data)
+static PunchFlowUse
+use_of(const WgKey *key, const PunchFlow *flow, gpointer user_data)
 {
 	NatInterface *iface = user_data;
 	NatPeer *peer = g_hash_table_lookup(iface->peers, key);
 
-	return peer != NULL && nat_peer_uses_flow(peer, flow);
+	return peer != NULL ? nat_peer_flow_use(peer, flow) : PUNCH_FLOW_VOID;
 }
 
 static void
@@ -28,7 +28,7 @@ void
 nat_interface_update_punch(NatInterface *iface)
 {
 	if (iface->punch_flows != NULL && punch_flows_count(iface->punch_flows) > 0)
-		punch_flows_sweep(iface->punch_flows, is_used, iface);
+		punch_flows_sweep(iface->punch_flows, use_of, g_get_monotonic_time(), iface);
 }
 
 void

@@ -276,6 +276,8 @@ follow_settings(NatInterface *iface)
 		nat_relay_set_fwmark(iface->relay, iface->fwmark);
 		nat_keepalive_set_fwmark(iface->keepalive, iface->fwmark);
 		nat_class_probe_set_fwmark(iface->class_probe, iface->fwmark);
+		if (iface->punch_flows != NULL)
+			punch_flows_set_fwmark(iface->punch_flows, iface->fwmark);
 		moved = nat_mux_set_fwmark(iface->mux, iface->fwmark, &error);
 	}
 	if (error != NULL) {

@@ -153,6 +153,9 @@ on_changed(NatWatchPair *pair, NatPairState before, gpointer user_data)
 		nat_peer_consider(peer);
 		break;
 	case NAT_PAIR_SUSPECT:
+		if (nat_watch_relayed(pair) == NULL &&
+		    nat_peer_source_port(peer, &nat_watch_remote(pair)->endpoint) != 0)
+			punch_flows_renew(peer->env->punch_flows, g_get_monotonic_time());
 		/* Which of the others could take over? */
 		if (pair == peer->chosen)
 			nat_watch_probe_all(peer->watch);

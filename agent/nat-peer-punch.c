@@ -23,6 +23,7 @@
 #define AGREE_MS 5000	       /* the other end may measure its NAT first */
 #define PROVE_MS 5000	       /* from the first packet until the pair lives */
 #define MEASURED_PORTS 2       /* that a sequential NAT's position is read from */
+#define ASKED_MIN_US (5 * SEC) /* between two that the peer asks us for */
 #define LASTING_US (120 * SEC) /* what dies sooner was not worth its mappings */
 #define AIM_WAIT_MS 100 /* one way to the peer by the signaling server, where nothing is known */
 
@@ -38,15 +39,18 @@ struct NatPeerPunch {
 	PunchState state;
 	PunchRole role;
 	guint32 number; /* of the last attempt: ours, or the peer's */
-	guint64 watch;	/* the peer's watch id that `number` belongs to */
+	guint32 seen;	/* the highest that the peer has asked for */
+	guint64 watch;	/* the peer's watch id that they belong to */
 	PunchMsg asked; /* by the peer */
 	PunchAttempt *attempt;
 	PunchBackoff backoff;
 	guint question; /* how far our NAT has counted; 0: none */
 	guint timer;
 	gint64 began_us;
-	WgEndpoint won; /* the far end of the last success */
-	gint64 won_us;	/* 0: never, or it lasted */
+	WgEndpoint far, local; /* of the attempt: where it leads, and from where; unset: not yet */
+	WgEndpoint won;	       /* the far end of the last success */
+	gint64 asked_us;       /* when we followed the peer last; 0: never */
+	gint64 won_us;	       /* 0: never, or it lasted */
 };
 
 static struct NatPeerPunch *
@@ -92,6 +96,24 @@ is_proven_address(NatPeer *peer, const WgEndpoint *address)
 	return FALSE;
 }
 
+static gboolean
+is_public_v4(const WgEndpoint *endpoint)
+{
+	return wg_endpoint_family(endpoint) == AF_INET && !wg_endpoint_is_bogus(endpoint) &&
+	       !wg_endpoint_is_private(endpoint);
+}
+
+/* A relay's address is not the peer's, though its packets come from there. */
+static gboolean
+is_relays(const NatPeer *peer, const WgEndpoint *address)
+{
+	for (guint i = 0; i < peer->remote.n_candidates; i++)
+		if (peer->remote.candidates[i].type == NAT_CAND_RELAY &&
+		    wg_endpoint_same_address(&peer->remote.candidates[i].endpoint, address))
+			return TRUE;
+	return FALSE;
+}
+
 /* IPv4 alone: where IPv6 is translated at all, it is not by port. */
 static gboolean
 may_be_sprayed(NatPeer *peer, const WgEndpoint *address)
@@ -99,16 +121,9 @@ may_be_sprayed(NatPeer *peer, const WgEndpoint *address)
 	WgEndpoint probe = *address, source;
 
 	wg_endpoint_set_port(&probe, 1);
-	return wg_endpoint_family(address) == AF_INET && !wg_endpoint_is_bogus(address) &&
+	return is_public_v4(address) && !is_relays(peer, address) &&
 	       nat_mux_source_for(peer->env->mux, &probe, &source) &&
 	       is_proven_address(peer, address);
-}
-
-static gboolean
-is_public_v4(const WgEndpoint *endpoint)
-{
-	return wg_endpoint_family(endpoint) == AF_INET && !wg_endpoint_is_bogus(endpoint) &&
-	       !wg_endpoint_is_private(endpoint);
 }
 
 /* The peer's mapping, as STUN showed it to the peer. */
@@ -165,18 +180,18 @@ hash_host(const NatCandidate *list, guint n)
 	return 0;
 }
 
-/* Another network at either end is another matter. Public addresses are not looked at: a NAT may
- * have several, and show another one each time. */
+/* Another network is another matter. Public addresses are not looked at: a NAT may have several,
+ * and show another one each time. What the peer says of itself counts for who asks alone: else it
+ * could make us forget its failures. */
 static guint
-networks(NatPeer *peer, const NatClass *here)
+networks(NatPeer *peer)
 {
 	g_autoptr(GArray) own = peer->env->candidates(peer->env->user_data);
-	const NatClass *there = &peer->remote.nat;
-	guint hash = hash_host((const NatCandidate *)(gpointer)own->data, own->len);
+	guint hash = hash_host((const NatCandidate *)(gpointer)own->data, own->len) * 31;
 
-	hash = hash * 31 + hash_host(peer->remote.candidates, peer->remote.n_candidates);
-	return hash * 31 +
-	       (guint)(here->mapping * 125 + here->ports * 25 + there->mapping * 5 + there->ports);
+	return peer->controlling
+		       ? hash + hash_host(peer->remote.candidates, peer->remote.n_candidates)
+		       : hash;
 }
 
 /* ---- ending ---- */
@@ -186,7 +201,8 @@ send_step(NatPeer *peer, PunchMsg *msg)
 {
 	g_autoptr(GBytes) plain = NULL, body = NULL;
 
-	msg->number = peer->punch->number;
+	if (msg->number == 0)
+		msg->number = peer->punch->number;
 	msg->from = peer->env->watch_id;
 	msg->to = peer->remote.watch;
 	plain = punch_msg_encode(msg);
@@ -204,6 +220,7 @@ reset(NatPeer *peer)
 	if (punch->question != 0)
 		nat_class_probe_counter_cancel(peer->env->class_probe, punch->question);
 	punch->question = 0;
+	memset(&punch->local, 0, sizeof punch->local);
 	punch->state = PUNCH_IDLE;
 	punch_turn_give_back(peer->env->punch_turn, peer, g_get_monotonic_time());
 }
@@ -261,12 +278,16 @@ static gboolean
 on_timer(gpointer user_data)
 {
 	NatPeer *peer = user_data;
+	PunchMsg end = {.step = PUNCH_END};
 
 	peer->punch->timer = 0;
-	if (peer->punch->state == PUNCH_WON)
+	if (peer->punch->state == PUNCH_WON) {
 		give_up(peer, TRUE, "it came in once and no more");
-	else
+	} else {
+		/* its word may be late, or lost */
+		send_step(peer, &end);
 		put_off(peer, "the other end does not answer");
+	}
 	return G_SOURCE_REMOVE;
 }
 
@@ -369,6 +390,17 @@ aim_wait_ms(NatPeer *peer)
 	return (guint16)(rtt > 0 ? MIN(rtt / 2, 1000) : AIM_WAIT_MS);
 }
 
+/* Who has asked must not wait for it. */
+static void
+not_prepared(NatPeer *peer, const char *why)
+{
+	PunchMsg refuse = {.step = PUNCH_REFUSE};
+
+	if (!peer->controlling)
+		send_step(peer, &refuse);
+	put_off(peer, why);
+}
+
 /* The attempt begins, or what it takes is told. last: the newest mapping's port, 0: unknown. */
 static void
 prepare(NatPeer *peer, guint16 last)
@@ -382,12 +414,19 @@ prepare(NatPeer *peer, guint16 last)
 
 	own_class(peer, &here);
 	if ((asking || punch->role == PUNCH_OPEN) && !peer_mapping(peer, &target)) {
-		put_off(peer, "no address of the other end is proven");
+		not_prepared(peer, "no address of the other end is proven");
+		return;
+	}
+	punch->far = target;
+	if (wg_endpoint_port(&punch->far) == 0)
+		wg_endpoint_set_port(&punch->far, 1);
+	if (!nat_mux_source_for(peer->env->mux, &punch->far, &punch->local)) {
+		not_prepared(peer, "no way leads there");
 		return;
 	}
 	punch->attempt = punch_attempt_new(punch->role, nat_watch_keys(peer->watch), &FUNCS, peer);
 	if (punch->role != PUNCH_SPRAY && !open_ports(peer, &here, &target, last, &msg, &error)) {
-		put_off(peer, error->message);
+		not_prepared(peer, error->message);
 		return;
 	}
 	if (punch->role == PUNCH_AIM && !asking)
@@ -483,14 +522,15 @@ nat_peer_punch_tick(NatPeer *peer, gint64 now_us)
 	if (role == PUNCH_NONE)
 		return;
 	punch = punch_of(peer);
-	punch_backoff_note(&punch->backoff, networks(peer, &here));
+	punch_backoff_note(&punch->backoff, networks(peer));
 	if (punch->won_us != 0 && now_us - punch->won_us < LASTING_US)
 		punch_backoff_failed(&punch->backoff, now_us);
 	punch->won_us = 0;
 	if (!punch_backoff_is_due(&punch->backoff, now_us) || !take_turn(peer, role))
 		return;
 	punch->role = role;
-	punch->number++;
+	/* above those of this peer before it was removed and added again */
+	punch->number = MAX(punch->number + 1, (guint32)(now_us / SEC));
 	punch->watch = peer->remote.watch;
 	nat_peer_record(peer, NAT_EVENT_SEARCH, "tries many ports (%s)",
 			punch_role_to_string(role));
@@ -501,12 +541,27 @@ nat_peer_punch_tick(NatPeer *peer, gint64 now_us)
 /* ---- what the other end says ---- */
 
 static void
-refuse(NatPeer *peer, const char *why)
+refuse(NatPeer *peer, guint32 number, const char *why)
 {
-	PunchMsg msg = {.step = PUNCH_REFUSE};
+	PunchMsg msg = {.step = PUNCH_REFUSE, .number = number};
 
 	nat_peer_record(peer, NAT_EVENT_SEARCH, "does not try many ports: %s", why);
 	send_step(peer, &msg);
+}
+
+static gboolean
+is_hasty(const struct NatPeerPunch *punch)
+{
+	return punch->asked_us != 0 && g_get_monotonic_time() - punch->asked_us < ASKED_MIN_US;
+}
+
+/* Whatever the watch says of its pairs yet. */
+static gboolean
+is_direct_now(NatPeer *peer)
+{
+	return find_direct(peer) != NULL ||
+	       (peer->state == NAT_PEER_CONNECTED && nat_peer_tunnel_live(peer) &&
+		!nat_peer_on_relay(peer) && peer->failure != NAT_FAILURE_SILENCE);
 }
 
 static void
@@ -517,29 +572,34 @@ on_ask(NatPeer *peer, const PunchMsg *msg)
 	NatClass here;
 
 	/* a copy of an old one */
-	if (punch->watch == msg->from && msg->number <= punch->number) {
+	if (punch->watch == msg->from && msg->number <= punch->seen) {
 		peer->env->dropped("message_replayed", peer->env->user_data);
 		return;
 	}
-	if (punch->state != PUNCH_IDLE)
-		reset(peer);
 	punch->watch = msg->from;
+	punch->seen = msg->number;
+	/* what runs goes on */
+	if (punch->state != PUNCH_IDLE || is_hasty(punch)) {
+		refuse(peer, msg->number, "it asks too often");
+		return;
+	}
 	punch->number = msg->number;
 	punch->asked = *msg;
 	punch->role = role;
 	own_class(peer, &here);
-	punch_backoff_note(&punch->backoff, networks(peer, &here));
+	punch_backoff_note(&punch->backoff, networks(peer));
 	if (role == PUNCH_NONE || punch_plan(&here, &peer->remote.nat, FALSE, NULL) != role)
-		refuse(peer, "the two ends see their NATs otherwise");
-	else if (find_direct(peer) != NULL)
-		refuse(peer, "a direct path is there");
+		refuse(peer, msg->number, "the two ends see their NATs otherwise");
+	else if (is_direct_now(peer))
+		refuse(peer, msg->number, "a direct path is there");
 	else if (role != PUNCH_OPEN && !may_be_sprayed(peer, &msg->address))
-		refuse(peer, "its address is not proven");
+		refuse(peer, msg->number, "its address is not proven");
 	else if (!punch_backoff_may_follow(&punch->backoff, g_get_monotonic_time()))
-		refuse(peer, "it was tried in vain a short time ago");
+		refuse(peer, msg->number, "it was tried in vain a short time ago");
 	else if (!take_turn(peer, role))
-		refuse(peer, "another attempt has the turn");
+		refuse(peer, msg->number, "another attempt has the turn");
 	else {
+		punch->asked_us = g_get_monotonic_time();
 		nat_peer_record(peer, NAT_EVENT_SEARCH, "tries many ports (%s), as asked",
 				punch_role_to_string(role));
 		nat_stats_count(peer->env->stats, NAT_STAT_PUNCHES);
@@ -620,29 +680,55 @@ nat_peer_punch_stop(NatPeer *peer)
 }
 
 void
+nat_peer_punch_network_changed(NatPeer *peer)
+{
+	struct NatPeerPunch *punch = peer->punch;
+	PunchMsg end = {.step = PUNCH_END};
+	WgEndpoint source;
+
+	/* links and routes come and go that are none of this attempt's */
+	if (punch == NULL || punch->state == PUNCH_IDLE || !wg_endpoint_is_set(&punch->local) ||
+	    (nat_mux_source_for(peer->env->mux, &punch->far, &source) &&
+	     wg_endpoint_equal(&source, &punch->local)))
+		return;
+	send_step(peer, &end);
+	put_off(peer, "the network changed");
+}
+
+void
 nat_peer_punch_free(NatPeer *peer)
 {
 	nat_peer_punch_stop(peer);
 	g_clear_pointer(&peer->punch, g_free);
 }
 
-gboolean
-nat_peer_uses_flow(NatPeer *peer, const PunchFlow *flow)
+static gboolean
+is_at(const NatPeer *peer, const PunchFlow *flow)
+{
+	const WgEndpoint *endpoint = nat_path_endpoint(peer->path);
+	const WgEndpoint *detour =
+		punch_flows_detour(peer->env->punch_flows, &peer->key, &flow->remote);
+
+	return wg_endpoint_equal(endpoint, detour != NULL ? detour : &flow->remote);
+}
+
+PunchFlowUse
+nat_peer_flow_use(NatPeer *peer, const PunchFlow *flow)
 {
 	NatWatchPair *pair =
 		peer->watch != NULL ? nat_watch_find(peer->watch, NULL, &flow->remote) : NULL;
 	WgEndpoint source;
 
-	if (!nat_mux_source_for(peer->env->mux, &flow->remote, &source) ||
-	    !wg_endpoint_equal(&source, &flow->local))
-		return FALSE;
-	if (peer->punch != NULL && peer->punch->state == PUNCH_WON &&
-	    wg_endpoint_equal(&peer->punch->won, &flow->remote))
-		return TRUE;
-	if (pair != NULL && is_direct(pair))
-		return TRUE;
-	return nat_peer_tunnel_live(peer) &&
-	       wg_endpoint_equal(nat_path_endpoint(peer->path), &flow->remote);
+	/* a route that is missing for a moment says nothing */
+	if (!nat_mux_source_for(peer->env->mux, &flow->remote, &source))
+		return PUNCH_FLOW_UNUSED;
+	if (!wg_endpoint_equal(&source, &flow->local))
+		return PUNCH_FLOW_VOID;
+	if ((peer->punch != NULL && peer->punch->state == PUNCH_WON &&
+	     wg_endpoint_equal(&peer->punch->won, &flow->remote)) ||
+	    (pair != NULL && is_direct(pair)) || (nat_peer_tunnel_live(peer) && is_at(peer, flow)))
+		return PUNCH_FLOW_USED;
+	return PUNCH_FLOW_UNUSED;
 }
 
 guint16

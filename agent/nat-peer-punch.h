@@ -11,8 +11,8 @@ void nat_peer_punch_tick(NatPeer *peer, gint64 now_us);
 void nat_peer_punch_message(NatPeer *peer, const guint8 *data, gsize len);
 /* A pair has come alive. */
 void nat_peer_punch_alive(NatPeer *peer, NatWatchPair *pair);
-/* Before the watch goes; when the network changed. */
-void nat_peer_punch_stop(NatPeer *peer);
+void nat_peer_punch_stop(NatPeer *peer); /* before the watch goes */
+void nat_peer_punch_network_changed(NatPeer *peer);
 void nat_peer_punch_free(NatPeer *peer);
 NatManyPorts nat_peer_many_ports(NatPeer *peer); /* for `why` */
 /* The port that its packets to `remote` leave from instead of WireGuard's; 0: WireGuard's. */

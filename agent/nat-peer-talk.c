@@ -308,7 +308,7 @@ nat_peer_network_changed(NatPeer *peer)
 	if (!peer->managed)
 		return;
 	nat_peer_remake_bridges(peer);
-	nat_peer_punch_stop(peer);
+	nat_peer_punch_network_changed(peer);
 	nat_peer_forget_blocked(peer);
 	if (peer->watch != NULL)
 		nat_watch_probe_all(peer->watch);

@@ -163,8 +163,8 @@ guint nat_peer_wg_mtu(const NatPeer *peer);
 guint nat_peer_path_mtu(const NatPeer *peer);	    /* the path's, in bytes of IP; 0: unknown */
 gboolean nat_peer_is_measured(const NatPeer *peer); /* and nothing is known yet */
 const char *nat_peer_name(const NatPeer *peer);	    /* may be NULL */
-/* Its tunnel, a standby or an attempt needs the flow. */
-gboolean nat_peer_uses_flow(NatPeer *peer, const PunchFlow *flow);
+/* Whether its tunnel, a standby or an attempt needs the flow. */
+PunchFlowUse nat_peer_flow_use(NatPeer *peer, const PunchFlow *flow);
 /* How its NAT behaves, as its agent told it last; NULL: nothing was told. (transfer none) */
 const NatClass *nat_peer_remote_class(const NatPeer *peer);
 /* Addresses its search uses (transfer none; may be NULL). Of WgEndpoint. */

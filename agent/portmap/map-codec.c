@@ -197,9 +197,10 @@ map_codec_parse(const guint8 *msg, gsize len, MapAnswer *out)
 	if (len < 4 || len > MAP_CODEC_ANSWER_MAX || !(msg[1] & ANSWER))
 		return FALSE;
 	/* RFC 6887 §9: a newer server answers an older request in its own version, by this code */
-	return msg[0] == PMP_VERSION   ? parse_pmp(msg, len, out)
-	       : msg[0] >= PCP_VERSION ? parse_pcp(msg, len, out)
-				       : FALSE;
+	if (msg[0] == PMP_VERSION)
+		return parse_pmp(msg, len, out);
+	return msg[0] >= PCP_VERSION && parse_pcp(msg, len, out) &&
+	       (msg[0] == PCP_VERSION || out->code == UNSUPPORTED_VERSION);
 }
 
 guint32

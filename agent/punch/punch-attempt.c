@@ -16,6 +16,7 @@
 static const guint OPEN_PASSES[] = {0, 7000, 14000};
 static const guint AIM_PASSES[] = {0, 400, 1000, 2000};
 #define AIM_LIFE_MS 3500
+#define LINGER_MS 1500
 
 struct PunchAttempt {
 	PunchRole role;
@@ -29,6 +30,7 @@ struct PunchAttempt {
 	PunchGuess guess;
 	gint64 begun_us;  /* 0: not yet */
 	guint pass, next; /* of the passes; of the ports in it */
+	gint64 spent_ms;  /* SPRAY: when nothing was left to guess; 0: not yet */
 	guint sent;
 	guint timer;
 };
@@ -155,14 +157,18 @@ tick_ports(PunchAttempt *attempt, const guint *passes, guint n_passes, guint per
 	}
 }
 
+/* The last guess's answer may be under way. */
 static gboolean
 tick_spray(PunchAttempt *attempt)
 {
 	for (guint i = 0; i < PER_TICK; i++) {
 		guint16 port;
 
-		if (!punch_guess_next(&attempt->guess, &port))
-			return FALSE;
+		if (!punch_guess_next(&attempt->guess, &port)) {
+			attempt->spent_ms =
+				attempt->spent_ms != 0 ? attempt->spent_ms : age_ms(attempt);
+			return age_ms(attempt) - attempt->spent_ms < LINGER_MS;
+		}
 		wg_endpoint_set_port(&attempt->target, port);
 		attempt->sent += attempt->funcs.spray(&attempt->target, attempt->user_data);
 	}

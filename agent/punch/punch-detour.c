@@ -77,6 +77,7 @@ static void
 tell_host(PunchDetour *detour, const guint8 *msg, gsize len)
 {
 	Letter *letter;
+	GSource *source;
 
 	if (len > NAT_STUN_PADDED_MAX || atomic_load(&detour->door->waiting) >= WAITING_MAX)
 		return;
@@ -86,8 +87,12 @@ tell_host(PunchDetour *detour, const guint8 *msg, gsize len)
 	letter->door = detour->door;
 	letter->len = len;
 	memcpy(letter->msg, msg, len);
-	g_main_context_invoke_full(detour->host, G_PRIORITY_DEFAULT, on_letter, letter,
-				   letter_free);
+	/* not g_main_context_invoke(): that may call here, where nobody runs the context now */
+	source = g_idle_source_new();
+	g_source_set_priority(source, G_PRIORITY_DEFAULT);
+	g_source_set_callback(source, on_letter, letter, letter_free);
+	g_source_attach(source, detour->host);
+	g_source_unref(source);
 }
 
 static void
@@ -246,4 +251,11 @@ punch_detour_send(PunchDetour *detour, const guint8 *msg, gsize len)
 		if (send(detour->far.fd, msg, len, MSG_DONTWAIT | MSG_NOSIGNAL) == (gssize)len)
 			return TRUE;
 	return FALSE;
+}
+
+void
+punch_detour_set_fwmark(PunchDetour *detour, guint32 fwmark)
+{
+	setsockopt(detour->far.fd, SOL_SOCKET, SO_MARK, &fwmark, sizeof fwmark);
+	setsockopt(detour->wg.fd, SOL_SOCKET, SO_MARK, &fwmark, sizeof fwmark);
 }

@@ -22,6 +22,8 @@ typedef void (*PunchDetourFunc)(const guint8 *msg, gsize len, gpointer user_data
 PunchDetour *punch_detour_new(int fd, const WgEndpoint *remote, guint16 wg_port, guint32 fwmark,
 			      PunchDetourFunc func, gpointer user_data, GError **error);
 void punch_detour_free(PunchDetour *detour);
+/* Another mark from now on. */
+void punch_detour_set_fwmark(PunchDetour *detour, guint32 fwmark);
 /* What WireGuard's endpoint must be for its packets to go this way. (transfer none) */
 const WgEndpoint *punch_detour_endpoint(const PunchDetour *detour);
 /* A STUN message to the far end. FALSE: the kernel refused it. */

@@ -14,6 +14,7 @@
 #define KEY_LOCAL "local"
 #define KEY_REMOTE "remote"
 #define KEY_PORT "port"
+#define DETOURS_MAX 32 /* a thread each, and some MB of buffers: more stay on their relays */
 #define COST "another run does not know which source ports tunnels use"
 
 typedef struct {
@@ -21,6 +22,7 @@ typedef struct {
 	PunchFlow flow;
 	int fd; /* holds the port; -1: the detour does, or another run's port was lost */
 	PunchDetour *detour; /* NULL: the kernel rewrites */
+	gint64 unused_us;    /* since when; 0: it is used */
 	PunchFlows *flows;
 } Entry;
 
@@ -29,6 +31,7 @@ struct PunchFlows {
 	guint32 fwmark;
 	PunchRewrite *rewrite;
 	gboolean rewrites; /* the table is there, as far as is known */
+	gint64 renewed_us;
 	NatStateFile *file;
 	GPtrArray *entries; /* of Entry */
 	PunchFlowsFunc receiver;
@@ -191,8 +194,8 @@ punch_flows_new(const char *ifname, const char *state_dir, const WgKey *own_publ
 		nat_log_peer(G_LOG_LEVEL_WARNING, ifname, NULL,
 			     "tunnels from other source ports are not taken up: %s",
 			     error->message);
+		/* what is written down stays so, for the next start or teardown */
 		g_ptr_array_set_size(flows->entries, 0);
-		save(flows);
 	}
 	return flows;
 }
@@ -226,6 +229,7 @@ static gboolean
 put_in_force(PunchFlows *flows, Entry *entry, int fd, GError **error)
 {
 	gboolean before = flows->rewrites;
+	guint detours = 0;
 	g_autoptr(GError) refused = NULL;
 
 	entry->fd = fd;
@@ -233,6 +237,13 @@ put_in_force(PunchFlows *flows, Entry *entry, int fd, GError **error)
 		return TRUE;
 	flows->rewrites = before;
 	entry->fd = -1;
+	for (guint i = 0; i < flows->entries->len; i++)
+		detours += ((Entry *)g_ptr_array_index(flows->entries, i))->detour != NULL;
+	if (detours >= DETOURS_MAX) {
+		close(fd);
+		g_propagate_error(error, g_steal_pointer(&refused));
+		return FALSE;
+	}
 	entry->detour =
 		punch_detour_new(fd, &entry->flow.remote, wg_endpoint_port(&entry->flow.local),
 				 flows->fwmark, on_stun, entry, error);
@@ -296,11 +307,10 @@ punch_flows_send(PunchFlows *flows, const WgEndpoint *dst, const guint8 *msg, gs
 }
 
 static void
-remove_at(PunchFlows *flows, guint i)
+apply_and_save(PunchFlows *flows)
 {
 	g_autoptr(GError) error = NULL;
 
-	g_ptr_array_remove_index_fast(flows->entries, i);
 	if (!apply(flows, &error))
 		nat_log_peer(G_LOG_LEVEL_WARNING, flows->ifname, NULL,
 			     "the rewrite of a source port stays: %s", error->message);
@@ -310,11 +320,12 @@ remove_at(PunchFlows *flows, guint i)
 void
 punch_flows_remove(PunchFlows *flows, const WgKey *peer)
 {
-	guint i;
 	Entry *entry = find(flows, peer);
 
-	if (entry != NULL && g_ptr_array_find(flows->entries, entry, &i))
-		remove_at(flows, i);
+	if (entry == NULL)
+		return;
+	g_ptr_array_remove_fast(flows->entries, entry);
+	apply_and_save(flows);
 }
 
 const PunchFlow *
@@ -331,13 +342,49 @@ punch_flows_count(PunchFlows *flows)
 	return flows->entries->len;
 }
 
-void
-punch_flows_sweep(PunchFlows *flows, PunchFlowUsed used, gpointer user_data)
+static gboolean
+is_over(Entry *entry, PunchFlowUse use, gint64 now_us)
 {
-	for (guint i = flows->entries->len; i > 0; i--) {
-		const Entry *entry = g_ptr_array_index(flows->entries, i - 1);
+	if (use == PUNCH_FLOW_USED)
+		entry->unused_us = 0;
+	else if (entry->unused_us == 0)
+		entry->unused_us = now_us;
+	return use == PUNCH_FLOW_VOID ||
+	       (use == PUNCH_FLOW_UNUSED && now_us - entry->unused_us >= PUNCH_FLOW_GRACE_US);
+}
 
-		if (!used(&entry->peer, &entry->flow, user_data))
-			remove_at(flows, i - 1);
+void
+punch_flows_sweep(PunchFlows *flows, PunchFlowUseFunc use, gint64 now_us, gpointer user_data)
+{
+	guint before = flows->entries->len;
+
+	for (guint i = before; i > 0; i--) {
+		Entry *entry = g_ptr_array_index(flows->entries, i - 1);
+
+		if (is_over(entry, use(&entry->peer, &entry->flow, user_data), now_us))
+			g_ptr_array_remove_index_fast(flows->entries, i - 1);
+	}
+	if (flows->entries->len != before)
+		apply_and_save(flows);
+}
+
+void
+punch_flows_renew(PunchFlows *flows, gint64 now_us)
+{
+	if (!flows->rewrites || now_us - flows->renewed_us < G_USEC_PER_SEC)
+		return;
+	flows->renewed_us = now_us;
+	apply(flows, NULL);
+}
+
+void
+punch_flows_set_fwmark(PunchFlows *flows, guint32 fwmark)
+{
+	flows->fwmark = fwmark;
+	for (guint i = 0; i < flows->entries->len; i++) {
+		const Entry *entry = g_ptr_array_index(flows->entries, i);
+
+		if (entry->detour != NULL)
+			punch_detour_set_fwmark(entry->detour, fwmark);
 	}
 }

@@ -42,6 +42,18 @@ gboolean punch_flows_send(PunchFlows *flows, const WgEndpoint *dst, const guint8
 /* NULL: none. (transfer none, until the next change) */
 const PunchFlow *punch_flows_get(PunchFlows *flows, const WgKey *peer);
 guint punch_flows_count(PunchFlows *flows);
-/* Removes those of which the function says that they are not in use. */
-typedef gboolean (*PunchFlowUsed)(const WgKey *peer, const PunchFlow *flow, gpointer user_data);
-void punch_flows_sweep(PunchFlows *flows, PunchFlowUsed used, gpointer user_data);
+/* WireGuard has another mark. */
+void punch_flows_set_fwmark(PunchFlows *flows, guint32 fwmark);
+/* A flow does not answer: its rules may have been flushed with others'. Puts them in force again,
+ * once a second at most. */
+void punch_flows_renew(PunchFlows *flows, gint64 now_us);
+typedef enum {
+	PUNCH_FLOW_USED,
+	PUNCH_FLOW_UNUSED, /* goes when it has been so for PUNCH_FLOW_GRACE_US: a NAT's mapping
+			    * outlives a short silence */
+	PUNCH_FLOW_VOID,   /* goes at once */
+} PunchFlowUse;
+#define PUNCH_FLOW_GRACE_US (30 * (gint64)G_USEC_PER_SEC)
+typedef PunchFlowUse (*PunchFlowUseFunc)(const WgKey *peer, const PunchFlow *flow,
+					 gpointer user_data);
+void punch_flows_sweep(PunchFlows *flows, PunchFlowUseFunc use, gint64 now_us, gpointer user_data);

@@ -6,6 +6,7 @@
 /* kind u8, step u8, role u8, number u32, from u64, to u64, wait u16, address 4, port u16, lowest
  * u16, highest u16, n u8, then n ports u16. What follows is of a later version. */
 #define HEAD_LEN 36
+#define PORT_MIN 1024 /* no NAT maps to services' ports, and nobody has us knock there */
 
 typedef struct {
 	const guint8 *data;
@@ -86,12 +87,13 @@ get_ports(Reader *in, gsize len, PunchPorts *out)
 	out->lowest = (guint16)get(in, 2);
 	out->highest = (guint16)get(in, 2);
 	n = (guint)get(in, 1);
-	if (n > PUNCH_GUESS_MAX || len - in->pos < 2 * (gsize)n || out->lowest > out->highest)
+	if (n > PUNCH_GUESS_MAX || len - in->pos < 2 * (gsize)n || out->lowest > out->highest ||
+	    (out->highest != 0 && out->lowest < PORT_MIN))
 		return FALSE;
 	for (guint i = 0; i < n; i++) {
 		guint16 port = (guint16)get(in, 2);
 
-		if (port == 0)
+		if (port < PORT_MIN)
 			return FALSE;
 		out->ports[out->n_ports++] = port;
 	}
@@ -109,7 +111,8 @@ is_complete(const PunchMsg *msg)
 		return wg_endpoint_is_set(&msg->address) &&
 		       (msg->ports.n_ports > 0 || msg->ports.lowest > 0);
 	case PUNCH_AIM:
-		return wg_endpoint_is_set(&msg->address) && wg_endpoint_port(&msg->address) != 0;
+		return wg_endpoint_is_set(&msg->address) &&
+		       wg_endpoint_port(&msg->address) >= PORT_MIN;
 	case PUNCH_SPRAY:
 		return TRUE;
 	case PUNCH_NONE:

@@ -2,8 +2,12 @@
 #include "agent/punch/punch-rewrite.h"
 
 #include <dlfcn.h>
+#include <errno.h>
+#include <linux/netlink.h>
 #include <nftables/libnftables.h>
 #include <string.h>
+#include <sys/socket.h>
+#include <unistd.h>
 
 /* libnftables1 is in Debian what the nft command is made of; its ABI has been 1 since 0.8.2. Most
  * agents never need it, and it is larger than all of the agent. */
@@ -131,6 +135,21 @@ set_refused(GError **error, const char *said)
 		    *line != '\0' ? line : "no reason given");
 }
 
+/* The library ends the process where it cannot have its socket. */
+static gboolean
+kernel_has_it(GError **error)
+{
+	int fd = socket(AF_NETLINK, SOCK_RAW | SOCK_CLOEXEC, NETLINK_NETFILTER);
+
+	if (fd < 0) {
+		g_set_error(error, G_IO_ERROR, g_io_error_from_errno(errno),
+			    "the kernel has no nftables for us: %s", g_strerror(errno));
+		return FALSE;
+	}
+	close(fd);
+	return TRUE;
+}
+
 static gboolean
 run(const char *text, GError **error)
 {
@@ -138,7 +157,7 @@ run(const char *text, GError **error)
 	struct nft_ctx *ctx;
 	gboolean ok;
 
-	if (!load(&library, error))
+	if (!kernel_has_it(error) || !load(&library, error))
 		return FALSE;
 	ctx = library.new(NFT_CTX_DEFAULT);
 	if (ctx == NULL) {

@@ -244,7 +244,7 @@ test_contradicts(Agents *f, gconstpointer data)
 	says(&f->a, &ask); /* b would have to open many ports, and its NAT is no hard one */
 	g_assert_cmpuint(count_said(&refused), ==, 1);
 	ask = an_ask(2, PUNCH_AIM);
-	wg_endpoint_set_port(&ask.address, 7);
+	wg_endpoint_set_port(&ask.address, 7000);
 	says(&f->a, &ask);
 	g_assert_cmpuint(count_said(&refused), ==, 2);
 }

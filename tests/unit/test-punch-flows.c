@@ -126,10 +126,16 @@ test_rewrite(Fixture *f, gconstpointer data)
 	punch_flows_free(flows);
 }
 
-static gboolean
-is_peers(const WgKey *peer, const PunchFlow *flow, gpointer user_data)
+static PunchFlowUse
+use_of(const WgKey *peer, const PunchFlow *flow, gpointer user_data)
 {
-	return wg_key_equal(peer, user_data);
+	return wg_key_equal(peer, user_data) ? PUNCH_FLOW_USED : PUNCH_FLOW_UNUSED;
+}
+
+static PunchFlowUse
+void_of(const WgKey *peer, const PunchFlow *flow, gpointer user_data)
+{
+	return PUNCH_FLOW_VOID;
 }
 
 /* The agent goes and comes: the flow is in force all the time, and its port is held again. */
@@ -141,6 +147,7 @@ test_adopted(Fixture *f, gconstpointer data)
 	WgEndpoint held = net_ep("10.9.0.1:40123");
 	g_auto(GStrv) names = NULL;
 	guint left = 0;
+	gint64 now = g_get_monotonic_time();
 	PunchFlows *flows;
 	int fd;
 
@@ -160,7 +167,16 @@ test_adopted(Fixture *f, gconstpointer data)
 	fd = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
 	g_assert_cmpint(bind(fd, &held.sa, wg_endpoint_socklen(&held)), ==, -1);
 	close(fd);
-	punch_flows_sweep(flows, is_peers, &f->peer);
+	/* the firewall's rules are loaded anew under a running agent */
+	net_run("nft flush ruleset");
+	passes_by(f, 51820);
+	punch_flows_renew(flows, now);
+	passes_by(f, 40123);
+	/* what is not used for a moment stays */
+	punch_flows_sweep(flows, use_of, now, &f->peer);
+	punch_flows_sweep(flows, use_of, now + PUNCH_FLOW_GRACE_US - 1, &f->peer);
+	g_assert_cmpuint(punch_flows_count(flows), ==, 2);
+	punch_flows_sweep(flows, use_of, now + PUNCH_FLOW_GRACE_US, &f->peer);
 	g_assert_cmpuint(punch_flows_count(flows), ==, 1);
 	passes_by(f, 40123);
 	punch_flows_free(flows);
@@ -173,6 +189,12 @@ test_adopted(Fixture *f, gconstpointer data)
 	g_assert_cmpuint(left, ==, 0);
 	passes_by(f, 51820);
 	g_assert_cmpuint(punch_teardown(f->dir, "wg0", &left), ==, 0);
+	flows = punch_flows_new("wg0", f->dir, &f->own, 0);
+	g_assert_true(punch_flows_put(flows, &f->peer, &flow, bound(40123), &error));
+	punch_flows_sweep(flows, void_of, now, NULL);
+	g_assert_cmpuint(punch_flows_count(flows), ==, 0);
+	passes_by(f, 51820);
+	punch_flows_free(flows);
 }
 
 static void

@@ -53,7 +53,7 @@ test_round(void)
 			 .to = 2,
 			 .role = PUNCH_AIM,
 			 .wait_ms = 40};
-	g_assert_true(wg_endpoint_parse("203.0.113.7:9", &msg.address));
+	g_assert_true(wg_endpoint_parse("203.0.113.7:9000", &msg.address));
 	g_assert_true(decodes(&msg, &got));
 	g_assert_cmpuint(got.wait_ms, ==, 40);
 	msg = (PunchMsg){.step = PUNCH_END, .number = 1, .from = 1, .to = 2};
@@ -87,6 +87,16 @@ test_incomplete(void)
 	g_assert_false(decodes(&msg, &got));
 	msg = a_message();
 	msg.ports.ports[1] = 0;
+	g_assert_false(decodes(&msg, &got));
+	/* services' ports are nobody's mapping */
+	msg.ports.ports[1] = 1023;
+	g_assert_false(decodes(&msg, &got));
+	msg = a_message();
+	msg.ports.lowest = 1;
+	g_assert_false(decodes(&msg, &got));
+	msg.role = PUNCH_AIM;
+	msg.ports.lowest = 1024;
+	wg_endpoint_set_port(&msg.address, 53);
 	g_assert_false(decodes(&msg, &got));
 	msg = a_message();
 	msg.from = 0;

@@ -88,13 +88,6 @@ set_class(NatClassProbe *probe, const NatClass *nat)
 	probe->changed(probe->user_data);
 }
 
-static gboolean
-is_hard(NatMapping mapping)
-{
-	return mapping == NAT_MAPPING_ADDRESS_DEPENDENT ||
-	       mapping == NAT_MAPPING_ADDRESS_AND_PORT_DEPENDENT;
-}
-
 /* ---- runs ---- */
 
 static void plan(NatClassProbe *probe, const char *reason);
@@ -199,7 +192,7 @@ verify(NatClassProbe *probe, NatMapping mapping)
 	NatClass nat = probe->nat;
 	gboolean contradicts = mapping != NAT_MAPPING_UNKNOWN &&
 			       nat.mapping != NAT_MAPPING_UNKNOWN &&
-			       is_hard(mapping) != is_hard(nat.mapping);
+			       nat_mapping_is_hard(mapping) != nat_mapping_is_hard(nat.mapping);
 
 	if (mapping != NAT_MAPPING_UNKNOWN) {
 		nat.mapping = mapping;

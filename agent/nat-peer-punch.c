@@ -64,10 +64,15 @@ punch_of(NatPeer *peer)
 /* ---- what is known ---- */
 
 static gboolean
+is_living(NatWatchPair *pair)
+{
+	return nat_watch_state(pair) == NAT_PAIR_ALIVE || nat_watch_state(pair) == NAT_PAIR_SUSPECT;
+}
+
+static gboolean
 is_direct(NatWatchPair *pair)
 {
-	return !nat_watch_is_relay(pair) && (nat_watch_state(pair) == NAT_PAIR_ALIVE ||
-					     nat_watch_state(pair) == NAT_PAIR_SUSPECT);
+	return !nat_watch_is_relay(pair) && is_living(pair);
 }
 
 /* NULL: none. */
@@ -87,9 +92,7 @@ is_proven_address(NatPeer *peer, const WgEndpoint *address)
 	for (guint i = 0; peer->watch != NULL && i < nat_watch_count(peer->watch); i++) {
 		NatWatchPair *pair = nat_watch_nth(peer->watch, i);
 
-		if (nat_watch_remote(pair)->type != NAT_CAND_RELAY &&
-		    (nat_watch_state(pair) == NAT_PAIR_ALIVE ||
-		     nat_watch_state(pair) == NAT_PAIR_SUSPECT) &&
+		if (nat_watch_remote(pair)->type != NAT_CAND_RELAY && is_living(pair) &&
 		    wg_endpoint_same_address(&nat_watch_remote(pair)->endpoint, address))
 			return TRUE;
 	}
@@ -134,7 +137,7 @@ peer_mapping(NatPeer *peer, WgEndpoint *out)
 		const NatCandidate *cand = &peer->remote.candidates[i];
 
 		if ((cand->type == NAT_CAND_SRFLX || cand->type == NAT_CAND_HOST) &&
-		    is_public_v4(&cand->endpoint) && may_be_sprayed(peer, &cand->endpoint)) {
+		    may_be_sprayed(peer, &cand->endpoint)) {
 			*out = cand->endpoint;
 			return TRUE;
 		}

@@ -97,3 +97,10 @@ nat_peer_state_from_string(const char *s, NatPeerState *out)
 	*out = (NatPeerState)value;
 	return TRUE;
 }
+
+gboolean
+nat_mapping_is_hard(NatMapping mapping)
+{
+	return mapping == NAT_MAPPING_ADDRESS_DEPENDENT ||
+	       mapping == NAT_MAPPING_ADDRESS_AND_PORT_DEPENDENT;
+}

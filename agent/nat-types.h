@@ -44,5 +44,7 @@ const char *nat_cand_type_to_string(NatCandType type); /* "host", "srflx", … *
 gboolean nat_cand_type_from_string(const char *s, NatCandType *out);
 const char *nat_mapping_to_string(NatMapping mapping); /* "endpoint-independent", … */
 gboolean nat_mapping_from_string(const char *s, NatMapping *out);
+/* It depends on the destination: what makes a NAT hard. */
+gboolean nat_mapping_is_hard(NatMapping mapping);
 const char *nat_peer_state_to_string(NatPeerState state); /* "waiting", … */
 gboolean nat_peer_state_from_string(const char *s, NatPeerState *out);

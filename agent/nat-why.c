@@ -99,8 +99,7 @@ nat_why_address(const WgEndpoint *endpoints, gsize n, WgEndpoint *out)
 static gboolean
 is_hard(const NatWhyEnd *end)
 {
-	return end->mapping == NAT_MAPPING_ADDRESS_DEPENDENT ||
-	       end->mapping == NAT_MAPPING_ADDRESS_AND_PORT_DEPENDENT;
+	return nat_mapping_is_hard(end->mapping);
 }
 
 static gboolean

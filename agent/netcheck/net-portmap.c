@@ -3,6 +3,8 @@
 
 #include <string.h>
 
+#include "agent/portmap/map-http.h"
+
 #define PMP_VERSION 0
 #define PCP_VERSION 2
 #define PMP_EXTERNAL 0
@@ -101,32 +103,6 @@ parse_binary(const guint8 *msg, gsize len, NetPortmapAnswer *out)
 	return TRUE;
 }
 
-/* The value of a header line, without spaces around it. NULL: absent. */
-static const char *
-find_header(const char *text, gsize len, const char *name, gsize *value_len)
-{
-	const char *line = text, *end = text + len;
-	gsize name_len = strlen(name);
-
-	while (line < end) {
-		const char *eol = memchr(line, '\n', (gsize)(end - line)), *value, *last;
-
-		last = eol ? eol : end;
-		if ((gsize)(last - line) > name_len && line[name_len] == ':' &&
-		    g_ascii_strncasecmp(line, name, name_len) == 0) {
-			value = line + name_len + 1;
-			while (value < last && (*value == ' ' || *value == '\t'))
-				value++;
-			while (last > value && g_ascii_isspace(last[-1]))
-				last--;
-			*value_len = (gsize)(last - value);
-			return value;
-		}
-		line = eol ? eol + 1 : end;
-	}
-	return NULL;
-}
-
 /* host[:port] of an http URL, where that is printable, has none of the letters that mean something
  * in URLs, and is no longer than it can be. */
 static void
@@ -159,8 +135,8 @@ parse_ssdp(const char *text, gsize len, NetPortmapAnswer *out)
 	if (memchr(text, '\0', len) || len < 12 || memcmp(text, "HTTP/1.", 7) != 0 ||
 	    memcmp(text + 8, " 200", 4) != 0)
 		return FALSE;
-	st = find_header(text, len, "ST", &st_len);
-	location = find_header(text, len, "LOCATION", &location_len);
+	st = map_http_field(text, len, "ST", &st_len);
+	location = map_http_field(text, len, "LOCATION", &location_len);
 	if (!st || !location || st_len < sizeof DEVICE - 1 ||
 	    memcmp(st, DEVICE, sizeof DEVICE - 1) != 0)
 		return FALSE;

@@ -112,7 +112,7 @@ test_mapping(Probe *probe, const WgEndpoint *servers, gsize n)
 	local = family->source;
 	wg_endpoint_set_port(&local, net_stun_local_port(probe->fd));
 	family->mapping = nat_stun_classify(&local, answers.list, answers.n);
-	if (netcheck_is_hard(family->mapping))
+	if (nat_mapping_is_hard(family->mapping))
 		family->by_destination = ports_by_destination(&answers, wg_endpoint_port(&local));
 	return TRUE;
 }

@@ -84,7 +84,7 @@ behind_nat(const Netcheck *check, const NetFamily *family)
 	const char *v6 = family == &check->v4 ? v6_remark(check) : "";
 	gboolean open = family->filter == NAT_FILTERING_ENDPOINT_INDEPENDENT;
 
-	if (netcheck_is_hard(family->mapping))
+	if (nat_mapping_is_hard(family->mapping))
 		return g_strdup_printf("hard NAT (a mapping per destination): direct paths to "
 				       "hosts without NAT and behind NATs that let anybody in%s, "
 				       "else by relay%s",
@@ -245,7 +245,7 @@ net_advice(const Netcheck *check)
 
 	advise_tunnel(out, check);
 	advise_signaling(out, check);
-	if (check->v4.answered > 0 && netcheck_is_hard(check->v4.mapping))
+	if (check->v4.answered > 0 && nat_mapping_is_hard(check->v4.mapping))
 		advise_forwarding(out, check);
 	advise_family(out, "IPv4", &check->v4, &check->v6, WG_OVERHEAD_V4);
 	advise_family(out, "IPv6", &check->v6, &check->v4, WG_OVERHEAD_V6);

@@ -108,13 +108,6 @@ netcheck_udp_passes(const NetFamily *family)
 	       family->udp_passes;
 }
 
-gboolean
-netcheck_is_hard(NatMapping mapping)
-{
-	return mapping == NAT_MAPPING_ADDRESS_DEPENDENT ||
-	       mapping == NAT_MAPPING_ADDRESS_AND_PORT_DEPENDENT;
-}
-
 /* 2000::/3 is all that was ever given out. */
 static gboolean
 is_global(const WgEndpoint *ep)

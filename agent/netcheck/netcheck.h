@@ -101,8 +101,6 @@ NetUplink *netcheck_add_uplink(Netcheck *check, const char *name, int family);
 NetRouter *netcheck_add_router(Netcheck *check, const char *name, const WgEndpoint *gateway);
 /* FALSE: UDP reaches no server by this family, while it has an address. */
 gboolean netcheck_udp_passes(const NetFamily *family);
-/* Whether a mapping depends on the destination: what makes a NAT hard. */
-gboolean netcheck_is_hard(NatMapping mapping);
 /* An IPv6 address that all of the internet knows; NET_UNKNOWN: there is none at all. */
 NetAnswer netcheck_v6_is_global(const Netcheck *check);
 /* A silence that was tested (nat-lifetime-probe). */

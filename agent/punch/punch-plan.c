@@ -2,13 +2,6 @@
 #include "agent/punch/punch-plan.h"
 
 gboolean
-punch_is_hard(const NatClass *nat)
-{
-	return nat->mapping == NAT_MAPPING_ADDRESS_DEPENDENT ||
-	       nat->mapping == NAT_MAPPING_ADDRESS_AND_PORT_DEPENDENT;
-}
-
-gboolean
 punch_is_foretold(const NatClass *nat)
 {
 	return nat->ports == NAT_PORTS_SEQUENTIAL || nat->ports == NAT_PORTS_PRESERVED;
@@ -28,7 +21,8 @@ lets_in_by_address(const NatClass *nat)
 static gboolean
 can_open(const NatClass *opener, const NatClass *sprayer)
 {
-	return punch_is_hard(opener) && (!punch_is_hard(sprayer) || lets_in_by_address(opener));
+	return nat_mapping_is_hard(opener->mapping) &&
+	       (!nat_mapping_is_hard(sprayer->mapping) || lets_in_by_address(opener));
 }
 
 static PunchRole
@@ -55,7 +49,7 @@ punch_plan(const NatClass *here, const NatClass *there, gboolean controlling, Pu
 		*why_not = PUNCH_WHY_NOT_UNKNOWN;
 		return PUNCH_NONE;
 	}
-	if (!punch_is_hard(here) && !punch_is_hard(there)) {
+	if (!nat_mapping_is_hard(here->mapping) && !nat_mapping_is_hard(there->mapping)) {
 		*why_not = PUNCH_WHY_NOT_EASY;
 		return PUNCH_NONE;
 	}

@@ -36,8 +36,6 @@ typedef enum {
 #define PUNCH_OPEN_FORETOLD 64
 #define PUNCH_AIM_PORTS 32
 
-/* The mapping is another one for each destination. */
-gboolean punch_is_hard(const NatClass *nat);
 /* The port of the next mapping is known, but for a few steps. */
 gboolean punch_is_foretold(const NatClass *nat);
 /* What this end does. controlling: it is this end that chooses (ICE's role), where both could do

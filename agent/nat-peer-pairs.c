@@ -218,6 +218,20 @@ nat_peer_add_pair(NatPeer *peer, const NatCandidate *remote)
 	return nat_watch_add(peer->watch, NULL, remote);
 }
 
+/* A tunnel may have come to the peer's relay before we heard whose address that is: after a start
+ * of ours, say. */
+static void
+name_relays(NatPeer *peer)
+{
+	for (guint i = 0; peer->watch != NULL && i < peer->remote.n_candidates; i++) {
+		const NatCandidate *cand = &peer->remote.candidates[i];
+
+		if (cand->type == NAT_CAND_RELAY &&
+		    nat_watch_find(peer->watch, NULL, &cand->endpoint) != NULL)
+			nat_watch_add(peer->watch, NULL, cand);
+	}
+}
+
 /* TRUE: what the peer should know of our relayed addresses is something else now. */
 static gboolean
 update_wants(NatPeer *peer)
@@ -237,9 +251,11 @@ update_wants(NatPeer *peer)
 void
 nat_peer_update_pairs(NatPeer *peer)
 {
-	gboolean renewed = update_wants(peer), wanted = peer->wanted_relay;
-	gboolean lost;
+	gboolean renewed, wanted, lost;
 
+	name_relays(peer);
+	renewed = update_wants(peer);
+	wanted = peer->wanted_relay;
 	if (renewed && peer->online && peer->managed)
 		nat_peer_send_soon(peer);
 

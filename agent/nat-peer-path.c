@@ -460,7 +460,7 @@ void
 nat_peer_watch_present(NatPeer *peer)
 {
 	const WgEndpoint *endpoint = nat_path_endpoint(peer->path);
-	NatCandidate remote = {.type = peer->remote_type, .endpoint = *endpoint};
+	NatCandidate remote = {.type = nat_peer_endpoint_type(peer), .endpoint = *endpoint};
 	char text[NAT_PAIR_STRLEN];
 	NatWatchPair *pair;
 

@@ -226,6 +226,12 @@ test_holder_killed(World *w, gconstpointer data)
 	g_assert_true(world_carries(w, 20000));
 }
 
+static gboolean
+is_connected(gconstpointer data)
+{
+	return agent_is(data, NAT_PEER_CONNECTED);
+}
+
 static void
 test_other_killed(World *w, gconstpointer data)
 {
@@ -236,6 +242,27 @@ test_other_killed(World *w, gconstpointer data)
 	hosts_run(300);
 	world_start(w, w->holder->other);
 	hosts_run(300);
+	g_assert_true(hosts_wait(both_on_relay, w, 30000));
+	g_assert_true(world_carries(w, 20000));
+}
+
+/* The new agent finds the tunnel alive, by an address it knows nothing of, before it hears that
+ * this is the other's relay. */
+static void
+test_other_killed_unheard(World *w, gconstpointer data)
+{
+	Agent *other;
+
+	if (!w->up)
+		return;
+	meet_on_relay(w);
+	other = w->holder->other;
+	world_kill(w, other);
+	w->agents.down = TRUE;
+	world_start(w, other);
+	g_assert_true(hosts_wait(is_connected, other, 30000));
+	g_assert_false(on_relay(other));
+	agents_meet(&w->agents);
 	g_assert_true(hosts_wait(both_on_relay, w, 30000));
 	g_assert_true(world_carries(w, 20000));
 }
@@ -548,6 +575,7 @@ main(int argc, char **argv)
 	add("goes/allocation-lost", test_allocation_lost);
 	add("ends/holder-killed", test_holder_killed);
 	add("ends/other-killed", test_other_killed);
+	add("ends/other-killed-unheard", test_other_killed_unheard);
 	add("ends/stopped-on-relay", test_stopped_on_relay);
 	add("ends/stopped-on-relay-with-an-original", test_stopped_on_relay_with_an_original);
 	add("ends/stopped-moved-but-not-by-us", test_stopped_moved_but_not_by_us);

@@ -73,8 +73,10 @@ typedef struct {
 	void (*look_again)(gpointer user_data);
 	/* What the peer wants of the relay may have changed. */
 	void (*relay_wanted)(gpointer user_data);
-	/* Hard NATs (punch/); all NULL: nothing is tried. Whose turn it is in this process; the flows
-	 * of this interface; WireGuard's mark. */
+	/* nat_peer_add_destinations() would add others than before. May be NULL. */
+	void (*ways_changed)(gpointer user_data);
+	/* Hard NATs (punch/); all NULL: nothing is tried. Whose turn it is in this process; the
+	 * flows of this interface; WireGuard's mark. */
 	PunchTurn *punch_turn;
 	PunchFlows *punch_flows;
 	guint32 (*fwmark)(gpointer user_data);
@@ -134,6 +136,8 @@ void nat_peer_set_name(NatPeer *peer, const char *name); /* NULL: none */
 void nat_peer_observe(NatPeer *peer, const WgPeer *wg, gint64 now_us, gint64 real_s);
 /* Our candidates grew (a STUN answer came): tell the peer. */
 void nat_peer_candidates_changed(NatPeer *peer);
+/* Where its packets go, or may go, in the internet: appended, of WgEndpoint. */
+void nat_peer_add_destinations(const NatPeer *peer, GArray *far);
 /* Our relayed address came, changed or went. */
 void nat_peer_relay_changed(NatPeer *peer);
 /* Every second or so. */

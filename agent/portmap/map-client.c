@@ -15,7 +15,6 @@
 
 #include <errno.h>
 #include <glib-unix.h>
-#include <poll.h>
 #include <sodium.h>
 #include <string.h>
 #include <sys/socket.h>
@@ -43,6 +42,7 @@ struct MapClient {
 	MapClientState state;
 	const char *problem;
 	MapGrant grant;
+	WgEndpoint wish; /* what is asked for where nothing is held; unset: our own port */
 	guint8 nonce[MAP_NONCE_LEN];
 
 	Round round;
@@ -152,6 +152,8 @@ suggested(const MapClient *client)
 {
 	WgEndpoint out = client->grant.external;
 
+	if (!wg_endpoint_is_set(&out))
+		out = client->wish;
 	if (wg_endpoint_is_set(&out))
 		return out;
 	out = client->place.own;
@@ -516,6 +518,16 @@ map_client_start(MapClient *client, const MapGrant *kept)
 }
 
 void
+map_client_wish(MapClient *client, const MapGrant *old)
+{
+	if (old->protocol == MAP_UPNP)
+		return;
+	client->wish = old->external;
+	if (old->protocol == MAP_PCP)
+		memcpy(client->nonce, old->nonce, sizeof client->nonce);
+}
+
+void
 map_client_pause(MapClient *client)
 {
 	end_round(client);
@@ -569,50 +581,4 @@ guint64
 map_client_dropped(const MapClient *client)
 {
 	return client->dropped;
-}
-
-/* ---- removal ---- */
-
-static gboolean
-wait_for_answer(int fd, guint ms)
-{
-	struct pollfd fds = {.fd = fd, .events = POLLIN};
-	guint8 buf[MAP_CODEC_ANSWER_MAX + 1];
-	MapAnswer answer;
-	ssize_t len;
-
-	if (poll(&fds, 1, (int)ms) <= 0)
-		return FALSE;
-	len = recv(fd, buf, sizeof buf, 0);
-	/* one that it does not know is removed as well */
-	return len > 0 && map_codec_parse(buf, (gsize)len, &answer) &&
-	       answer.kind == MAP_ANSWER_MAPPING;
-}
-
-gboolean
-map_client_remove(const MapPlace *place, guint16 server_port, const MapGrant *grant, guint wait_ms)
-{
-	guint8 buf[MAP_CODEC_REQUEST_MAX];
-	WgEndpoint server = place->gateway;
-	gsize len;
-	gboolean done = FALSE;
-	int fd = map_place_socket(place, SOCK_DGRAM);
-
-	if (fd < 0)
-		return FALSE;
-	wg_endpoint_set_port(&server, server_port);
-	/* RFC 6886 §3.4: the suggested port must be zero */
-	len = grant->protocol == MAP_PMP
-		      ? map_codec_pmp_map(buf, wg_endpoint_port(&place->own), 0, 0)
-		      : map_codec_pcp_map(buf, &place->own, grant->nonce, &grant->external, 0);
-	if (connect(fd, &server.sa, wg_endpoint_socklen(&server)) == 0)
-		for (guint waited = 0, rto = RTO_MS; !done; waited += rto, rto *= 2) {
-			gboolean left = send(fd, buf, len, MSG_NOSIGNAL) >= 0;
-
-			done = wait_ms == 0 ? left : wait_for_answer(fd, MIN(rto, wait_ms));
-			if (wait_ms == 0 || waited >= wait_ms)
-				break;
-		}
-	close(fd);
-	return done;
 }

@@ -99,8 +99,25 @@ on_late(gpointer user_data)
 	return G_SOURCE_REMOVE;
 }
 
+static void
+take_up(MapGate *gate, const MapEntry *kept)
+{
+	const MapGrant *grant = &kept->grant;
+
+	if (kept->owed) {
+		map_client_wish(gate->client, grant);
+	} else if (grant->protocol != MAP_UPNP) {
+		gate->client_started = TRUE;
+		map_client_start(gate->client, grant);
+	} else if (gate->upnp) {
+		gate->upnp_started = TRUE;
+		map_upnp_start(gate->upnp, grant);
+		map_upnp_want(gate->upnp, TRUE);
+	}
+}
+
 MapGate *
-map_gate_new(const MapPlace *place, guint16 server_port, guint16 ssdp_port, const MapGrant *kept,
+map_gate_new(const MapPlace *place, guint16 server_port, guint16 ssdp_port, const MapEntry *kept,
 	     MapGateFunc changed, gpointer user_data)
 {
 	MapGate *gate = g_new0(MapGate, 1);
@@ -111,14 +128,8 @@ map_gate_new(const MapPlace *place, guint16 server_port, guint16 ssdp_port, cons
 	gate->client = map_client_new(place, server_port, on_changed, gate);
 	if (wg_endpoint_family(&place->own) == AF_INET)
 		gate->upnp = map_upnp_new(place, ssdp_port, on_changed, gate);
-	if (kept && kept->protocol == MAP_UPNP && gate->upnp) {
-		gate->upnp_started = TRUE;
-		map_upnp_start(gate->upnp, kept);
-		map_upnp_want(gate->upnp, TRUE);
-	} else if (kept && kept->protocol != MAP_UPNP) {
-		gate->client_started = TRUE;
-		map_client_start(gate->client, kept);
-	}
+	if (kept)
+		take_up(gate, kept);
 	update(gate);
 	return gate;
 }
@@ -159,6 +170,14 @@ map_gate_grant(const MapGate *gate)
 	const MapGrant *grant = map_client_grant(gate->client);
 
 	return holds(grant) || !upnp_holds(gate) ? grant : map_upnp_grant(gate->upnp);
+}
+
+const MapGrant *
+map_gate_pending(const MapGate *gate)
+{
+	static const MapGrant NONE;
+
+	return gate->upnp ? map_upnp_pending(gate->upnp) : &NONE;
 }
 
 MapGateState

@@ -14,31 +14,18 @@
  */
 #include "agent/portmap/map-upnp.h"
 
-#include <errno.h>
-#include <glib-unix.h>
 #include <string.h>
-#include <sys/socket.h>
-#include <unistd.h>
 
 #include "agent/portmap/map-http.h"
-#include "agent/portmap/map-xml.h"
+#include "agent/portmap/map-soap.h"
+#include "agent/portmap/map-ssdp.h"
 
-#define SEARCHES 4 /* at 0, 0.25, 0.75 and 1.75 s */
-#define SEARCH_RTO_MS 250
-#define DRAIN_MAX 64
 #define TRIES_MAX 5 /* ports */
 #define CHECK_S 120
 #define MISSES_MAX 2
 #define RETRY_MIN_S 60
 #define RETRY_MAX_S 3600
 #define CHECK_US G_USEC_PER_SEC
-#define DESCRIPTION "nat-agent"
-
-#define FAULT_WILDCARD 715
-#define FAULT_NO_ENTRY 714
-#define FAULT_CONFLICT 718
-#define FAULT_PERMANENT_ONLY 725
-#define FAULT_NO_FREE_PORT 728
 
 typedef enum {
 	STEP_NONE,
@@ -59,10 +46,11 @@ struct MapUpnp {
 	const char *problem;
 	gboolean wanted;
 	MapGrant grant;
+	MapGrant pending; /* asked for, and not known to be ours, nor not to be */
 
 	Step step;
-	int fd; /* of SSDP; -1: shut */
-	guint watch, timer, searches, failures;
+	MapSsdp *ssdp;
+	guint timer, failures;
 	guint misses; /* questions about what is held that were not answered */
 	MapHttp *http;
 	guint16 description_port;
@@ -103,12 +91,29 @@ static void
 stop(MapUpnp *upnp)
 {
 	upnp->step = STEP_NONE;
-	g_clear_handle_id(&upnp->watch, g_source_remove);
 	g_clear_handle_id(&upnp->timer, g_source_remove);
 	g_clear_pointer(&upnp->http, map_http_cancel);
-	if (upnp->fd >= 0)
-		close(upnp->fd);
-	upnp->fd = -1;
+	g_clear_pointer(&upnp->ssdp, map_ssdp_cancel);
+}
+
+/* What is no longer pending, and was neither held nor declined, is owed: whoever follows
+ * map_upnp_pending() sees it go. */
+static void
+set_pending(MapUpnp *upnp, const MapGrant *pending)
+{
+	gboolean news = memcmp(pending, &upnp->pending, sizeof *pending) != 0;
+
+	upnp->pending = *pending;
+	if (news)
+		upnp->changed(upnp->user_data);
+}
+
+static void
+forget_pending(MapUpnp *upnp)
+{
+	static const MapGrant NONE;
+
+	set_pending(upnp, &NONE);
 }
 
 static void
@@ -119,6 +124,7 @@ give_up(MapUpnp *upnp, MapUpnpState state, const char *problem)
 	stop(upnp);
 	upnp->failures++;
 	memset(&upnp->grant, 0, sizeof upnp->grant);
+	forget_pending(upnp);
 	schedule(upnp, pause * 1000);
 	set_state(upnp, state, problem);
 }
@@ -145,23 +151,46 @@ declined(MapUpnp *upnp, guint fault, const char *problem)
 	ask_again(upnp);
 }
 
+/* What is asked for, as if it were granted now. */
+static MapGrant
+asked_grant(const MapUpnp *upnp)
+{
+	MapGrant grant;
+
+	memset(&grant, 0, sizeof grant); /* with its padding: grants are compared as bytes */
+	grant.protocol = MAP_UPNP;
+	grant.external = upnp->asked;
+	grant.lifetime_s = upnp->lease_s ? map_codec_clamp_lifetime(upnp->lease_s) : 0;
+	grant.at_us = g_get_monotonic_time();
+	grant.control_port = service(upnp)->port;
+	memcpy(grant.control_path, service(upnp)->path, sizeof grant.control_path);
+	g_strlcpy(grant.service, map_service_type(service(upnp)->kind), sizeof grant.service);
+	return grant;
+}
+
+/* It is asked for, or made, but not known to be ours. */
+static void
+await(MapUpnp *upnp, gboolean unsure)
+{
+	MapGrant pending = asked_grant(upnp);
+
+	pending.unsure = unsure;
+	if (!map_grant_is_set(&upnp->grant) || !map_grant_same_mapping(&pending, &upnp->grant))
+		set_pending(upnp, &pending);
+}
+
 static void
 hold(MapUpnp *upnp)
 {
-	MapGrant grant = {.protocol = MAP_UPNP,
-			  .external = upnp->asked,
-			  .lifetime_s = upnp->lease_s ? map_codec_clamp_lifetime(upnp->lease_s) : 0,
-			  .at_us = g_get_monotonic_time(),
-			  .control_port = service(upnp)->port};
+	MapGrant grant = asked_grant(upnp);
 	gboolean news = !wg_endpoint_equal(&grant.external, &upnp->grant.external);
 
-	memcpy(grant.control_path, service(upnp)->path, sizeof grant.control_path);
-	g_strlcpy(grant.service, map_service_type(service(upnp)->kind), sizeof grant.service);
 	if (upnp->state == MAP_UPNP_HELD && !news && upnp->step == STEP_VERIFY && upnp->tries == 0)
 		grant.at_us = upnp->grant.at_us; /* only looked at */
 	stop(upnp);
 	upnp->grant = grant;
 	upnp->failures = upnp->misses = 0;
+	forget_pending(upnp);
 	schedule(upnp, CHECK_S * 1000);
 	if (news && upnp->state == MAP_UPNP_HELD)
 		upnp->changed(upnp->user_data);
@@ -188,6 +217,7 @@ is_ours(const MapUpnp *upnp, const MapReply *reply)
 static void on_reply(guint status, const char *body, gsize len, const char *problem,
 		     gpointer user_data);
 
+/* request (transfer full) */
 static void
 ask(MapUpnp *upnp, Step step, char *request)
 {
@@ -200,30 +230,18 @@ ask(MapUpnp *upnp, Step step, char *request)
 static void
 ask_entry(MapUpnp *upnp, Step step)
 {
-	g_autofree char *port = g_strdup_printf("%u", wg_endpoint_port(&upnp->asked));
-
 	ask(upnp, step,
-	    map_xml_call(&upnp->place.gateway, service(upnp), "GetSpecificPortMappingEntry",
-			 "NewRemoteHost", "", "NewExternalPort", port, "NewProtocol", "UDP", NULL));
+	    map_soap_get_entry(&upnp->place, service(upnp), wg_endpoint_port(&upnp->asked)));
 }
 
 static void
 add(MapUpnp *upnp)
 {
-	gboolean any = service(upnp)->kind == MAP_SERVICE_IP2;
-	g_autofree char *external = g_strdup_printf("%u", wg_endpoint_port(&upnp->asked));
-	g_autofree char *internal = g_strdup_printf("%u", wg_endpoint_port(&upnp->place.own));
-	g_autofree char *lease = g_strdup_printf("%u", upnp->lease_s);
-	char own[WG_ENDPOINT_STRLEN];
-
+	/* told before it leaves: an answer that is lost must not hide what was made */
+	await(upnp, TRUE);
 	ask(upnp, STEP_ADD,
-	    map_xml_call(&upnp->place.gateway, service(upnp),
-			 any ? "AddAnyPortMapping" : "AddPortMapping", "NewRemoteHost", "",
-			 "NewExternalPort", external, "NewProtocol", "UDP", "NewInternalPort",
-			 internal, "NewInternalClient",
-			 wg_endpoint_format_address(&upnp->place.own, own), "NewEnabled", "1",
-			 "NewPortMappingDescription", DESCRIPTION, "NewLeaseDuration", lease,
-			 NULL));
+	    map_soap_add(&upnp->place, service(upnp), wg_endpoint_port(&upnp->asked),
+			 upnp->lease_s));
 }
 
 static void
@@ -244,8 +262,7 @@ ask_again(MapUpnp *upnp)
 	memset(&upnp->asked, 0, sizeof upnp->asked);
 	upnp->asked.sa.sa_family = AF_INET;
 	wg_endpoint_set_port(&upnp->asked, port);
-	ask(upnp, STEP_ADDRESS,
-	    map_xml_call(&upnp->place.gateway, service(upnp), "GetExternalIPAddress", NULL));
+	ask(upnp, STEP_ADDRESS, map_soap_get_address(&upnp->place, service(upnp)));
 }
 
 /* ---- what is answered ---- */
@@ -270,7 +287,7 @@ static void
 took_look(MapUpnp *upnp, const MapReply *reply)
 {
 	if (reply->fault == 0 && wg_endpoint_is_set(&reply->client) && !is_ours(upnp, reply))
-		other_port(upnp, FAULT_CONFLICT);
+		other_port(upnp, MAP_FAULT_CONFLICT);
 	else
 		add(upnp); /* it is free, or ours, or the router does not tell */
 }
@@ -283,9 +300,10 @@ took_add(MapUpnp *upnp, const MapReply *reply)
 		if (service(upnp)->kind == MAP_SERVICE_IP2 && reply->reserved_port != 0)
 			wg_endpoint_set_port(&upnp->asked, reply->reserved_port);
 		upnp->tries = MAX(upnp->tries, 1); /* it was made, not only looked at */
+		await(upnp, FALSE);
 		ask_entry(upnp, STEP_VERIFY);
 		break;
-	case FAULT_PERMANENT_ONLY:
+	case MAP_FAULT_PERMANENT_ONLY:
 		if (upnp->lease_s == 0) {
 			declined(upnp, reply->fault, NULL);
 			break;
@@ -293,8 +311,8 @@ took_add(MapUpnp *upnp, const MapReply *reply)
 		upnp->lease_s = 0;
 		add(upnp);
 		break;
-	case FAULT_CONFLICT:
-	case FAULT_NO_FREE_PORT:
+	case MAP_FAULT_CONFLICT:
+	case MAP_FAULT_NO_FREE_PORT:
 		other_port(upnp, reply->fault);
 		break;
 	default:
@@ -330,9 +348,7 @@ on_reply(guint status, const char *body, gsize len, const char *problem, gpointe
 	MapReply reply;
 
 	upnp->http = NULL;
-	/* faults come with status 500 (UPnP 1.1 §3.2.2) */
-	if (status != 0 &&
-	    (!map_xml_reply(body, len, &reply) || (status != 200 && reply.fault == 0)))
+	if (status != 0 && !map_soap_reply(status, body, len, &reply))
 		problem = "the router's UPnP answers nonsense";
 	if (problem) {
 		/* it may have been started anew, at another port: it is searched for */
@@ -408,86 +424,33 @@ describe(MapUpnp *upnp)
 		give_up(upnp, MAP_UPNP_REFUSED, "the router's UPnP cannot be asked");
 }
 
-static gboolean
-on_ssdp(gint fd, GIOCondition condition, gpointer user_data)
+static void
+on_found(guint16 port, const char *path, gboolean foreign, gpointer user_data)
 {
 	MapUpnp *upnp = user_data;
 
-	for (guint i = 0; i < DRAIN_MAX; i++) {
-		char buf[2048];
-		struct sockaddr_storage sa;
-		socklen_t sa_len = sizeof sa;
-		WgEndpoint from;
-		gboolean foreign;
-		ssize_t len =
-			recvfrom(fd, buf, sizeof buf, MSG_TRUNC, (struct sockaddr *)&sa, &sa_len);
-
-		if (len < 0)
-			return G_SOURCE_CONTINUE;
-		if (len > (ssize_t)sizeof buf || !wg_endpoint_from_sockaddr(&from, &sa, sa_len) ||
-		    !wg_endpoint_same_address(&from, &upnp->place.gateway))
-			continue;
-		if (map_xml_location(buf, (gsize)len, &upnp->place.gateway, &upnp->description_port,
-				     upnp->description_path, &foreign)) {
-			upnp->watch = 0;
-			describe(upnp);
-			return G_SOURCE_REMOVE;
-		}
-		if (foreign)
-			upnp->problem = "the router's UPnP names another host";
-	}
-	return G_SOURCE_CONTINUE;
-}
-
-static void
-search_once(MapUpnp *upnp)
-{
-	char buf[512];
-	WgEndpoint to = upnp->place.gateway;
-
-	wg_endpoint_set_port(&to, upnp->ssdp_port);
-	/* what does not leave is not answered */
-	if (sendto(upnp->fd, buf, map_xml_search(buf, &to), MSG_NOSIGNAL, &to.sa,
-		   wg_endpoint_socklen(&to)) < 0)
-		g_debug("portmap: cannot ask the gateway by SSDP: %s", g_strerror(errno));
-	/* some hear the group alone */
-	if (upnp->ssdp_port != MAP_UPNP_SSDP_PORT ||
-	    !wg_endpoint_parse_address(MAP_UPNP_GROUP, MAP_UPNP_SSDP_PORT, &to))
+	upnp->ssdp = NULL;
+	if (port == 0) {
+		give_up(upnp, foreign ? MAP_UPNP_REFUSED : MAP_UPNP_ABSENT,
+			foreign ? "the router's UPnP names another host" : NULL);
 		return;
-	if (sendto(upnp->fd, buf, map_xml_search(buf, &to), MSG_NOSIGNAL, &to.sa,
-		   wg_endpoint_socklen(&to)) < 0)
-		g_debug("portmap: cannot ask the group by SSDP: %s", g_strerror(errno));
-}
-
-static gboolean
-open_ssdp(MapUpnp *upnp)
-{
-	struct ip_mreqn by = {.imr_ifindex = upnp->place.ifindex};
-	int ttl = 2;
-
-	upnp->fd = map_place_socket(&upnp->place, SOCK_DGRAM);
-	if (upnp->fd < 0)
-		return FALSE;
-	/* without it the group is asked by the route that there is */
-	if (setsockopt(upnp->fd, IPPROTO_IP, IP_MULTICAST_IF, &by, sizeof by) < 0 ||
-	    setsockopt(upnp->fd, IPPROTO_IP, IP_MULTICAST_TTL, &ttl, sizeof ttl) < 0)
-		g_debug("portmap: multicast: %s", g_strerror(errno));
-	upnp->watch = g_unix_fd_add(upnp->fd, G_IO_IN, on_ssdp, upnp);
-	return TRUE;
+	}
+	upnp->description_port = port;
+	g_strlcpy(upnp->description_path, path, sizeof upnp->description_path);
+	describe(upnp);
 }
 
 static void
 search(MapUpnp *upnp)
 {
 	stop(upnp);
-	upnp->searches = 0;
-	if (!open_ssdp(upnp)) {
+	upnp->ssdp = map_ssdp_start(&upnp->place, upnp->ssdp_port, on_found, upnp);
+	if (!upnp->ssdp) {
 		give_up(upnp, MAP_UPNP_ABSENT, NULL);
 		return;
 	}
 	upnp->step = STEP_SEARCH;
 	set_state(upnp, MAP_UPNP_LOOKING, NULL);
-	schedule(upnp, 0);
 }
 
 static gboolean
@@ -514,17 +477,10 @@ on_timer(gpointer user_data)
 	MapUpnp *upnp = user_data;
 
 	upnp->timer = 0;
-	if (upnp->step != STEP_SEARCH) {
-		if (map_grant_is_set(&upnp->grant))
-			look_again(upnp);
-		else
-			search(upnp);
-	} else if (upnp->searches == SEARCHES) {
-		give_up(upnp, upnp->problem ? MAP_UPNP_REFUSED : MAP_UPNP_ABSENT, upnp->problem);
-	} else {
-		search_once(upnp);
-		schedule(upnp, SEARCH_RTO_MS << upnp->searches++);
-	}
+	if (map_grant_is_set(&upnp->grant))
+		look_again(upnp);
+	else
+		search(upnp);
 	return G_SOURCE_REMOVE;
 }
 
@@ -539,7 +495,6 @@ map_upnp_new(const MapPlace *place, guint16 ssdp_port, MapUpnpFunc changed, gpoi
 	upnp->ssdp_port = ssdp_port;
 	upnp->changed = changed;
 	upnp->user_data = user_data;
-	upnp->fd = -1;
 	return upnp;
 }
 
@@ -591,9 +546,8 @@ map_upnp_want(MapUpnp *upnp, gboolean want)
 		ask_again(upnp);
 	} else if (!want && (map_grant_is_set(&upnp->grant) || upnp->step >= STEP_ADDRESS)) {
 		stop(upnp);
-		if (map_grant_is_set(&upnp->grant))
-			map_upnp_remove(&upnp->place, &upnp->grant, NULL, NULL);
 		memset(&upnp->grant, 0, sizeof upnp->grant);
+		forget_pending(upnp);
 		set_state(upnp, MAP_UPNP_READY, NULL);
 	}
 }
@@ -625,49 +579,14 @@ map_upnp_grant(const MapUpnp *upnp)
 	return &upnp->grant;
 }
 
+const MapGrant *
+map_upnp_pending(const MapUpnp *upnp)
+{
+	return &upnp->pending;
+}
+
 const char *
 map_upnp_problem(const MapUpnp *upnp)
 {
 	return upnp->problem;
-}
-
-/* ---- removal ---- */
-
-typedef struct {
-	MapUpnpDone done;
-	gpointer user_data;
-} Removal;
-
-static void
-on_removed(guint status, const char *body, gsize len, const char *problem, gpointer user_data)
-{
-	Removal *removal = user_data;
-	MapReply reply;
-	gboolean gone = status == 200 || (status != 0 && map_xml_reply(body, len, &reply) &&
-					  reply.fault == FAULT_NO_ENTRY);
-
-	if (removal->done)
-		removal->done(gone, removal->user_data);
-	g_free(removal);
-}
-
-gboolean
-map_upnp_remove(const MapPlace *place, const MapGrant *grant, MapUpnpDone done, gpointer user_data)
-{
-	g_autofree char *port = g_strdup_printf("%u", wg_endpoint_port(&grant->external));
-	MapService at = {.port = grant->control_port};
-	Removal *removal;
-
-	if (!map_service_from_type(grant->service, &at.kind) || at.port == 0)
-		return FALSE;
-	memcpy(at.path, grant->control_path, sizeof at.path);
-	removal = g_new0(Removal, 1);
-	*removal = (Removal){done, user_data};
-	if (map_http_start(place, at.port,
-			   map_xml_call(&place->gateway, &at, "DeletePortMapping", "NewRemoteHost",
-					"", "NewExternalPort", port, "NewProtocol", "UDP", NULL),
-			   on_removed, removal))
-		return TRUE;
-	g_free(removal);
-	return FALSE;
 }

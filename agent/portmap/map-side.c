@@ -116,17 +116,18 @@ map_side_spares(const MapSide *side, const MapEntry *entry)
 
 /* ---- what an earlier run has left ---- */
 
-/* How good it is to begin with; 0: it is not of this place, or of no use. */
+/* How good it is to begin with; 0: it is not of this place, or of no use. UPnP's may be owed, for
+ * at the start of a host a gateway comes late: it is looked at whether it is there. */
 static guint
 worth(const MapSide *side, const MapEntry *entry)
 {
-	gboolean sound = !entry->owed && !map_entry_is_over(entry, g_get_monotonic_time());
+	gboolean sound = !map_entry_is_over(entry, g_get_monotonic_time());
 
 	if (!map_place_equal(&entry->place, &side->place))
 		return 0;
 	if (entry->grant.protocol == MAP_UPNP)
-		return sound ? 2 : 0;
-	return sound ? 3 : 1;
+		return sound && !entry->grant.unsure ? 2 : 0;
+	return sound && !entry->owed ? 3 : 1;
 }
 
 /* Of this place, and not what is taken up. */
@@ -186,10 +187,12 @@ map_side_open_if_needed(MapSide *side)
 	if (!map_is_needed(&side->place.own, (const WgEndpoint *)(gpointer)seen->data, seen->len))
 		return;
 	has = take_up(side, &kept);
-	if (has && !kept.owed)
+	if (has && !kept.owed) {
+		put(side, &kept.grant, FALSE);
 		side->saved = kept.grant;
-	side->gate = map_gate_new(&side->place, MAP_CODEC_PORT, MAP_SSDP_PORT, has ? &kept : NULL,
-				  on_gate, side);
+	}
+	side->gate = map_gate_new(&side->place, side->map->env.server_port,
+				  side->map->env.ssdp_port, has ? &kept : NULL, on_gate, side);
 }
 
 /* ---- life ---- */

@@ -206,8 +206,12 @@ map_new(const MapEnv *env)
 	map->public_key = *env->public_key;
 	map->env.public_key = &map->public_key;
 	map->sides = g_ptr_array_new();
+	if (env->server_port == 0)
+		map->env.server_port = MAP_CODEC_PORT;
+	if (env->ssdp_port == 0)
+		map->env.ssdp_port = MAP_SSDP_PORT;
 	map->state = map_state_new(env->state_dir, &map->public_key, env->ifname);
-	map->debts = map_debts_new(map->state, MAP_CODEC_PORT, is_spared, map);
+	map->debts = map_debts_new(map->state, map->env.server_port, is_spared, map);
 	if (!env->off)
 		map->announce = map_announce_new(on_announce, map);
 	look(map, TRUE);
@@ -227,7 +231,7 @@ send_removals(Map *map)
 		const MapEntry *entry = &g_array_index(entries, MapEntry, i);
 
 		if (entry->owed && entry->grant.protocol != MAP_UPNP)
-			map_removal_send(&entry->place, MAP_CODEC_PORT, &entry->grant);
+			map_removal_send(&entry->place, map->env.server_port, &entry->grant);
 	}
 }
 

@@ -28,6 +28,7 @@ typedef struct {
 	 * but to the internet. */
 	void (*destinations)(GArray *far, gpointer user_data);
 	gpointer user_data;
+	guint16 server_port, ssdp_port; /* 0: as the protocols have them; for tests others */
 	gboolean off; /* nothing is mapped, and what earlier runs have left is given back */
 } MapEnv;
 

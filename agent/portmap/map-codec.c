@@ -275,6 +275,7 @@ upnp_code(guint code)
 	case 501:
 		return "it fails";
 	case 606:
+	case 703: /* WANIPv6FirewallControl: InboundPinholeNotAllowed */
 		return "switched off for this host";
 	case 718:
 	case 728:

@@ -15,7 +15,7 @@ typedef struct {
 
 struct MapDebts {
 	MapState *state;
-	guint16 server_port;
+	guint16 server_port, ssdp_port;
 	MapDebtsSpared spared; /* NULL: it is finishing */
 	gpointer user_data;
 	GPtrArray *debts; /* of Debt: what is being tried, or was */
@@ -33,12 +33,14 @@ debt_free(gpointer data)
 }
 
 MapDebts *
-map_debts_new(MapState *state, guint16 server_port, MapDebtsSpared spared, gpointer user_data)
+map_debts_new(MapState *state, guint16 server_port, guint16 ssdp_port, MapDebtsSpared spared,
+	      gpointer user_data)
 {
 	MapDebts *debts = g_new0(MapDebts, 1);
 
 	debts->state = state;
 	debts->server_port = server_port;
+	debts->ssdp_port = ssdp_port;
 	debts->spared = spared;
 	debts->user_data = user_data;
 	debts->debts = g_ptr_array_new_with_free_func(debt_free);
@@ -151,7 +153,8 @@ begin(MapDebts *debts, const MapEntry *entry)
 	debt->entry = *entry;
 	g_ptr_array_add(debts->debts, debt);
 	debts->tried_us = g_get_monotonic_time();
-	debt->removal = map_removal_start(&entry->place, debts->server_port, &entry->grant, &funcs);
+	debt->removal = map_removal_start(&entry->place, debts->server_port, debts->ssdp_port,
+					  &entry->grant, &funcs);
 }
 
 /* ---- all of them ---- */

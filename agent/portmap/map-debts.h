@@ -14,9 +14,9 @@ typedef struct MapDebts MapDebts;
  */
 typedef gboolean (*MapDebtsSpared)(const MapEntry *entry, gpointer user_data);
 
-/* state: to outlive the MapDebts. server_port: of PCP and NAT-PMP, MAP_CODEC_PORT. */
-MapDebts *map_debts_new(MapState *state, guint16 server_port, MapDebtsSpared spared,
-			gpointer user_data);
+/* state: to outlive the MapDebts. Ports: as map_removal_start(). */
+MapDebts *map_debts_new(MapState *state, guint16 server_port, guint16 ssdp_port,
+			MapDebtsSpared spared, gpointer user_data);
 void map_debts_free(MapDebts *debts);
 /* What is new is paid at once; what is spared now is let go. */
 void map_debts_look(MapDebts *debts);

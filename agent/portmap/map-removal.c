@@ -7,6 +7,7 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include "agent/portmap/map-find.h"
 #include "agent/portmap/map-http.h"
 #include "agent/portmap/map-soap.h"
 
@@ -23,6 +24,9 @@ struct MapRemoval {
 	/* PCP, NAT-PMP */
 	int fd; /* -1: none */
 	/* UPnP */
+	guint16 ssdp_port;
+	gboolean searched;
+	MapFind *find;
 	MapHttp *http;
 	MapService service;
 };
@@ -37,6 +41,7 @@ map_removal_cancel(MapRemoval *removal)
 	g_clear_handle_id(&removal->timer, g_source_remove);
 	g_clear_handle_id(&removal->watch, g_source_remove);
 	g_clear_pointer(&removal->http, map_http_cancel);
+	g_clear_pointer(&removal->find, map_find_cancel);
 	if (removal->fd >= 0)
 		close(removal->fd);
 	g_free(removal);
@@ -153,19 +158,34 @@ on_timer(gpointer user_data)
 
 /* ---- UPnP ---- */
 
+static void begin_upnp(MapRemoval *removal);
+
+/* A router that was started anew may have its services at another port. */
 static void
-on_deleted(guint status, const char *body, gsize len, const char *problem, gpointer user_data)
+on_found(const MapService *services, guint n, const char *problem, gpointer user_data)
 {
 	MapRemoval *removal = user_data;
-	MapReply reply;
 
-	removal->http = NULL;
-	if (!map_soap_reply(status, body, len, &reply))
+	removal->find = NULL;
+	for (guint i = 0; i < n; i++) {
+		if (services[i].kind != removal->service.kind)
+			continue;
+		removal->service = services[i];
+		begin_upnp(removal);
+		return;
+	}
+	finish(removal, MAP_REMOVAL_SILENT);
+}
+
+static void
+unanswered(MapRemoval *removal)
+{
+	if (!removal->searched && is_wanted(removal))
+		removal->find =
+			map_find_start(&removal->place, removal->ssdp_port, on_found, removal);
+	removal->searched = TRUE;
+	if (!removal->find)
 		finish(removal, MAP_REMOVAL_SILENT);
-	else if (reply.fault == 0 || reply.fault == MAP_FAULT_NO_ENTRY)
-		finish(removal, MAP_REMOVED);
-	else
-		finish(removal, MAP_REMOVAL_REFUSED);
 }
 
 /* request (transfer full) */
@@ -175,7 +195,29 @@ ask(MapRemoval *removal, char *request, MapHttpFunc func)
 	removal->http =
 		map_http_start(&removal->place, removal->service.port, request, func, removal);
 	if (!removal->http)
-		finish(removal, MAP_REMOVAL_SILENT);
+		unanswered(removal);
+}
+
+static gboolean
+is_pinhole(const MapRemoval *removal)
+{
+	return removal->service.kind == MAP_SERVICE_FIREWALL6;
+}
+
+static void
+on_deleted(guint status, const char *body, gsize len, const char *problem, gpointer user_data)
+{
+	MapRemoval *removal = user_data;
+	MapReply reply;
+
+	removal->http = NULL;
+	if (!map_soap_reply(status, body, len, &reply))
+		unanswered(removal);
+	else if (reply.fault == 0 ||
+		 reply.fault == (is_pinhole(removal) ? MAP_FAULT_NO_PINHOLE : MAP_FAULT_NO_ENTRY))
+		finish(removal, MAP_REMOVED);
+	else
+		finish(removal, MAP_REMOVAL_REFUSED);
 }
 
 static void
@@ -186,7 +228,7 @@ on_looked(guint status, const char *body, gsize len, const char *problem, gpoint
 
 	removal->http = NULL;
 	if (!map_soap_reply(status, body, len, &reply) || !is_wanted(removal)) {
-		finish(removal, MAP_REMOVAL_SILENT);
+		unanswered(removal);
 		return;
 	}
 	if (reply.fault == MAP_FAULT_NO_ENTRY ||
@@ -206,6 +248,41 @@ on_looked(guint status, const char *body, gsize len, const char *problem, gpoint
 	    on_deleted);
 }
 
+/* A pinhole is known by its id alone; one that is asked for again has the same. */
+static void
+on_named(guint status, const char *body, gsize len, const char *problem, gpointer user_data)
+{
+	MapRemoval *removal = user_data;
+	MapReply reply;
+
+	removal->http = NULL;
+	if (!map_soap_reply(status, body, len, &reply) || !is_wanted(removal))
+		unanswered(removal);
+	else if (reply.fault != 0 || !reply.has_unique_id)
+		finish(removal, MAP_REMOVAL_REFUSED);
+	else
+		ask(removal,
+		    map_soap_delete_pinhole(&removal->place, &removal->service, reply.unique_id),
+		    on_deleted);
+}
+
+static void
+begin_upnp(MapRemoval *removal)
+{
+	const MapPlace *place = &removal->place;
+	const MapService *service = &removal->service;
+
+	if (!is_pinhole(removal))
+		ask(removal,
+		    map_soap_get_entry(place, service, wg_endpoint_port(&removal->grant.external)),
+		    on_looked);
+	else if (removal->grant.unsure)
+		ask(removal, map_soap_add_pinhole(place, service, MAP_LIFETIME_MIN_S), on_named);
+	else
+		ask(removal, map_soap_delete_pinhole(place, service, removal->grant.unique_id),
+		    on_deleted);
+}
+
 /* ---- the beginning ---- */
 
 static gboolean
@@ -219,23 +296,21 @@ on_idle(gpointer user_data)
 					    : removal->fd < 0))
 		finish(removal, MAP_REMOVAL_SILENT);
 	else if (removal->grant.protocol == MAP_UPNP)
-		ask(removal,
-		    map_soap_get_entry(&removal->place, &removal->service,
-				       wg_endpoint_port(&removal->grant.external)),
-		    on_looked);
+		begin_upnp(removal);
 	else
 		on_timer(removal);
 	return G_SOURCE_REMOVE;
 }
 
 MapRemoval *
-map_removal_start(const MapPlace *place, guint16 server_port, const MapGrant *grant,
-		  const MapRemovalFuncs *funcs)
+map_removal_start(const MapPlace *place, guint16 server_port, guint16 ssdp_port,
+		  const MapGrant *grant, const MapRemovalFuncs *funcs)
 {
 	MapRemoval *removal = g_new0(MapRemoval, 1);
 
 	removal->place = *place;
 	removal->grant = *grant;
+	removal->ssdp_port = ssdp_port;
 	removal->funcs = *funcs;
 	removal->fd = grant->protocol == MAP_UPNP ? -1 : open_socket(place, server_port);
 	if (removal->fd >= 0)

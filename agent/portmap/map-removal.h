@@ -24,9 +24,9 @@ typedef struct {
 	gpointer user_data;
 } MapRemovalFuncs;
 
-/* server_port: of PCP and NAT-PMP, MAP_CODEC_PORT; for tests another. (transfer full) */
-MapRemoval *map_removal_start(const MapPlace *place, guint16 server_port, const MapGrant *grant,
-			      const MapRemovalFuncs *funcs);
+/* Ports: MAP_CODEC_PORT and MAP_SSDP_PORT; for tests others. (transfer full) */
+MapRemoval *map_removal_start(const MapPlace *place, guint16 server_port, guint16 ssdp_port,
+			      const MapGrant *grant, const MapRemovalFuncs *funcs);
 void map_removal_cancel(MapRemoval *removal); /* nothing is called any more */
 
 /* PCP and NAT-PMP: one datagram, and nobody waits for the answer. FALSE: it did not leave. */

@@ -49,6 +49,57 @@ map_soap_add(const MapPlace *place, const MapService *service, guint16 external,
 			    NULL);
 }
 
+/* ---- pinholes ---- */
+
+char *
+map_soap_get_firewall(const MapPlace *place, const MapService *service)
+{
+	return map_xml_call(&place->gateway, service, "GetFirewallStatus", NULL);
+}
+
+char *
+map_soap_add_pinhole(const MapPlace *place, const MapService *service, guint32 lease_s)
+{
+	g_autofree char *inside = g_strdup_printf("%u", wg_endpoint_port(&place->own));
+	g_autofree char *lease = g_strdup_printf("%u", lease_s);
+	char own[WG_ENDPOINT_STRLEN];
+
+	return map_xml_call(&place->gateway, service, "AddPinhole", "RemoteHost", "", "RemotePort",
+			    "0", "InternalClient", wg_endpoint_format_address(&place->own, own),
+			    "InternalPort", inside, "Protocol", "17", "LeaseTime", lease, NULL);
+}
+
+char *
+map_soap_update_pinhole(const MapPlace *place, const MapService *service, guint16 id,
+			guint32 lease_s)
+{
+	g_autofree char *number = g_strdup_printf("%u", id);
+	g_autofree char *lease = g_strdup_printf("%u", lease_s);
+
+	return map_xml_call(&place->gateway, service, "UpdatePinhole", "UniqueID", number,
+			    "NewLeaseTime", lease, NULL);
+}
+
+static char *
+about_pinhole(const MapPlace *place, const MapService *service, const char *action, guint16 id)
+{
+	g_autofree char *number = g_strdup_printf("%u", id);
+
+	return map_xml_call(&place->gateway, service, action, "UniqueID", number, NULL);
+}
+
+char *
+map_soap_get_pinhole(const MapPlace *place, const MapService *service, guint16 id)
+{
+	return about_pinhole(place, service, "GetPinholePackets", id);
+}
+
+char *
+map_soap_delete_pinhole(const MapPlace *place, const MapService *service, guint16 id)
+{
+	return about_pinhole(place, service, "DeletePinhole", id);
+}
+
 gboolean
 map_soap_reply(guint status, const char *body, gsize len, MapReply *out)
 {

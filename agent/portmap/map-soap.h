@@ -19,6 +19,18 @@ char *map_soap_add(const MapPlace *place, const MapService *service, guint16 ext
 		   guint32 lease_s);
 char *map_soap_delete(const MapPlace *place, const MapService *service, guint16 external);
 
+/* WANIPv6FirewallControl: P of our address, open to all. The same pinhole asked for again has the
+ * same id. */
+#define MAP_FAULT_FIREWALL_OFF 702
+#define MAP_FAULT_NO_PINHOLE 704
+#define MAP_FAULT_PINHOLES_FORBIDDEN 703
+char *map_soap_get_firewall(const MapPlace *place, const MapService *service);
+char *map_soap_add_pinhole(const MapPlace *place, const MapService *service, guint32 lease_s);
+char *map_soap_update_pinhole(const MapPlace *place, const MapService *service, guint16 id,
+			      guint32 lease_s);
+char *map_soap_get_pinhole(const MapPlace *place, const MapService *service, guint16 id);
+char *map_soap_delete_pinhole(const MapPlace *place, const MapService *service, guint16 id);
+
 /* FALSE: it is no answer to any of them. */
 gboolean map_soap_reply(guint status, const char *body, gsize len, MapReply *out);
 /* The service that a grant was made by. FALSE: none that is known. */

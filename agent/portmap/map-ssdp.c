@@ -46,6 +46,12 @@ finish(MapSsdp *ssdp, guint16 port, const char *path)
 }
 
 static gboolean
+is_v6(const MapPlace *place)
+{
+	return wg_endpoint_family(&place->own) == AF_INET6;
+}
+
+static gboolean
 on_readable(gint fd, GIOCondition condition, gpointer user_data)
 {
 	MapSsdp *ssdp = user_data;
@@ -102,25 +108,57 @@ on_timer(gpointer user_data)
 	wg_endpoint_set_port(&to, ssdp->port);
 	ask(ssdp, &to, "the gateway");
 	if (ssdp->port == MAP_SSDP_PORT &&
-	    wg_endpoint_parse_address(MAP_SSDP_GROUP, MAP_SSDP_PORT, &to))
+	    wg_endpoint_parse_address(is_v6(&ssdp->place) ? MAP_SSDP_GROUP6 : MAP_SSDP_GROUP,
+				      MAP_SSDP_PORT, &to)) {
+		if (is_v6(&ssdp->place))
+			to.v6.sin6_scope_id = (guint32)ssdp->place.ifindex;
 		ask(ssdp, &to, "the group");
+	}
 	ssdp->timer = g_timeout_add(RTO_MS << ssdp->sends++, on_timer, ssdp);
 	return G_SOURCE_REMOVE;
+}
+
+/* IPv6: from our link-local address, so that the router answers by the one that we know. */
+static int
+open_v6(const MapPlace *place)
+{
+	int fd = socket(AF_INET6, SOCK_DGRAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0), hops = TTL;
+
+	if (fd < 0)
+		return -1;
+	if (place->fwmark != 0 &&
+	    setsockopt(fd, SOL_SOCKET, SO_MARK, &place->fwmark, sizeof place->fwmark) < 0) {
+		close(fd);
+		return -1;
+	}
+	if (setsockopt(fd, IPPROTO_IPV6, IPV6_MULTICAST_IF, &place->ifindex,
+		       sizeof place->ifindex) < 0 ||
+	    setsockopt(fd, IPPROTO_IPV6, IPV6_MULTICAST_HOPS, &hops, sizeof hops) < 0)
+		g_debug("portmap: multicast: %s", g_strerror(errno));
+	return fd;
+}
+
+static int
+open_v4(const MapPlace *place)
+{
+	struct ip_mreqn by = {.imr_ifindex = place->ifindex};
+	int fd = map_place_socket(place, SOCK_DGRAM), ttl = TTL;
+
+	/* without it the group is asked by the route that there is */
+	if (fd >= 0 && (setsockopt(fd, IPPROTO_IP, IP_MULTICAST_IF, &by, sizeof by) < 0 ||
+			setsockopt(fd, IPPROTO_IP, IP_MULTICAST_TTL, &ttl, sizeof ttl) < 0))
+		g_debug("portmap: multicast: %s", g_strerror(errno));
+	return fd;
 }
 
 MapSsdp *
 map_ssdp_start(const MapPlace *place, guint16 ssdp_port, MapSsdpFunc func, gpointer user_data)
 {
-	struct ip_mreqn by = {.imr_ifindex = place->ifindex};
-	int fd = map_place_socket(place, SOCK_DGRAM), ttl = TTL;
+	int fd = is_v6(place) ? open_v6(place) : open_v4(place);
 	MapSsdp *ssdp;
 
 	if (fd < 0)
 		return NULL;
-	/* without it the group is asked by the route that there is */
-	if (setsockopt(fd, IPPROTO_IP, IP_MULTICAST_IF, &by, sizeof by) < 0 ||
-	    setsockopt(fd, IPPROTO_IP, IP_MULTICAST_TTL, &ttl, sizeof ttl) < 0)
-		g_debug("portmap: multicast: %s", g_strerror(errno));
 	ssdp = g_new0(MapSsdp, 1);
 	ssdp->place = *place;
 	ssdp->port = ssdp_port;

@@ -11,6 +11,7 @@
 
 #define MAP_SSDP_PORT 1900
 #define MAP_SSDP_GROUP "239.255.255.250"
+#define MAP_SSDP_GROUP6 "ff02::c" /* of the link */
 
 typedef struct MapSsdp MapSsdp;
 

@@ -151,14 +151,15 @@ get_entry(const MapState *state, const char *group, MapEntry *entry)
 	g_autofree char *protocol = get(state, group, "protocol");
 	g_autofree char *path = get(state, group, "control_path");
 	g_autofree char *service = get(state, group, "service");
-	gint64 port;
+	gint64 port, unique_id;
 
 	memset(entry, 0, sizeof *entry);
 	if (!map_protocol_from_string(protocol, &grant->protocol) ||
 	    !get_place(state, group, &entry->place) ||
 	    !get_endpoint(state, group, "external", &grant->external) ||
 	    wg_endpoint_family(&grant->external) != wg_endpoint_family(&entry->place.own) ||
-	    !get_number(state, group, "control_port", &port))
+	    !get_number(state, group, "control_port", &port) ||
+	    !get_number(state, group, "unique_id", &unique_id))
 		return FALSE;
 	grant->control_port = (guint16)port;
 	g_strlcpy(grant->control_path, path && *path == '/' ? path : "/",
@@ -166,6 +167,7 @@ get_entry(const MapState *state, const char *group, MapEntry *entry)
 	g_strlcpy(grant->service, service ? service : "", sizeof grant->service);
 	get_nonce(state, group, grant->nonce);
 	get_life(state, group, grant);
+	grant->unique_id = (guint16)unique_id;
 	grant->unsure = g_key_file_get_boolean(keys_of(state), group, "unsure", NULL);
 	entry->owed = g_key_file_get_boolean(keys_of(state), group, "owed", NULL);
 	return TRUE;
@@ -193,6 +195,7 @@ put_grant(GKeyFile *keys, const char *group, const MapGrant *grant)
 	g_key_file_set_int64(keys, group, "lifetime", grant->lifetime_s);
 	g_key_file_set_string(keys, group, "nonce", hex);
 	g_key_file_set_boolean(keys, group, "unsure", grant->unsure);
+	g_key_file_set_int64(keys, group, "unique_id", grant->unique_id);
 	g_key_file_set_int64(keys, group, "control_port", grant->control_port);
 	g_key_file_set_string(keys, group, "control_path", grant->control_path);
 	g_key_file_set_string(keys, group, "service", grant->service);

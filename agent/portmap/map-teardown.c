@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "agent/portmap/map-removal.h"
+#include "agent/portmap/map-ssdp.h"
 #include "agent/portmap/map-state.h"
 
 typedef struct {
@@ -43,7 +44,8 @@ try_all(const MapState *state)
 
 		try->entry = g_array_index(entries, MapEntry, i);
 		try->waiting = &waiting;
-		map_removal_start(&try->entry.place, MAP_CODEC_PORT, &try->entry.grant, &funcs);
+		map_removal_start(&try->entry.place, MAP_CODEC_PORT, MAP_SSDP_PORT,
+				  &try->entry.grant, &funcs);
 	}
 	while (waiting > 0)
 		g_main_context_iteration(NULL, TRUE);

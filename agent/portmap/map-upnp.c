@@ -1,8 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Theory of operation. SEARCH asks the gateway and the group by SSDP; only the gateway's own
- * address may answer. DESCRIBE fetches its description, once. Then, when a mapping is wanted, for
- * one service after the other until one grants it:
+ * Theory of operation. MapFind looks for the gateway's services. Then, when a mapping is wanted,
+ * for one service after the other until one grants it:
  *
  *     ADDRESS (what is the router's?) → LOOK (whose is that port?) → ADD → VERIFY (is it ours?)
  *
@@ -10,15 +9,18 @@
  * replace whatever is there: so LOOK. A port that is another's is passed over for a random one, a
  * few times. IGD 2 finds a free one by itself (AddAnyPortMapping). VERIFY, and again each two
  * minutes, because UPnP has neither nonce nor clock: the router may have given the port to somebody
- * else since.
+ * else since. What was added is `pending` until then. IPv6 has a firewall instead of a NAT:
+ *
+ *     FIREWALL (is there one, may we?) → ADD (AddPinhole) … VERIFY (is it there?), RENEW at half
+ * its life
  */
 #include "agent/portmap/map-upnp.h"
 
 #include <string.h>
 
+#include "agent/portmap/map-find.h"
 #include "agent/portmap/map-http.h"
 #include "agent/portmap/map-soap.h"
-#include "agent/portmap/map-ssdp.h"
 
 #define TRIES_MAX 5 /* ports */
 #define CHECK_S 120
@@ -30,11 +32,12 @@
 typedef enum {
 	STEP_NONE,
 	STEP_SEARCH,
-	STEP_DESCRIBE,
 	STEP_ADDRESS,
 	STEP_LOOK,
 	STEP_ADD,
-	STEP_VERIFY
+	STEP_VERIFY,
+	STEP_FIREWALL, /* IPv6, as the next */
+	STEP_RENEW
 } Step;
 
 struct MapUpnp {
@@ -49,15 +52,14 @@ struct MapUpnp {
 	MapGrant pending; /* asked for, and not known to be ours, nor not to be */
 
 	Step step;
-	MapSsdp *ssdp;
+	MapFind *find;
 	guint timer, failures;
 	guint misses; /* questions about what is held that were not answered */
 	MapHttp *http;
-	guint16 description_port;
-	char description_path[MAP_PATH_MAX];
 	MapService services[MAP_XML_SERVICES];
 	guint n_services, service, tries;
-	WgEndpoint asked; /* the mapping that is being made: the router's address, and a port */
+	WgEndpoint asked;  /* the mapping that is being made: the router's address, and a port */
+	guint16 unique_id; /* IPv6 */
 	guint32 lease_s;
 	gint64 checked_us;
 };
@@ -66,6 +68,12 @@ static gboolean on_timer(gpointer user_data);
 static void ask_port(MapUpnp *upnp);
 static void ask_again(MapUpnp *upnp);
 static void search(MapUpnp *upnp);
+
+static gboolean
+is_v6(const MapUpnp *upnp)
+{
+	return wg_endpoint_family(&upnp->place.own) == AF_INET6;
+}
 
 /* ---- state ---- */
 
@@ -93,7 +101,7 @@ stop(MapUpnp *upnp)
 	upnp->step = STEP_NONE;
 	g_clear_handle_id(&upnp->timer, g_source_remove);
 	g_clear_pointer(&upnp->http, map_http_cancel);
-	g_clear_pointer(&upnp->ssdp, map_ssdp_cancel);
+	g_clear_pointer(&upnp->find, map_find_cancel);
 }
 
 /* What is no longer pending, and was neither held nor declined, is owed: whoever follows
@@ -162,6 +170,7 @@ asked_grant(const MapUpnp *upnp)
 	grant.external = upnp->asked;
 	grant.lifetime_s = upnp->lease_s ? map_codec_clamp_lifetime(upnp->lease_s) : 0;
 	grant.at_us = g_get_monotonic_time();
+	grant.unique_id = upnp->unique_id;
 	grant.control_port = service(upnp)->port;
 	memcpy(grant.control_path, service(upnp)->path, sizeof grant.control_path);
 	g_strlcpy(grant.service, map_service_type(service(upnp)->kind), sizeof grant.service);
@@ -240,8 +249,9 @@ add(MapUpnp *upnp)
 	/* told before it leaves: an answer that is lost must not hide what was made */
 	await(upnp, TRUE);
 	ask(upnp, STEP_ADD,
-	    map_soap_add(&upnp->place, service(upnp), wg_endpoint_port(&upnp->asked),
-			 upnp->lease_s));
+	    is_v6(upnp) ? map_soap_add_pinhole(&upnp->place, service(upnp), upnp->lease_s)
+			: map_soap_add(&upnp->place, service(upnp), wg_endpoint_port(&upnp->asked),
+				       upnp->lease_s));
 }
 
 static void
@@ -259,6 +269,11 @@ ask_again(MapUpnp *upnp)
 
 	upnp->tries = 0;
 	upnp->lease_s = MAP_LIFETIME_S;
+	if (is_v6(upnp)) {
+		upnp->asked = upnp->place.own;
+		ask(upnp, STEP_FIREWALL, map_soap_get_firewall(&upnp->place, service(upnp)));
+		return;
+	}
 	memset(&upnp->asked, 0, sizeof upnp->asked);
 	upnp->asked.sa.sa_family = AF_INET;
 	wg_endpoint_set_port(&upnp->asked, port);
@@ -320,6 +335,44 @@ took_add(MapUpnp *upnp, const MapReply *reply)
 	}
 }
 
+/* ---- IPv6: a hole in the router's firewall, known by its id ---- */
+
+static void
+took_firewall(MapUpnp *upnp, const MapReply *reply)
+{
+	if (reply->firewall_off)
+		give_up(upnp, MAP_UPNP_ABSENT, NULL);
+	else if (reply->no_pinholes)
+		declined(upnp, MAP_FAULT_PINHOLES_FORBIDDEN, NULL);
+	else
+		add(upnp);
+}
+
+static void
+took_pinhole(MapUpnp *upnp, const MapReply *reply)
+{
+	if (reply->fault == MAP_FAULT_FIREWALL_OFF) {
+		give_up(upnp, MAP_UPNP_ABSENT, NULL);
+	} else if (reply->fault != 0 || !reply->has_unique_id) {
+		declined(upnp, reply->fault, NULL);
+	} else {
+		upnp->unique_id = reply->unique_id;
+		hold(upnp);
+	}
+}
+
+/* That it may not be looked at is no proof that it is gone; its life is. */
+static void
+took_pinhole_check(MapUpnp *upnp, const MapReply *reply)
+{
+	if (reply->fault == MAP_FAULT_NO_PINHOLE || (upnp->step == STEP_RENEW && reply->fault != 0))
+		ask_again(upnp);
+	else
+		hold(upnp);
+}
+
+/* ---- */
+
 static void
 took_verify(MapUpnp *upnp, const MapReply *reply)
 {
@@ -365,15 +418,20 @@ on_reply(guint status, const char *body, gsize len, const char *problem, gpointe
 	case STEP_LOOK:
 		took_look(upnp, &reply);
 		break;
+	case STEP_FIREWALL:
+		took_firewall(upnp, &reply);
+		break;
 	case STEP_ADD:
-		took_add(upnp, &reply);
+		(is_v6(upnp) ? took_pinhole : took_add)(upnp, &reply);
 		break;
 	case STEP_VERIFY:
-		took_verify(upnp, &reply);
+		(is_v6(upnp) ? took_pinhole_check : took_verify)(upnp, &reply);
+		break;
+	case STEP_RENEW:
+		took_pinhole_check(upnp, &reply);
 		break;
 	case STEP_NONE:
 	case STEP_SEARCH:
-	case STEP_DESCRIBE:
 		break;
 	}
 }
@@ -381,25 +439,17 @@ on_reply(guint status, const char *body, gsize len, const char *problem, gpointe
 /* ---- the way to it ---- */
 
 static void
-on_description(guint status, const char *body, gsize len, const char *problem, gpointer user_data)
+on_found(const MapService *services, guint n, const char *problem, gpointer user_data)
 {
 	MapUpnp *upnp = user_data;
-	gboolean foreign = FALSE;
 
-	upnp->http = NULL;
-	if (status == 200)
-		upnp->n_services =
-			map_xml_services(body, len, &upnp->place.gateway, upnp->description_port,
-					 upnp->services, &foreign);
-	if (upnp->n_services == 0) {
-		/* a redirect is none of 200 */
-		give_up(upnp, MAP_UPNP_REFUSED,
-			foreign		? "the router's UPnP names another host"
-			: problem	? problem
-			: status == 200 ? "the router's UPnP maps no ports"
-					: "the router's UPnP has no description");
+	upnp->find = NULL;
+	if (n == 0) {
+		give_up(upnp, problem ? MAP_UPNP_REFUSED : MAP_UPNP_ABSENT, problem);
 		return;
 	}
+	memcpy(upnp->services, services, n * sizeof *services);
+	upnp->n_services = n;
 	upnp->step = STEP_NONE;
 	upnp->service = 0;
 	if (upnp->wanted) {
@@ -411,41 +461,11 @@ on_description(guint status, const char *body, gsize len, const char *problem, g
 }
 
 static void
-describe(MapUpnp *upnp)
-{
-	stop(upnp);
-	upnp->n_services = 0;
-	upnp->step = STEP_DESCRIBE;
-	upnp->http = map_http_start(
-		&upnp->place, upnp->description_port,
-		map_xml_get(&upnp->place.gateway, upnp->description_port, upnp->description_path),
-		on_description, upnp);
-	if (!upnp->http)
-		give_up(upnp, MAP_UPNP_REFUSED, "the router's UPnP cannot be asked");
-}
-
-static void
-on_found(guint16 port, const char *path, gboolean foreign, gpointer user_data)
-{
-	MapUpnp *upnp = user_data;
-
-	upnp->ssdp = NULL;
-	if (port == 0) {
-		give_up(upnp, foreign ? MAP_UPNP_REFUSED : MAP_UPNP_ABSENT,
-			foreign ? "the router's UPnP names another host" : NULL);
-		return;
-	}
-	upnp->description_port = port;
-	g_strlcpy(upnp->description_path, path, sizeof upnp->description_path);
-	describe(upnp);
-}
-
-static void
 search(MapUpnp *upnp)
 {
 	stop(upnp);
-	upnp->ssdp = map_ssdp_start(&upnp->place, upnp->ssdp_port, on_found, upnp);
-	if (!upnp->ssdp) {
+	upnp->find = map_find_start(&upnp->place, upnp->ssdp_port, on_found, upnp);
+	if (!upnp->find) {
 		give_up(upnp, MAP_UPNP_ABSENT, NULL);
 		return;
 	}
@@ -460,11 +480,29 @@ needs_renewal(const MapUpnp *upnp)
 }
 
 static void
+look_at_pinhole(MapUpnp *upnp)
+{
+	const MapService *at = service(upnp);
+
+	if (!needs_renewal(upnp)) {
+		ask(upnp, STEP_VERIFY, map_soap_get_pinhole(&upnp->place, at, upnp->unique_id));
+		return;
+	}
+	upnp->lease_s = MAP_LIFETIME_S;
+	ask(upnp, STEP_RENEW,
+	    map_soap_update_pinhole(&upnp->place, at, upnp->unique_id, upnp->lease_s));
+}
+
+static void
 look_again(MapUpnp *upnp)
 {
 	upnp->asked = upnp->grant.external;
 	upnp->lease_s = upnp->grant.lifetime_s;
 	upnp->tries = 0;
+	if (is_v6(upnp)) {
+		look_at_pinhole(upnp);
+		return;
+	}
 	if (upnp->grant.lifetime_s != 0 && needs_renewal(upnp))
 		ask_again(upnp);
 	else
@@ -520,6 +558,7 @@ adopt(MapUpnp *upnp, const MapGrant *kept)
 	upnp->n_services = 1;
 	upnp->service = 0;
 	upnp->grant = *kept;
+	upnp->unique_id = kept->unique_id;
 	upnp->state = MAP_UPNP_HELD;
 	return TRUE;
 }

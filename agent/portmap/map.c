@@ -211,7 +211,8 @@ map_new(const MapEnv *env)
 	if (env->ssdp_port == 0)
 		map->env.ssdp_port = MAP_SSDP_PORT;
 	map->state = map_state_new(env->state_dir, &map->public_key, env->ifname);
-	map->debts = map_debts_new(map->state, map->env.server_port, is_spared, map);
+	map->debts =
+		map_debts_new(map->state, map->env.server_port, map->env.ssdp_port, is_spared, map);
 	if (!env->off)
 		map->announce = map_announce_new(on_announce, map);
 	look(map, TRUE);

@@ -30,7 +30,7 @@ set_up(World *w, gconstpointer data)
 	fake_pcp_start(&w->pcp);
 	w->dir = g_dir_make_tmp("map-debts-XXXXXX", NULL);
 	w->state = map_state_new(w->dir, &w->key, "wg0");
-	w->debts = map_debts_new(w->state, w->pcp.port, is_spared, w);
+	w->debts = map_debts_new(w->state, w->pcp.port, 1900, is_spared, w);
 	w->entry.place.gateway = net_ep("127.0.0.1:0");
 	w->entry.place.own = net_ep("127.0.0.1:51820");
 	w->entry.grant = (MapGrant){.protocol = MAP_PCP,

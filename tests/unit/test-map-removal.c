@@ -61,7 +61,7 @@ ends(World *w, MapRemovalResult expected)
 {
 	MapRemovalFuncs funcs = {.done = on_done, .wanted = is_wanted, .user_data = w};
 
-	map_removal_start(&w->entry.place, w->pcp.port, &w->entry.grant, &funcs);
+	map_removal_start(&w->entry.place, w->pcp.port, w->igd.ssdp_port, &w->entry.grant, &funcs);
 	g_assert_true(net_wait(&w->done, WAIT_MS));
 	g_assert_cmpint(w->result, ==, expected);
 }
@@ -170,13 +170,20 @@ test_upnp_blind(World *w, gconstpointer unsure)
 }
 
 static void
-test_upnp_odd(World *w, gconstpointer service)
+test_upnp_no_service(World *w, gconstpointer data)
 {
-	if (service)
-		g_strlcpy(w->entry.grant.service, service, sizeof w->entry.grant.service);
-	else
-		w->entry.grant.control_port = 1; /* nobody listens there */
+	g_strlcpy(w->entry.grant.service, "urn:x", sizeof w->entry.grant.service);
 	upnp_ends(w, MAP_REMOVAL_SILENT, 0);
+}
+
+/* The router was started anew, and has its UPnP at another port; or has it no more. */
+static void
+test_upnp_moved(World *w, gconstpointer gone)
+{
+	w->entry.grant.control_port = 1; /* nobody listens there */
+	if (gone)
+		w->igd.location = "";
+	upnp_ends(w, gone ? MAP_REMOVAL_SILENT : MAP_REMOVED, gone ? 0 : 1);
 }
 
 #define ADD(path, data, func) g_test_add("/map-removal/" path, World, data, set_up, func, tear_down)
@@ -200,7 +207,8 @@ main(int argc, char **argv)
 	ADD("upnp-refused", NULL, test_upnp_refused);
 	ADD("upnp-blind", NULL, test_upnp_blind);
 	ADD("upnp-blind-unsure", "", test_upnp_blind);
-	ADD("upnp-no-service", "urn:x", test_upnp_odd);
-	ADD("upnp-gone", NULL, test_upnp_odd);
+	ADD("upnp-no-service", NULL, test_upnp_no_service);
+	ADD("upnp-moved", NULL, test_upnp_moved);
+	ADD("upnp-gone", "", test_upnp_moved);
 	return g_test_run();
 }

@@ -20,6 +20,13 @@ typedef struct {
 	GString *which; /* a line for each that is left */
 } Outcome;
 
+static gboolean
+is_left(const Try *try)
+{
+	return try->result != MAP_REMOVED &&
+	       !map_entry_is_over(&try->entry, g_get_monotonic_time());
+}
+
 static void
 on_removed(MapRemovalResult result, gpointer user_data)
 {
@@ -52,36 +59,65 @@ try_all(const MapState *state)
 	return tries;
 }
 
-static void
-say_left(const MapEntry *entry, MapRemovalResult result, GString *which)
+/* What is over has ended by itself, whatever the router says. Returns how many were removed. */
+static guint
+settle(MapState *state, const GArray *tries)
 {
-	char external[WG_ENDPOINT_STRLEN], gateway[WG_ENDPOINT_STRLEN];
-
-	g_string_append_printf(which, "  %s at the router %s, by %s: %s\n",
-			       wg_endpoint_format(&entry->grant.external, external),
-			       wg_endpoint_format_address(&entry->place.gateway, gateway),
-			       map_protocol_to_string(entry->grant.protocol),
-			       result == MAP_REMOVAL_REFUSED ? "it does not remove it"
-							     : "it does not answer");
-}
-
-/* What is over has ended by itself, whatever the router says. */
-static void
-remove_all(MapState *state, Outcome *out)
-{
-	g_autoptr(GArray) tries = try_all(state);
+	guint removed = 0;
 
 	for (guint i = 0; i < tries->len; i++) {
 		const Try *try = &g_array_index(tries, Try, i);
-		gboolean is_over = map_entry_is_over(&try->entry, g_get_monotonic_time());
 
-		if (try->result == MAP_REMOVED)
-			out->removed++;
-		if (try->result == MAP_REMOVED || is_over) {
+		if (!is_left(try))
 			map_state_drop(state, &try->entry);
-		} else {
-			out->left++;
-			say_left(&try->entry, try->result, out->which);
+		removed += try->result == MAP_REMOVED;
+	}
+	return removed;
+}
+
+static gboolean
+some_refused(const GArray *tries)
+{
+	for (guint i = 0; i < tries->len; i++)
+		if (g_array_index(tries, Try, i).result == MAP_REMOVAL_REFUSED)
+			return TRUE;
+	return FALSE;
+}
+
+static void
+say_left(const GArray *tries, Outcome *out)
+{
+	char external[WG_ENDPOINT_STRLEN], gateway[WG_ENDPOINT_STRLEN];
+
+	for (guint i = 0; i < tries->len; i++) {
+		const Try *try = &g_array_index(tries, Try, i);
+		const MapEntry *entry = &try->entry;
+
+		if (!is_left(try))
+			continue;
+		out->left++;
+		g_string_append_printf(out->which, "  %s at the router %s, by %s: %s\n",
+				       wg_endpoint_format(&entry->grant.external, external),
+				       wg_endpoint_format_address(&entry->place.gateway, gateway),
+				       map_protocol_to_string(entry->grant.protocol),
+				       try->result == MAP_REMOVAL_REFUSED ? "it does not remove it"
+									  : "it does not answer");
+	}
+}
+
+/* Once more, where one was declined while another was there: miniupnpd 2.3.1 removes no pinhole by
+ * PCP while its table has a mapping by UPnP. */
+static void
+remove_all(MapState *state, Outcome *out)
+{
+	for (guint round = 0;; round++) {
+		g_autoptr(GArray) tries = try_all(state);
+		guint removed = settle(state, tries);
+
+		out->removed += removed;
+		if (round > 0 || removed == 0 || !some_refused(tries)) {
+			say_left(tries, out);
+			return;
 		}
 	}
 }

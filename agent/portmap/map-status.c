@@ -66,21 +66,18 @@ map_side_status(const MapSide *side, MapStatus *out)
 }
 
 static const MapSide *
-nth_v4(const Map *map, guint nth)
+first_v4(const Map *map)
 {
-	for (guint i = 0; i < map->sides->len; i++) {
-		const MapSide *side = g_ptr_array_index(map->sides, i);
-
-		if (map_side_family(side) == AF_INET && nth-- == 0)
-			return side;
-	}
+	for (guint i = 0; i < map->sides->len; i++)
+		if (map_side_family(g_ptr_array_index(map->sides, i)) == AF_INET)
+			return g_ptr_array_index(map->sides, i);
 	return NULL;
 }
 
 void
 map_status(const Map *map, MapStatus *out)
 {
-	const MapSide *first = nth_v4(map, 0);
+	const MapSide *first = first_v4(map);
 
 	if (first)
 		map_side_status(first, out);
@@ -92,20 +89,6 @@ map_status(const Map *map, MapStatus *out)
 		out->pinhole |=
 			map_side_family(side) == AF_INET6 && map_grant_is_set(map_side_grant(side));
 	}
-}
-
-gboolean
-map_status_other(const Map *map, guint nth, MapStatus *out)
-{
-	const MapSide *side;
-
-	for (guint i = 1; (side = nth_v4(map, i)); i++) {
-		if (!map_grant_is_set(map_side_grant(side)) || nth-- > 0)
-			continue;
-		map_side_status(side, out);
-		return TRUE;
-	}
-	return FALSE;
 }
 
 /* ---- events ---- */

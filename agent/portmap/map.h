@@ -67,9 +67,6 @@ typedef struct {
 	gboolean pinhole;     /* an IPv6 gateway lets P in */
 } MapStatus;
 void map_status(const Map *map, MapStatus *out);
-/* Other IPv4 gateways, for people: the nth of those that have granted something. FALSE: there are
- * fewer. */
-gboolean map_status_other(const Map *map, guint nth, MapStatus *out);
 
 /* The interfaces that the state directory has mappings of. (transfer full) */
 GStrv map_teardown_interfaces(const char *state_dir);

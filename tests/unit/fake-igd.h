@@ -41,6 +41,10 @@ typedef struct {
 	gboolean cuts;	/* it maps, and does not answer */
 	gboolean keeps; /* it does not remove */
 	guint reserved;
+	/* WANIPv6FirewallControl */
+	gboolean firewall_off, forbids;
+	gint pinhole; /* the id of ours; 0: none */
+	gint pinhole_adds, pinhole_updates, pinhole_deletes;
 	/* what it was asked; by its threads */
 	gint adds, deletes, gets;
 	gint port; /* that it has mapped to us; 0: none */
@@ -168,6 +172,43 @@ put_added(FakeIgd *w, GOutputStream *out, const char *request)
 }
 
 static void
+put_pinhole(FakeIgd *w, GOutputStream *out, const char *request)
+{
+	gint id = g_atomic_int_get(&w->pinhole);
+	g_autofree char *named = NULL;
+
+	if (strstr(request, "#AddPinhole")) {
+		g_atomic_int_inc(&w->pinhole_adds);
+		if (id == 0)
+			g_atomic_int_set(&w->pinhole, id = 7);
+		named = g_strdup_printf("<r><UniqueID>%d</UniqueID></r>", id);
+		put_answer(out, 200, named);
+	} else if (id == 0 || id != (gint)number_in(request, "<UniqueID>")) {
+		put_fault(out, 704);
+	} else if (strstr(request, "#UpdatePinhole")) {
+		g_atomic_int_inc(&w->pinhole_updates);
+		put_answer(out, 200, "<r/>");
+	} else if (strstr(request, "#DeletePinhole")) {
+		g_atomic_int_inc(&w->pinhole_deletes);
+		g_atomic_int_set(&w->pinhole, 0);
+		put_answer(out, 200, "<r/>");
+	} else {
+		put_answer(out, 200, "<r><PinholePackets>1</PinholePackets></r>");
+	}
+}
+
+static void
+put_firewall(FakeIgd *w, GOutputStream *out)
+{
+	g_autofree char *body =
+		g_strdup_printf("<r><FirewallEnabled>%d</FirewallEnabled>"
+				"<InboundPinholeAllowed>%d</InboundPinholeAllowed></r>",
+				!w->firewall_off, !w->forbids);
+
+	put_answer(out, 200, body);
+}
+
+static void
 serve(FakeIgd *w, GOutputStream *out, const char *request)
 {
 	g_autofree char *address = g_strdup_printf(
@@ -177,6 +218,10 @@ serve(FakeIgd *w, GOutputStream *out, const char *request)
 		put_description(w, out);
 	} else if (strstr(request, "#GetExternalIPAddress")) {
 		put_answer(out, 200, address);
+	} else if (strstr(request, "#GetFirewallStatus")) {
+		put_firewall(w, out);
+	} else if (strstr(request, "Pinhole")) {
+		put_pinhole(w, out, request);
 	} else if (strstr(request, "#GetSpecificPortMappingEntry")) {
 		put_entry(w, out, request);
 	} else if (strstr(request, "#AddPortMapping") || strstr(request, "#AddAnyPortMapping")) {

@@ -186,6 +186,31 @@ test_upnp_moved(World *w, gconstpointer gone)
 	upnp_ends(w, gone ? MAP_REMOVAL_SILENT : MAP_REMOVED, gone ? 0 : 1);
 }
 
+/* A pinhole, by its id, or by the one that it has where nobody has told it. */
+static void
+test_pinhole(World *w, gconstpointer unsure)
+{
+	int fd;
+
+	w->entry.place.gateway = net_ep("[::1]:0");
+	w->entry.place.own = w->entry.grant.external = net_ep("[::1]:51820");
+	g_strlcpy(w->entry.grant.service, "urn:schemas-upnp-org:service:WANIPv6FirewallControl:1",
+		  sizeof w->entry.grant.service);
+	fd = map_place_socket(&w->entry.place, SOCK_DGRAM);
+	if (fd < 0) {
+		g_test_skip("no IPv6");
+		return;
+	}
+	close(fd);
+	w->igd.pinhole = w->entry.grant.unique_id = 9;
+	w->entry.grant.unsure = unsure != NULL;
+	if (unsure)
+		w->entry.grant.unique_id = 0;
+	upnp_ends(w, MAP_REMOVED, 0);
+	g_assert_cmpint(w->igd.pinhole, ==, 0);
+	g_assert_cmpint(w->igd.pinhole_adds, ==, unsure ? 1 : 0);
+}
+
 #define ADD(path, data, func) g_test_add("/map-removal/" path, World, data, set_up, func, tear_down)
 
 int
@@ -210,5 +235,7 @@ main(int argc, char **argv)
 	ADD("upnp-no-service", NULL, test_upnp_no_service);
 	ADD("upnp-moved", NULL, test_upnp_moved);
 	ADD("upnp-gone", "", test_upnp_moved);
+	ADD("pinhole", NULL, test_pinhole);
+	ADD("pinhole-unsure", "", test_pinhole);
 	return g_test_run();
 }

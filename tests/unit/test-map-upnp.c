@@ -253,6 +253,83 @@ test_kept(World *w, gconstpointer data)
 	g_assert_false(map_grant_is_set(map_upnp_pending(w->upnp)));
 }
 
+/* ---- IPv6's firewall ---- */
+
+#define FIREWALL "urn:schemas-upnp-org:service:WANIPv6FirewallControl:1"
+
+/* As an earlier run has left it: no search is needed. age_s: since when it is held. FALSE: no IPv6.
+ */
+static gboolean
+start_v6(World *w, guint age_s)
+{
+	MapGrant kept = {.protocol = MAP_UPNP,
+			 .external = net_ep("[::1]:51820"),
+			 .lifetime_s = 7200,
+			 .at_us = g_get_monotonic_time() - age_s * (gint64)G_USEC_PER_SEC,
+			 .unique_id = 5,
+			 .control_port = w->igd.http_port,
+			 .control_path = "/control"};
+	MapPlace place = {.gateway = net_ep("[::1]:0"), .own = net_ep("[::1]:51820")};
+	int fd = map_place_socket(&place, SOCK_DGRAM);
+
+	if (fd < 0) {
+		g_test_skip("no IPv6");
+		return FALSE;
+	}
+	close(fd);
+	g_strlcpy(kept.service, FIREWALL, sizeof kept.service);
+	map_upnp_free(g_steal_pointer(&w->upnp));
+	w->upnp = map_upnp_new(&place, w->igd.ssdp_port, on_changed, w);
+	map_upnp_start(w->upnp, &kept);
+	map_upnp_want(w->upnp, TRUE);
+	return TRUE;
+}
+
+/* It is there: looked at, and renewed at half its life. */
+static void
+test_pinhole(World *w, gconstpointer old)
+{
+	w->igd.pinhole = 5;
+	if (!start_v6(w, old ? 4000 : 10))
+		return;
+	if (old)
+		UNTIL(g_atomic_int_get(&w->igd.pinhole_updates) == 1);
+	UNTIL(map_grant_left_s(map_upnp_grant(w->upnp), g_get_monotonic_time()) > 7000);
+	for (guint i = 0; i < 20; i++)
+		turn();
+	reaches(w, MAP_UPNP_HELD, NULL);
+	g_assert_cmpint(w->igd.pinhole_updates, ==, old ? 1 : 0);
+	g_assert_cmpint(w->igd.pinhole_adds, ==, 0);
+}
+
+/* The router has forgotten it: another one, with another id. */
+static void
+test_pinhole_lost(World *w, gconstpointer old)
+{
+	WgEndpoint expected = net_ep("[::1]:51820");
+
+	if (!start_v6(w, old ? 4000 : 10))
+		return;
+	UNTIL(map_upnp_grant(w->upnp)->unique_id == 7);
+	reaches(w, MAP_UPNP_HELD, NULL);
+	g_assert_cmpint(w->igd.pinhole_adds, ==, 1);
+	g_assert_true(wg_endpoint_equal(&map_upnp_grant(w->upnp)->external, &expected));
+	g_assert_cmpuint(map_upnp_grant(w->upnp)->lifetime_s, ==, 7200);
+}
+
+static void
+test_pinhole_off(World *w, gconstpointer forbids)
+{
+	w->igd.firewall_off = !forbids;
+	w->igd.forbids = forbids != NULL;
+	if (!start_v6(w, 10))
+		return;
+	UNTIL(map_upnp_state(w->upnp) == (forbids ? MAP_UPNP_REFUSED : MAP_UPNP_ABSENT));
+	g_assert_cmpstr(map_upnp_problem(w->upnp), ==,
+			forbids ? "switched off for this host" : NULL);
+	g_assert_cmpint(w->igd.pinhole_adds, ==, 0);
+}
+
 #define ADD(path, data, func) g_test_add("/map-upnp/" path, World, data, set_up, func, tear_down)
 
 int
@@ -274,6 +351,12 @@ main(int argc, char **argv)
 	ADD("other-control", "http://203.0.113.9/c", test_other_host);
 	ADD("absent", NULL, test_absent);
 	ADD("kept", NULL, test_kept);
+	ADD("pinhole", NULL, test_pinhole);
+	ADD("pinhole-renewed", "", test_pinhole);
+	ADD("pinhole-lost", NULL, test_pinhole_lost);
+	ADD("pinhole-lost-at-renewal", "", test_pinhole_lost);
+	ADD("pinhole-no-firewall", NULL, test_pinhole_off);
+	ADD("pinhole-forbidden", "", test_pinhole_off);
 	ADD("add-unanswered", "", test_unverified);
 	ADD("add-unverified", NULL, test_unverified);
 	for (gsize i = 0; i < G_N_ELEMENTS(BADS); i++) {

@@ -258,7 +258,9 @@ on_named(guint status, const char *body, gsize len, const char *problem, gpointe
 	removal->http = NULL;
 	if (!map_soap_reply(status, body, len, &reply) || !is_wanted(removal))
 		unanswered(removal);
-	else if (reply.fault != 0 || !reply.has_unique_id)
+	else if (reply.fault != 0) /* then it has declined the first time, too */
+		finish(removal, MAP_REMOVED);
+	else if (!reply.has_unique_id)
 		finish(removal, MAP_REMOVAL_REFUSED);
 	else
 		ask(removal,

@@ -239,18 +239,21 @@ test_soap(void)
 	g_assert_false(map_xml_reply("<a><b></a>", 10, &reply));
 }
 
-/* A router that is asked by IPv6 at its link-local address names another one: port and path count. */
+/* A router that is asked by IPv6 at its link-local address names another one: port and path count.
+ */
 static void
 test_v6(void)
 {
 	static const char XML[] =
 		"<r><s><service><serviceType>urn:schemas-upnp-org:service:WANIPv6FirewallControl:1"
-		"</serviceType><controlURL>http://[2001:db8::1]:81/f</controlURL></service><service>"
+		"</serviceType><controlURL>http://[2001:db8::1]:81/f</controlURL></"
+		"service><service>"
 		"<serviceType>urn:schemas-upnp-org:service:WANIPConnection:1</serviceType>"
 		"<controlURL>/c</controlURL></service></s></r>";
 	static const char V4[] = "http://192.168.1.1:80/x", V6[] = "http://[2001:db8::1]:80/x";
-	static const char REPLY[] = "<r><UniqueID>65535</UniqueID><FirewallEnabled>0</FirewallEnabled>"
-				    "<InboundPinholeAllowed>0</InboundPinholeAllowed></r>";
+	static const char REPLY[] =
+		"<r><UniqueID>65535</UniqueID><FirewallEnabled>0</FirewallEnabled>"
+		"<InboundPinholeAllowed>0</InboundPinholeAllowed></r>";
 	WgEndpoint gateway = net_ep("[fe80::1%1]:0"), own = net_ep("192.168.1.1");
 	MapService found[MAP_XML_SERVICES];
 	char path[MAP_PATH_MAX];

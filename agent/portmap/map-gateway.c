@@ -10,17 +10,10 @@
 static void
 add(GArray *places, const MapPlace *place)
 {
-	guint of_family = 0;
-
-	for (guint i = 0; i < places->len; i++) {
-		const MapPlace *other = &g_array_index(places, MapPlace, i);
-
-		if (map_place_equal(other, place))
+	for (guint i = 0; i < places->len; i++)
+		if (map_place_equal(&g_array_index(places, MapPlace, i), place))
 			return;
-		of_family += wg_endpoint_family(&other->own) == wg_endpoint_family(&place->own);
-	}
-	if (of_family < MAP_PLACES_MAX)
-		g_array_append_vals(places, place, 1);
+	g_array_append_vals(places, place, 1);
 }
 
 /* FALSE: the kernel does not answer. A network that we are in ourselves has no gateway, and what

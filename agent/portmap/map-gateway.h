@@ -16,12 +16,11 @@ typedef struct {
 	guint32 fwmark; /* for sockets */
 } MapPlace;
 
-#define MAP_PLACES_MAX 3 /* of a family */
 #define MAP_FAR_MAX 128
 
 /* The gateways on the way to the internet, and to n other destinations (the first MAP_FAR_MAX of
- * them), of MapPlace, the internet's first; fib may be NULL: none. Two kernel round trips for each.
- * NULL: the kernel does not answer, nothing is known. (transfer full) */
+ * them), of MapPlace, each once, the internet's first; fib may be NULL: none. Two kernel round
+ * trips for each. NULL: the kernel does not answer, nothing is known. (transfer full) */
 GArray *map_gateway_find(NatFib *fib, const WgEndpoint *far, gsize n, guint16 port, guint32 fwmark);
 /* The same gateway, asked from the same address for the same port. */
 gboolean map_place_equal(const MapPlace *a, const MapPlace *b);

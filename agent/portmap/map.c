@@ -13,7 +13,8 @@
 #include "agent/portmap/map-private.h"
 #include "agent/portmap/map-removal.h"
 
-#define LOOK_S 60 /* destinations come and go */
+#define PLACES_MAX 3 /* gateways of a family */
+#define LOOK_S 60    /* destinations come and go */
 #define SOON_MS 200
 #define KERNEL_RETRY_S 5 /* that did not answer */
 /* So long a gateway is kept that no route in use leads by, while the network is the same. */
@@ -49,25 +50,6 @@ side_at(const Map *map, const MapPlace *place)
 	return NULL;
 }
 
-/* The places that are found, in their order, each with the side that it has or a new one. */
-static void
-take_places(Map *map, const GArray *places, GPtrArray *sides)
-{
-	gint64 now = g_get_monotonic_time();
-
-	for (guint i = 0; i < places->len; i++) {
-		const MapPlace *place = &g_array_index(places, MapPlace, i);
-		MapSide *side = side_at(map, place);
-
-		if (side)
-			g_ptr_array_remove(map->sides, side);
-		else
-			side = map_side_new(map, place);
-		side->found_us = now;
-		g_ptr_array_add(sides, side);
-	}
-}
-
 static guint
 count_family(const GPtrArray *sides, int family)
 {
@@ -76,6 +58,42 @@ count_family(const GPtrArray *sides, int family)
 	for (guint i = 0; i < sides->len; i++)
 		n += map_side_family(g_ptr_array_index(sides, i)) == family;
 	return n;
+}
+
+static void
+take_place(Map *map, const MapPlace *place, GPtrArray *sides)
+{
+	MapSide *side = side_at(map, place);
+
+	if (count_family(sides, wg_endpoint_family(&place->own)) >= PLACES_MAX)
+		return;
+	if (side)
+		g_ptr_array_remove(map->sides, side);
+	else
+		side = map_side_new(map, place);
+	side->found_us = g_get_monotonic_time();
+	g_ptr_array_add(sides, side);
+}
+
+/* Of each family the internet's, which is its first, then those that we have: where there are more
+ * than there may be, the same ones stay. */
+static void
+take_places(Map *map, GArray *places, GPtrArray *sides)
+{
+	for (guint round = 0; round < 3; round++) {
+		for (guint i = 0; i < places->len;) {
+			const MapPlace place = g_array_index(places, MapPlace, i);
+			int family = wg_endpoint_family(&place.own);
+
+			if ((round == 0 && count_family(sides, family) > 0) ||
+			    (round == 1 && !side_at(map, &place))) {
+				i++;
+				continue;
+			}
+			take_place(map, &place, sides);
+			g_array_remove_index(places, i);
+		}
+	}
 }
 
 /* Sides that no route in use leads by any more: kept a while, for a peer that is away comes back.
@@ -89,7 +107,7 @@ part_with_sides(Map *map, GPtrArray *sides, gboolean network_changed)
 		MapSide *side = g_ptr_array_steal_index(map->sides, 0);
 
 		if (!network_changed && side->found_us >= oldest &&
-		    count_family(sides, map_side_family(side)) < MAP_PLACES_MAX) {
+		    count_family(sides, map_side_family(side)) < PLACES_MAX) {
 			g_ptr_array_add(sides, side);
 			continue;
 		}

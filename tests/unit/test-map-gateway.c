@@ -8,6 +8,8 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include "agent/portmap/map-private.h"
+
 #include "tests/unit/net-util.h"
 
 #define PORT 51820
@@ -88,7 +90,7 @@ test_internet(void)
 	g_assert_cmpuint(g_array_index(marked, MapPlace, 0).fwmark, ==, MARK);
 }
 
-/* Destinations that have routes of their own, as many gateways as there may be, each once. */
+/* Destinations that have routes of their own: each gateway once. */
 static void
 test_several(void)
 {
@@ -103,10 +105,93 @@ test_several(void)
 	}
 	net_run("ip route add 203.0.113.0/24 via 192.168.2.1");
 	places = map_gateway_find(fib, far, G_N_ELEMENTS(far), PORT, 0);
-	g_assert_cmpuint(places->len, ==, 1 + MAP_PLACES_MAX);
+	g_assert_cmpuint(places->len, ==, 5);
 	expect(places, 0, "192.168.1.1", "192.168.1.2");
 	expect(places, 2, "192.168.3.1", "192.168.3.2");
 	expect(places, 3, "192.168.2.1", "192.168.2.2");
+	expect(places, 4, "192.168.4.1", "192.168.4.2");
+}
+
+typedef struct {
+	WgEndpoint far[3];
+} Far;
+
+static void
+destinations(GArray *far, gpointer user_data)
+{
+	g_array_append_vals(far, ((Far *)user_data)->far, 3);
+}
+
+static GArray *
+nothing_seen(const WgEndpoint *own, gpointer user_data)
+{
+	return g_array_new(FALSE, FALSE, sizeof(WgEndpoint));
+}
+
+static void
+on_changed(gpointer user_data)
+{
+}
+
+static void
+on_record(const char *text, gpointer user_data)
+{
+}
+
+static void
+sides_are(const Map *map, const char *second, const char *third)
+{
+	const char *expected[] = {"192.168.1.1", second, third};
+	char text[WG_ENDPOINT_STRLEN];
+	guint n = 0;
+
+	for (guint i = 0; i < map->sides->len; i++) {
+		const MapSide *side = g_ptr_array_index(map->sides, i);
+
+		if (map_side_family(side) == AF_INET)
+			g_assert_cmpstr(wg_endpoint_format_address(&side->place.gateway, text), ==,
+					expected[n++]);
+	}
+	g_assert_cmpuint(n, ==, third ? 3 : 2);
+}
+
+/* Four gateways, three of which may be asked: the same ones, in whatever order they are found; and
+ * for a while one that nothing leads by any more, unless the network changed. */
+static void
+test_choice(void)
+{
+	g_autoptr(NatFib) fib = make();
+	WgEndpoint two = net_ep("203.0.113.1:1"), three = net_ep("198.51.3.1:1"),
+		   four = net_ep("198.51.4.1:1"), one = net_ep("192.0.2.1:1");
+	Far far = {.far = {two, three, four}};
+	WgKey key = {0};
+	MapEnv env = {.fib = fib,
+		      .ifname = "wg0",
+		      .public_key = &key,
+		      .port = PORT,
+		      .changed = on_changed,
+		      .record = on_record,
+		      .seen = nothing_seen,
+		      .destinations = destinations,
+		      .user_data = &far};
+	Map *map;
+
+	if (!fib) {
+		g_test_skip("needs root");
+		return;
+	}
+	net_run("ip route add 203.0.113.0/24 via 192.168.2.1");
+	map = map_new(&env);
+	sides_are(map, "192.168.2.1", "192.168.3.1");
+	far = (Far){.far = {four, three, two}};
+	map_mapping_changed(map);
+	sides_are(map, "192.168.3.1", "192.168.2.1");
+	far = (Far){.far = {one, three, one}};
+	map_mapping_changed(map);
+	sides_are(map, "192.168.3.1", "192.168.2.1");
+	map_network_changed(map);
+	sides_are(map, "192.168.3.1", NULL);
+	map_free(map, MAP_KEEP);
 }
 
 static void
@@ -185,6 +270,7 @@ main(int argc, char **argv)
 	g_test_init(&argc, &argv, NULL);
 	g_test_add_func("/map-gateway/internet", test_internet);
 	g_test_add_func("/map-gateway/several", test_several);
+	g_test_add_func("/map-gateway/choice", test_choice);
 	g_test_add_func("/map-gateway/none", test_none);
 	g_test_add_func("/map-gateway/halves", test_halves);
 	g_test_add_func("/map-gateway/failure", test_failure);

@@ -69,12 +69,12 @@ typedef struct {
 	/* The MTU that the interface would have without us, which paths are measured for; 0: not
 	 * at all. May be NULL. */
 	guint (*wg_mtu)(gpointer user_data);
+	/* nat_peer_add_destinations() would add others than before. May be NULL. */
+	void (*ways_changed)(gpointer user_data);
 	/* A path broke: our mappings may have changed. */
 	void (*look_again)(gpointer user_data);
 	/* What the peer wants of the relay may have changed. */
 	void (*relay_wanted)(gpointer user_data);
-	/* nat_peer_add_destinations() would add others than before. May be NULL. */
-	void (*ways_changed)(gpointer user_data);
 	/* Hard NATs (punch/); all NULL: nothing is tried. Whose turn it is in this process; the
 	 * flows of this interface; WireGuard's mark. */
 	PunchTurn *punch_turn;

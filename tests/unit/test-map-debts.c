@@ -120,6 +120,7 @@ test_held(World *w, gconstpointer data)
 static void
 test_refused(World *w, gconstpointer data)
 {
+	gint64 began = g_get_monotonic_time();
 	guint asked;
 
 	w->pcp.code = 2;
@@ -131,7 +132,9 @@ test_refused(World *w, gconstpointer data)
 	map_debts_look(w->debts);
 	map_debts_retry(w->debts);
 	turn_for(300);
-	g_assert_cmpuint(w->pcp.asked, ==, asked);
+	/* on a machine that stood still meanwhile it may be time again */
+	if (g_get_monotonic_time() - began < 4 * G_USEC_PER_SEC)
+		g_assert_cmpuint(w->pcp.asked, ==, asked);
 	g_assert_cmpuint(owed(w), ==, 1);
 	w->pcp.code = 0;
 	UNTIL((map_debts_retry(w->debts), owed(w) == 0));

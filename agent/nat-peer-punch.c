@@ -6,7 +6,8 @@
  * with the first direct pair that lives, whoever found it.
  *
  * Nobody is sprayed whom the peer could have made up: its address must be one that an authenticated
- * packet of the peer's came from, over a relay of ours or directly.
+ * packet of the peer's came from, over a relay of ours or directly, or that the signaling server
+ * sees it at.
  */
 #include "agent/nat-peer-punch.h"
 
@@ -85,10 +86,13 @@ find_direct(NatPeer *peer)
 	return NULL;
 }
 
-/* Authenticated packets of the peer's came from there lately. */
+/* Authenticated packets of the peer's came from there lately, or its connection to the server does.
+ */
 static gboolean
 is_proven_address(NatPeer *peer, const WgEndpoint *address)
 {
+	if (wg_endpoint_is_set(&peer->seen) && wg_endpoint_same_address(&peer->seen, address))
+		return TRUE;
 	for (guint i = 0; peer->watch != NULL && i < nat_watch_count(peer->watch); i++) {
 		NatWatchPair *pair = nat_watch_nth(peer->watch, i);
 
@@ -129,6 +133,23 @@ may_be_sprayed(NatPeer *peer, const WgEndpoint *address)
 	       is_proven_address(peer, address);
 }
 
+/* Where the guesses go: the address that the peer says it opens ports at; or, as it may not know
+ * all that its NAT has, another one that is proven. */
+static gboolean
+spray_target(NatPeer *peer, const WgEndpoint *said, WgEndpoint *out)
+{
+	*out = *said;
+	if (may_be_sprayed(peer, said))
+		return TRUE;
+	for (guint i = 0; peer->watch != NULL && i < nat_watch_count(peer->watch); i++) {
+		*out = nat_watch_remote(nat_watch_nth(peer->watch, i))->endpoint;
+		if (may_be_sprayed(peer, out))
+			return TRUE;
+	}
+	*out = peer->seen;
+	return may_be_sprayed(peer, out);
+}
+
 /* The peer's mapping, as STUN showed it to the peer. */
 static gboolean
 peer_mapping(NatPeer *peer, WgEndpoint *out)
@@ -143,6 +164,16 @@ peer_mapping(NatPeer *peer, WgEndpoint *out)
 		}
 	}
 	return FALSE;
+}
+
+/* Where this end's packets would go, as far as it knows by itself. */
+static gboolean
+peer_target(NatPeer *peer, PunchRole role, WgEndpoint *out)
+{
+	const WgEndpoint nothing = {0};
+
+	return peer_mapping(peer, out) ||
+	       (role == PUNCH_SPRAY && spray_target(peer, &nothing, out));
 }
 
 static gboolean
@@ -416,7 +447,7 @@ prepare(NatPeer *peer, guint16 last)
 	NatClass here;
 
 	own_class(peer, &here);
-	if ((asking || punch->role == PUNCH_OPEN) && !peer_mapping(peer, &target)) {
+	if ((asking || punch->role == PUNCH_OPEN) && !peer_target(peer, punch->role, &target)) {
 		not_prepared(peer, "no address of the other end is proven");
 		return;
 	}
@@ -517,12 +548,11 @@ nat_peer_punch_tick(NatPeer *peer, gint64 now_us)
 			succeed(peer, pair);
 		return;
 	}
-	if (!peer->controlling || !is_capable(peer) || !is_needed(peer, now_us) ||
-	    !peer_mapping(peer, &far))
+	if (!peer->controlling || !is_capable(peer) || !is_needed(peer, now_us))
 		return;
 	own_class(peer, &here);
 	role = punch_plan(&here, &peer->remote.nat, TRUE, NULL);
-	if (role == PUNCH_NONE)
+	if (role == PUNCH_NONE || !peer_target(peer, role, &far))
 		return;
 	punch = punch_of(peer);
 	punch_backoff_note(&punch->backoff, networks(peer));
@@ -567,6 +597,17 @@ is_direct_now(NatPeer *peer)
 		!nat_peer_on_relay(peer) && peer->failure != NAT_FAILURE_SILENCE);
 }
 
+/* *address: what the other end said; what is to be sprayed instead. */
+static gboolean
+is_answerable(NatPeer *peer, PunchRole role, WgEndpoint *address)
+{
+	WgEndpoint said = *address;
+
+	if (role == PUNCH_SPRAY)
+		return spray_target(peer, &said, address);
+	return role == PUNCH_OPEN || may_be_sprayed(peer, address);
+}
+
 static void
 on_ask(NatPeer *peer, const PunchMsg *msg)
 {
@@ -595,7 +636,7 @@ on_ask(NatPeer *peer, const PunchMsg *msg)
 		refuse(peer, msg->number, "the two ends see their NATs otherwise");
 	else if (is_direct_now(peer))
 		refuse(peer, msg->number, "a direct path is there");
-	else if (role != PUNCH_OPEN && !may_be_sprayed(peer, &msg->address))
+	else if (!is_answerable(peer, role, &punch->asked.address))
 		refuse(peer, msg->number, "its address is not proven");
 	else if (!punch_backoff_may_follow(&punch->backoff, g_get_monotonic_time()))
 		refuse(peer, msg->number, "it was tried in vain a short time ago");
@@ -614,18 +655,19 @@ static void
 on_agree(NatPeer *peer, const PunchMsg *msg)
 {
 	struct NatPeerPunch *punch = peer->punch;
+	WgEndpoint target = msg->address;
 
 	if (punch->state != PUNCH_ASKED || msg->role != punch_counterpart(punch->role))
 		return;
-	if (punch->role != PUNCH_OPEN && !may_be_sprayed(peer, &msg->address)) {
+	if (!is_answerable(peer, punch->role, &target)) {
 		give_up(peer, TRUE, "the other end's address is not proven");
 		return;
 	}
 	await(peer, PUNCH_RUNNING, 0);
 	if (punch->role == PUNCH_SPRAY)
-		punch_attempt_spray(punch->attempt, &msg->address, &msg->ports);
+		punch_attempt_spray(punch->attempt, &target, &msg->ports);
 	else if (punch->role == PUNCH_AIM)
-		punch_attempt_fire(punch->attempt, &msg->address, 0);
+		punch_attempt_fire(punch->attempt, &target, 0);
 }
 
 void

@@ -2,6 +2,7 @@
 #include "agent/punch/punch-flows.h"
 
 #include <errno.h>
+#include <net/if.h>
 #include <string.h>
 #include <sys/socket.h>
 #include <unistd.h>
@@ -155,6 +156,22 @@ read_entry(PunchFlows *flows, GKeyFile *keys, const char *group)
 	g_ptr_array_add(flows->entries, g_steal_pointer(&entry));
 }
 
+/* The interface had another name in the run before: its table would rewrite packets for ever. Where
+ * an interface has that name now, the table may be its agent's. */
+static void
+drop_renamed(GKeyFile *keys, const char *group, const char *ifname)
+{
+	g_autofree char *before = g_key_file_get_string(keys, group, PUNCH_FLOWS_INTERFACE, NULL);
+	PunchRewrite *rewrite;
+
+	if (before == NULL || strlen(before) >= IF_NAMESIZE || strcmp(before, ifname) == 0 ||
+	    if_nametoindex(before) != 0)
+		return;
+	rewrite = punch_rewrite_new(before);
+	punch_rewrite_set(rewrite, NULL, 0, NULL);
+	punch_rewrite_free(rewrite);
+}
+
 static PunchFlows *
 flows_new(const char *ifname, const char *state_dir, const WgKey *own_public, guint32 fwmark)
 {
@@ -171,6 +188,8 @@ flows_new(const char *ifname, const char *state_dir, const WgKey *own_public, gu
 	groups = g_key_file_get_groups(keys, NULL);
 	for (gsize i = 0; groups[i] != NULL; i++)
 		read_entry(flows, keys, groups[i]);
+	for (gsize i = 0; groups[i] != NULL; i++)
+		drop_renamed(keys, groups[i], ifname);
 	return flows;
 }
 

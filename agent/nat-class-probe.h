@@ -58,13 +58,15 @@ typedef struct {
 	WgEndpoint newest;		      /* public: the address, and the port made last */
 	guint16 ports[NAT_CLASS_COUNTER_MAX]; /* outside, in the order in which they were asked */
 	gsize n;			      /* that were answered, at least 1 */
+	guint rate; /* others' mappings a second, of a sequential allocator; 0: few, or not known */
 } NatClassCounter;
 
 /* counter NULL: no answer came in time. */
 typedef void (*NatClassCounterFunc)(const NatClassCounter *counter, gpointer user_data);
 
-/* Sends from n (1 to NAT_CLASS_COUNTER_MAX) fresh ports, right now. The callback comes once, from
- * the main loop, as soon as all are answered, after a second at the latest. Returns an id to cancel
+/* Sends from n (1 to NAT_CLASS_COUNTER_MAX) fresh ports: right now, or where the allocator is known
+ * to be sequential, after a first look from one more. The callback comes once, from the main loop,
+ * as soon as all are answered, after a second for each look at the latest. Returns an id to cancel
  * it by; 0, and no call will come: no server is known, or too many of these are under way. */
 guint nat_class_probe_counter(NatClassProbe *probe, gsize n, NatClassCounterFunc func,
 			      gpointer user_data);

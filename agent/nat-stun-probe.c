@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 #include "agent/nat-stun-probe.h"
 
+#include "agent/nat-class-test.h"
+
 #include <sodium.h>
 #include <string.h>
 
@@ -8,6 +10,11 @@
 #define MAX_SENDS 6	 /* at 0, 0.1, 0.3, 0.7, 1.5, 3.1 s */
 #define FRESH_US G_USEC_PER_SEC
 #define MAX_SERVERS 16
+#define MAX_OTHERS 2 /* one of each address family will do */
+/* A server's other address is its word only: until something answers from there it is asked twice,
+ * late enough for any answer to come. */
+#define OTHER_SENDS 2
+#define OTHER_RTO_MS 800
 
 typedef struct {
 	NatStunProbe *probe;
@@ -18,6 +25,10 @@ typedef struct {
 	guint sends;
 	gboolean waiting;
 	gboolean given_up; /* the last time it was asked from `source` */
+	WgEndpoint
+		leader;	 /* set: this is that server's OTHER-ADDRESS, and we were not told of it */
+	gboolean proven; /* of these: it has answered from there */
+	gboolean led;	 /* of the rest: its OTHER-ADDRESS has been asked from `source` */
 	guint timer;
 } Query;
 
@@ -42,14 +53,43 @@ query_free(gpointer data)
 	g_free(query);
 }
 
+static gboolean
+is_other(const Query *query)
+{
+	return wg_endpoint_is_set(&query->leader);
+}
+
+static gboolean
+is_unproven(const Query *query)
+{
+	return is_other(query) && !query->proven;
+}
+
 static gboolean query_send(gpointer data);
 
+/* Nobody is there. */
+static void
+query_forget(Query *query)
+{
+	NatStunProbe *probe = query->probe;
+	gboolean was_silent = nat_stun_probe_is_silent(probe);
+
+	g_ptr_array_remove(probe->queries, query);
+	if (nat_stun_probe_is_silent(probe) != was_silent)
+		probe->changed(probe->user_data);
+}
+
+/* The query may be gone afterwards. */
 static void
 query_give_up(Query *query)
 {
 	gboolean had = wg_endpoint_is_set(&query->mapped);
 	gboolean was_silent = nat_stun_probe_is_silent(query->probe);
 
+	if (is_unproven(query)) {
+		query_forget(query);
+		return;
+	}
 	query->waiting = FALSE;
 	query->given_up = wg_endpoint_is_set(&query->source);
 	memset(&query->mapped, 0, sizeof query->mapped);
@@ -68,31 +108,42 @@ query_route(Query *query)
 		memset(&source, 0, sizeof source);
 	if (!wg_endpoint_equal(&source, &query->source)) {
 		memset(&query->mapped, 0, sizeof query->mapped);
-		query->given_up = FALSE;
+		query->given_up = query->led = FALSE;
 	}
 	query->source = source;
+}
+
+/* The larger kind leaves room for OTHER-ADDRESS in an answer that may not be longer. */
+static gsize
+build(const Query *query, guint8 *msg, gsize size)
+{
+	return is_other(query) || query->led
+		       ? nat_stun_build_request(msg, size, query->id, NULL, NULL)
+		       : nat_stun_build_request_discover(msg, size, query->id, 0);
 }
 
 static gboolean
 query_send(gpointer data)
 {
 	Query *query = data;
+	gboolean unproven = is_unproven(query);
 	guint8 msg[NAT_STUN_MAX];
 	gsize len;
 
 	query->timer = 0;
-	if (query->sends == MAX_SENDS) {
+	if (query->sends == (unproven ? OTHER_SENDS : MAX_SENDS)) {
 		query_give_up(query);
 		return G_SOURCE_REMOVE;
 	}
 	query_route(query);
 	if (wg_endpoint_is_set(&query->source)) {
-		len = nat_stun_build_request(msg, sizeof msg, query->id, NULL, NULL);
+		len = build(query, msg, sizeof msg);
 		if (nat_mux_client_send(query->probe->client, &query->source, &query->server, msg,
 					len))
 			nat_stats_count(query->probe->stats, NAT_STAT_STUN_REQUESTS);
 	}
-	query->timer = g_timeout_add(FIRST_RTO_MS << query->sends, query_send, query);
+	query->timer = g_timeout_add((unproven ? OTHER_RTO_MS : FIRST_RTO_MS) << query->sends,
+				     query_send, query);
 	query->sends++;
 	return G_SOURCE_REMOVE;
 }
@@ -108,6 +159,52 @@ query_start(Query *query)
 	query_send(query);
 }
 
+/* ---- the other address of a server ---- */
+
+static gboolean
+knows_two_addresses(const NatStunProbe *probe, const Query *query)
+{
+	guint others = 0;
+
+	for (guint i = 0; i < probe->queries->len; i++) {
+		const Query *known = g_ptr_array_index(probe->queries, i);
+
+		others += is_other(known);
+		if (wg_endpoint_family(&known->server) == wg_endpoint_family(&query->server) &&
+		    !wg_endpoint_same_address(&known->server, &query->server))
+			return TRUE;
+	}
+	return others >= MAX_OTHERS || probe->queries->len >= MAX_SERVERS;
+}
+
+/* Servers of one address show a mapping per address as one for all (RFC 5780 §4.3 asks the other
+ * address for that). */
+static void
+follow(NatStunProbe *probe, Query *query, const WgEndpoint *other)
+{
+	Query *fresh;
+
+	if (is_other(query) || query->led || !nat_class_may_ask(&query->server, other) ||
+	    wg_endpoint_port(other) == 0 || knows_two_addresses(probe, query))
+		return;
+	query->led = TRUE;
+	fresh = g_new0(Query, 1);
+	fresh->probe = probe;
+	fresh->server = *other;
+	fresh->leader = query->server;
+	g_ptr_array_add(probe->queries, fresh);
+	query_start(fresh);
+}
+
+static gboolean
+is_answer(const Query *query, const NatUdp *pkt, const NatStun *stun)
+{
+	return stun->klass == NAT_STUN_SUCCESS && !wg_endpoint_is_bogus(&stun->mapped) &&
+	       wg_endpoint_port(&stun->mapped) != 0 &&
+	       wg_endpoint_family(&stun->mapped) == wg_endpoint_family(&query->server) &&
+	       (!is_other(query) || wg_endpoint_equal(&pkt->src, &query->server));
+}
+
 static void
 on_response(const NatUdp *pkt, const NatStun *stun, gpointer user_data)
 {
@@ -118,12 +215,12 @@ on_response(const NatUdp *pkt, const NatStun *stun, gpointer user_data)
 
 		if (!query->waiting || memcmp(query->id, stun->id, sizeof query->id) != 0)
 			continue;
-		if (stun->klass != NAT_STUN_SUCCESS || wg_endpoint_is_bogus(&stun->mapped) ||
-		    wg_endpoint_port(&stun->mapped) == 0 ||
-		    wg_endpoint_family(&stun->mapped) != wg_endpoint_family(&query->server))
+		if (!is_answer(query, pkt, stun))
 			return;
 		query->waiting = query->given_up = FALSE;
+		query->proven = TRUE;
 		g_clear_handle_id(&query->timer, g_source_remove);
+		follow(probe, query, &stun->other);
 		if (!wg_endpoint_equal(&query->mapped, &stun->mapped)) {
 			query->mapped = stun->mapped;
 			probe->changed(probe->user_data);
@@ -178,13 +275,26 @@ find_query(GPtrArray *queries, const WgEndpoint *server)
 	return NULL;
 }
 
-static guint
-position(GPtrArray *array, gpointer item)
+static void
+move_query(NatStunProbe *probe, Query *query, GPtrArray *to)
 {
 	guint index = 0;
 
-	g_ptr_array_find(array, item, &index);
-	return index;
+	g_ptr_array_find(probe->queries, query, &index);
+	g_ptr_array_steal_index(probe->queries, index);
+	g_ptr_array_add(to, query);
+}
+
+static void
+keep_others(NatStunProbe *probe, GPtrArray *fresh)
+{
+	for (guint i = probe->queries->len; i-- > 0;) {
+		Query *query = g_ptr_array_index(probe->queries, i);
+
+		if (is_other(query) && fresh->len < MAX_SERVERS &&
+		    find_query(fresh, &query->leader) != NULL)
+			move_query(probe, query, fresh);
+	}
 }
 
 void
@@ -199,8 +309,8 @@ nat_stun_probe_set_servers(NatStunProbe *probe, const WgEndpoint *servers, gsize
 			continue;
 		if (query != NULL) {
 			/* Known or under way already: what it learnt stays. */
-			g_ptr_array_steal_index(probe->queries, position(probe->queries, query));
-			g_ptr_array_add(fresh, query);
+			memset(&query->leader, 0, sizeof query->leader);
+			move_query(probe, query, fresh);
 			continue;
 		}
 		query = g_new0(Query, 1);
@@ -209,6 +319,7 @@ nat_stun_probe_set_servers(NatStunProbe *probe, const WgEndpoint *servers, gsize
 		g_ptr_array_add(fresh, query);
 		query_start(query);
 	}
+	keep_others(probe, fresh);
 	g_ptr_array_unref(probe->queries);
 	probe->queries = fresh;
 	probe->started_us = g_get_monotonic_time();
@@ -223,8 +334,12 @@ nat_stun_probe_run(NatStunProbe *probe, gboolean force)
 	if (!force && now - probe->started_us < FRESH_US)
 		return;
 	probe->started_us = now;
-	for (guint i = 0; i < probe->queries->len; i++)
-		query_start(g_ptr_array_index(probe->queries, i));
+	for (guint i = 0; i < probe->queries->len; i++) {
+		Query *query = g_ptr_array_index(probe->queries, i);
+
+		if (!is_unproven(query))
+			query_start(query);
+	}
 }
 
 static gboolean

@@ -10,6 +10,8 @@
 /* Between the two looks, at least: the longer, the better is the rate known, and the older is what
  * was expected by it when it counts. */
 #define APART_MS 120
+#define STEPS_MAX                                                                                  \
+	1024 /* from the first look to the second: thousands a second would be no home's */
 
 typedef struct {
 	NatClassRound *round;
@@ -47,6 +49,14 @@ nat_class_newest(const guint16 *ports, gsize n, gint16 step)
 	return best;
 }
 
+gboolean
+nat_class_in_step(guint16 from, guint16 to, gint16 step)
+{
+	gint32 apart = (gint16)(guint16)(to - from);
+
+	return step != 0 && apart % step == 0 && apart / step > 0 && apart / step < STEPS_MAX;
+}
+
 guint
 nat_class_rate(guint16 from, guint16 to, gint16 step, gsize ours, gint64 elapsed_us)
 {
@@ -55,6 +65,15 @@ nat_class_rate(guint16 from, guint16 to, gint16 step, gsize ours, gint64 elapsed
 	return others > 0 && elapsed_us > 0
 		       ? (guint)MIN(others * (gint64)G_USEC_PER_SEC / elapsed_us, G_MAXUINT16)
 		       : 0;
+}
+
+static void
+compare(const NatClassRound *round, guint16 newest, NatClassCounter *out)
+{
+	out->out_of_step = !nat_class_in_step(round->first_port, newest, round->step);
+	if (!out->out_of_step)
+		out->rate = nat_class_rate(round->first_port, newest, round->step, round->n,
+					   round->asked_us - round->first_us);
 }
 
 /* Nothing of the round may be touched afterwards. */
@@ -74,9 +93,7 @@ finish(NatClassRound *round)
 	if (counter.n > 0)
 		counter.newest = *mapped[nat_class_newest(counter.ports, counter.n, round->step)];
 	if (counter.n > 0 && round->first_port != 0)
-		counter.rate =
-			nat_class_rate(round->first_port, wg_endpoint_port(&counter.newest),
-				       round->step, round->n, round->asked_us - round->first_us);
+		compare(round, wg_endpoint_port(&counter.newest), &counter);
 	round->func(counter.n > 0 ? &counter : NULL, round->user_data);
 }
 

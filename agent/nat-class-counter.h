@@ -21,6 +21,9 @@ void nat_class_round_free(NatClassRound *round);
 /* The index of the port that was made last: the furthest one in the step's direction, past the end
  * of the range too; without a step the last one. n >= 1. Pure. */
 gsize nat_class_newest(const guint16 *ports, gsize n, gint16 step);
+/* Whether a sequential allocator may have gone from one port to another within a round. At the end
+ * of its range it may be so though FALSE. Pure. */
+gboolean nat_class_in_step(guint16 from, guint16 to, gint16 step);
 /* Mappings a second that others made, while the allocator went from one port to another and `ours`
  * of the mappings were made by us. 0 too where that can't be: it has wrapped around. Pure. */
 guint nat_class_rate(guint16 from, guint16 to, gint16 step, gsize ours, gint64 elapsed_us);

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* The signaling client against servers that are none, or mean harm. */
 #include <libsoup/soup.h>
+
 #include "tests/unit/signal-agent.h"
 
 /* ---- without a proper server ---- */

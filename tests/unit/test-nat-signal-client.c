@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /* The signaling client against the built nat-signald on loopback. */
-#include <netinet/tcp.h>
 #include <glib/gstdio.h>
+#include <netinet/tcp.h>
+
 #include "tests/unit/fake-resolver.h"
 #include "tests/unit/signal-agent.h"
 

@@ -275,6 +275,29 @@ test_other_address(Fixture *f, gconstpointer data)
 	g_assert_cmpuint(n_public(f), ==, 0);
 }
 
+/* A server that is dead does not help. */
+static void
+test_other_of_the_living(Fixture *f, gconstpointer data)
+{
+	WgEndpoint two[2];
+
+	if (!f->up)
+		return;
+	two[0] = f->servers[0].addr;
+	two[1] = f->servers[4].addr;
+	f->servers[4].lose = G_MAXUINT;
+	f->servers[0].tell = net_ep("203.0.113.5:40000");
+	f->servers[3].tell = net_ep("203.0.113.5:40001");
+	f->servers[0].other = f->servers[3].addr;
+	nat_stun_probe_set_servers(f->probe, two, 2);
+	/* until it is given up */
+	for (int i = 0; i < 20 && !is_per_address(f); i++) {
+		hosts_wait(is_per_address, f, 7000);
+		nat_stun_probe_run(f->probe, TRUE);
+	}
+	g_assert_true(hosts_wait(is_per_address, f, 30000));
+}
+
 static gboolean
 has_asked_other(gconstpointer data)
 {
@@ -545,6 +568,7 @@ main(int argc, char **argv)
 	ADD("/stun-probe/mapping-learnt", test_mapping_learnt);
 	ADD("/stun-probe/mapping-per-destination", test_mapping_per_destination);
 	ADD("/stun-probe/other-address", test_other_address);
+	ADD("/stun-probe/other-of-the-living", test_other_of_the_living);
 	ADD("/stun-probe/other-silent", test_other_silent);
 	ADD("/stun-probe/other-refused", test_other_refused);
 	ADD("/stun-probe/retransmission", test_retransmission);

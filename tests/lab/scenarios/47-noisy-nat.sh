@@ -53,7 +53,7 @@ check()
 	local n
 	event 'the agents start' agent {a,b}{1,2}
 	for n in a1 a2 b2; do within 20 "$n: its NAT counts by one" counts "$n"; done
-	took 60 'a1: direct' path_is a1 b1 direct
+	took 120 'a1: direct' path_is a1 b1 direct
 	expect_reason a1 b1 direct-many-ports
 	pings a1 b1
 	took 60 'a2: direct, or it says why' ended a2 b2

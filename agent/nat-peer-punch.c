@@ -46,6 +46,7 @@ struct NatPeerPunch {
 	PunchAttempt *attempt;
 	PunchBackoff backoff;
 	guint question; /* how far our NAT has counted; 0: none */
+	guint rate;	/* and how many mappings a second others make there */
 	guint timer;
 	gint64 began_us;
 	WgEndpoint far, local; /* of the attempt: where it leads, and from where; unset: not yet */
@@ -384,6 +385,25 @@ static const PunchFuncs FUNCS = {
 	.ended = on_ended,
 };
 
+static guint16
+aim_wait_ms(NatPeer *peer)
+{
+	double rtt = peer->chosen != NULL ? nat_watch_rtt_ms(peer->chosen) : -1;
+
+	return (guint16)(rtt > 0 ? MIN(rtt / 2, 1000) : AIM_WAIT_MS);
+}
+
+/* Mappings that others make in our NAT until ours are made. Who asks fires when the other end has
+ * measured as long as we did, and said so. */
+static guint
+others_meanwhile(NatPeer *peer)
+{
+	gint64 measured_ms = (g_get_monotonic_time() - peer->punch->began_us) / 1000;
+	gint64 ms = peer->controlling ? 2 * aim_wait_ms(peer) + measured_ms : aim_wait_ms(peer);
+
+	return (guint)(peer->punch->rate * CLAMP(ms, 0, AGREE_MS) / 1000);
+}
+
 /* Source ports, and what the other end should know of them. */
 static gboolean
 open_ports(NatPeer *peer, const NatClass *here, const WgEndpoint *target, guint16 last,
@@ -407,21 +427,14 @@ open_ports(NatPeer *peer, const NatClass *here, const WgEndpoint *target, guint1
 	inside = punch_attempt_ports(punch->attempt, &n);
 	wg_endpoint_set_port(&msg->address, 0);
 	if (punch->role == PUNCH_AIM)
-		wg_endpoint_set_port(&msg->address, punch_aim(here, inside, n, last));
+		wg_endpoint_set_port(&msg->address,
+				     punch_aim(here, inside, n, last, others_meanwhile(peer)));
 	else
 		punch_foretell(here, inside, n, last, &msg->ports);
 	if (punch->role != PUNCH_AIM || wg_endpoint_port(&msg->address) != 0)
 		return TRUE;
 	g_set_error_literal(error, G_IO_ERROR, G_IO_ERROR_FAILED, "our next port cannot be told");
 	return FALSE;
-}
-
-static guint16
-aim_wait_ms(NatPeer *peer)
-{
-	double rtt = peer->chosen != NULL ? nat_watch_rtt_ms(peer->chosen) : -1;
-
-	return (guint16)(rtt > 0 ? MIN(rtt / 2, 1000) : AIM_WAIT_MS);
 }
 
 /* Who has asked must not wait for it. */
@@ -481,6 +494,7 @@ on_measured(const NatClassCounter *counter, gpointer user_data)
 	NatPeer *peer = user_data;
 
 	peer->punch->question = 0;
+	peer->punch->rate = counter != NULL ? counter->rate : 0;
 	prepare(peer, counter != NULL ? wg_endpoint_port(&counter->newest) : 0);
 }
 
@@ -493,6 +507,7 @@ measure(NatPeer *peer)
 
 	own_class(peer, &here);
 	punch->began_us = g_get_monotonic_time();
+	punch->rate = 0;
 	if (punch->role != PUNCH_SPRAY && here.ports == NAT_PORTS_SEQUENTIAL &&
 	    peer->env->class_probe != NULL)
 		punch->question = nat_class_probe_counter(peer->env->class_probe, MEASURED_PORTS,

@@ -1,12 +1,11 @@
 /* SPDX-License-Identifier: MIT */
 #include "agent/punch/punch-flows.h"
 
-#include <errno.h>
 #include <net/if.h>
 #include <string.h>
-#include <sys/socket.h>
 #include <unistd.h>
 
+#include "agent/nat-local-socket.h"
 #include "agent/nat-log.h"
 #include "agent/nat-state-file.h"
 #include "agent/punch/punch-detour.h"
@@ -90,16 +89,9 @@ static int
 hold(const PunchFlow *flow, guint32 fwmark)
 {
 	WgEndpoint own = flow->local;
-	int fd = socket(wg_endpoint_family(&own), SOCK_DGRAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
 
 	wg_endpoint_set_port(&own, flow->port);
-	if (fd >= 0 && bind(fd, &own.sa, wg_endpoint_socklen(&own)) != 0) {
-		close(fd);
-		return -1;
-	}
-	if (fd >= 0 && fwmark != 0)
-		setsockopt(fd, SOL_SOCKET, SO_MARK, &fwmark, sizeof fwmark);
-	return fd;
+	return nat_local_socket(&own, fwmark, NULL);
 }
 
 /* ---- what is remembered ---- */
@@ -334,17 +326,6 @@ apply_and_save(PunchFlows *flows)
 		nat_log_peer(G_LOG_LEVEL_WARNING, flows->ifname, NULL,
 			     "the rewrite of a source port stays: %s", error->message);
 	save(flows);
-}
-
-void
-punch_flows_remove(PunchFlows *flows, const WgKey *peer)
-{
-	Entry *entry = find(flows, peer);
-
-	if (entry == NULL)
-		return;
-	g_ptr_array_remove_fast(flows->entries, entry);
-	apply_and_save(flows);
 }
 
 const PunchFlow *

@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: MIT */
+#include "agent/nat-local-socket.h"
 #include "agent/nat-pump-private.h"
 
 #include <errno.h>
 #include <gio/gio.h>
-#include <sys/socket.h>
 #include <unistd.h>
 
 struct NatBridge {
@@ -32,39 +32,6 @@ nat_lane_unref(NatLane *lane)
 	g_free(lane);
 }
 
-static gboolean
-connect_loopback(int fd, guint16 wg_port)
-{
-	struct sockaddr_in wg = {.sin_family = AF_INET,
-				 .sin_port = htons(wg_port),
-				 .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
-
-	return connect(fd, (struct sockaddr *)&wg, sizeof wg) == 0;
-}
-
-/* Loopback alone is spoken to, so the mark matters only to rules that look at nothing else. */
-static int
-open_loopback(guint16 wg_port, guint32 fwmark, WgEndpoint *own)
-{
-	struct sockaddr_in sa = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
-	socklen_t len = sizeof sa;
-	int fd = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
-	gboolean ok = fd >= 0;
-
-	ok = ok &&
-	     (fwmark == 0 || setsockopt(fd, SOL_SOCKET, SO_MARK, &fwmark, sizeof fwmark) == 0);
-	ok = ok && bind(fd, (struct sockaddr *)&sa, sizeof sa) == 0 &&
-	     connect_loopback(fd, wg_port) && getsockname(fd, (struct sockaddr *)&sa, &len) == 0;
-	ok = ok && wg_endpoint_from_sockaddr(own, &sa, len);
-	if (!ok && fd >= 0) {
-		int err = errno;
-
-		close(fd);
-		errno = err;
-	}
-	return ok ? fd : -1;
-}
-
 NatBridge *
 nat_bridge_new(NatPump *pump, guint16 channel, guint16 wg_port, guint32 fwmark, GError **error)
 {
@@ -75,7 +42,8 @@ nat_bridge_new(NatPump *pump, guint16 channel, guint16 wg_port, guint32 fwmark, 
 
 	g_return_val_if_fail(
 		channel >= NAT_CHANNEL_FIRST && channel < NAT_CHANNEL_FIRST + NAT_CHANNELS, NULL);
-	fd = open_loopback(wg_port, fwmark, &own);
+	/* the mark matters only to rules that look at nothing else */
+	fd = nat_loopback_socket(wg_port, fwmark, &own);
 	if (fd < 0) {
 		g_set_error(error, G_IO_ERROR, g_io_error_from_errno(errno),
 			    "cannot open a socket towards WireGuard's port: %s", g_strerror(errno));
@@ -145,7 +113,7 @@ nat_bridge_set_port(NatBridge *bridge, guint16 wg_port)
 {
 	if (bridge->wg_port == wg_port)
 		return TRUE;
-	if (!connect_loopback(bridge->lane->sock.fd, wg_port))
+	if (!nat_loopback_connect(bridge->lane->sock.fd, wg_port))
 		return FALSE;
 	bridge->wg_port = wg_port;
 	nat_bridge_set_source(bridge, NULL);

@@ -274,15 +274,6 @@ nat_class_probe_set_fwmark(NatClassProbe *probe, guint32 fwmark)
 	forget(probe, NAT_MAPPING_UNKNOWN, "another fwmark");
 }
 
-void
-nat_class_probe_again(NatClassProbe *probe)
-{
-	if (probe->state == TESTING || probe->network == NULL)
-		return;
-	probe->pause_s = 0;
-	plan(probe, "asked for");
-}
-
 const WgEndpoint *
 nat_class_probe_local(const NatClassProbe *probe)
 {
@@ -312,6 +303,14 @@ counter_free(gpointer data)
 	g_free(counter);
 }
 
+/* Another NAT has this public address now, or the same one another configuration. */
+static void
+doubt(NatClassProbe *probe)
+{
+	if (probe->state == KNOWN)
+		plan(probe, "its ports are not where they should be");
+}
+
 static void
 on_counted(const NatClassCounter *seen, gpointer user_data)
 {
@@ -319,6 +318,8 @@ on_counted(const NatClassCounter *seen, gpointer user_data)
 	NatClassCounterFunc func = counter->func;
 	gpointer data = counter->user_data;
 
+	if (seen != NULL && seen->out_of_step)
+		doubt(counter->probe);
 	g_ptr_array_remove_fast(counter->probe->counters, counter);
 	func(seen, data);
 }

@@ -5,7 +5,7 @@
  *
  *   UNKNOWN ──NAT seen──▶ WAITING ──some 100 ms──▶ TESTING ──result──▶ KNOWN
  *      └──────known from the state directory──────────────────────────▶ │
- *                            ▲─── mapping contradicts, 7 days, again() ──┘
+ *                            ▲─ mapping or counter contradicts, 7 days ──┘
  *
  * Whether one mapping serves all destinations is what WireGuard's own port P shows
  * (nat-stun-probe), and is only told to this object. All else comes from extra source ports:
@@ -43,8 +43,6 @@ void nat_class_probe_set_nat(NatClassProbe *probe, const WgEndpoint *local,
 void nat_class_probe_set_lost(NatClassProbe *probe);
 /* Not behind one: P's filtering would be a firewall's, of which other ports tell nothing. */
 void nat_class_probe_set_open(NatClassProbe *probe);
-/* What is known may be wrong: tests soon, whatever is remembered. */
-void nat_class_probe_again(NatClassProbe *probe);
 
 /* Our endpoint behind the NAT; NULL: none is known of. (transfer none) */
 const WgEndpoint *nat_class_probe_local(const NatClassProbe *probe);
@@ -58,13 +56,16 @@ typedef struct {
 	WgEndpoint newest;		      /* public: the address, and the port made last */
 	guint16 ports[NAT_CLASS_COUNTER_MAX]; /* outside, in the order in which they were asked */
 	gsize n;			      /* that were answered, at least 1 */
+	guint rate; /* others' mappings a second, of a sequential allocator; 0: few, or not known */
+	gboolean out_of_step; /* a sequential allocator would not have made these */
 } NatClassCounter;
 
 /* counter NULL: no answer came in time. */
 typedef void (*NatClassCounterFunc)(const NatClassCounter *counter, gpointer user_data);
 
-/* Sends from n (1 to NAT_CLASS_COUNTER_MAX) fresh ports, right now. The callback comes once, from
- * the main loop, as soon as all are answered, after a second at the latest. Returns an id to cancel
+/* Sends from n (1 to NAT_CLASS_COUNTER_MAX) fresh ports: right now, or where the allocator is known
+ * to be sequential, after a first look from one more. The callback comes once, from the main loop,
+ * as soon as all are answered, after a second for each look at the latest. Returns an id to cancel
  * it by; 0, and no call will come: no server is known, or too many of these are under way. */
 guint nat_class_probe_counter(NatClassProbe *probe, gsize n, NatClassCounterFunc func,
 			      gpointer user_data);

@@ -4,10 +4,16 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define STEP_MAX 16 /* further apart, other hosts' mappings in between would not explain it */
-#define BLOCK_MAX                                                                                  \
-	4096 /* by chance, six ports out of 64 k are so near each other once in 150,000            \
-	      */
+/* From one mapping to the next: so near each other two of most come by chance rarely; and so far at
+ * most, where all go one way, with those of other hosts in between. */
+#define STEP_NEAR 16
+#define STEP_FAR 256
+/* All of so many in one direction are so by chance once in 360; from the second on, one may be the
+ * end of the range. */
+#define ONE_WAY_N 6
+#define ONE_WAY_BUT_ONE_N 8
+/* By chance, six ports out of 64 k are so near each other once in 150,000. */
+#define BLOCK_MAX 4096
 #define BLOCK_N 6
 #define PARITY_N 8 /* by chance once in 256 */
 
@@ -135,33 +141,91 @@ find_parity(const guint16 *inside, const guint16 *outside, gsize n, NatAllocatio
 	out->parity = out->parity_known = n >= PARITY_N && odd > 0 && odd < n;
 }
 
-/* Whether most mappings lie a small step behind the last, all in one direction; the most frequent
- * step, of several the smallest. */
-static gboolean
-find_step(const guint16 *outside, gsize n, gint16 *step)
+/* Of mappings made one after the other: how many lie above the one before, how many below, and
+ * what all those distances are multiples of. */
+typedef struct {
+	gsize up, down;
+	int up_unit, down_unit;
+} Drift;
+
+static int
+common_divisor(int a, int b)
 {
-	gsize seen[2 * STEP_MAX + 1] = {0}, up = 0, down = 0;
-	int sign, best = 0;
+	while (b != 0) {
+		int rest = a % b;
+
+		a = b;
+		b = rest;
+	}
+	return a;
+}
+
+/* Of those that are no further apart than that. */
+static Drift
+find_drift(const guint16 *outside, gsize n, int furthest)
+{
+	Drift drift = {0};
 
 	for (gsize i = 1; i < n; i++) {
 		int apart = (int)outside[i] - (int)outside[i - 1];
 
-		if (apart == 0 || abs(apart) > STEP_MAX)
+		if (apart == 0 || abs(apart) > furthest)
 			continue;
-		seen[apart + STEP_MAX]++;
-		if (apart > 0)
-			up++;
-		else
-			down++;
+		if (apart > 0) {
+			drift.up++;
+			drift.up_unit = common_divisor(apart, drift.up_unit);
+		} else {
+			drift.down++;
+			drift.down_unit = common_divisor(-apart, drift.down_unit);
+		}
 	}
-	if (MAX(up, down) * 2 <= n - 1)
+	return drift;
+}
+
+static gsize
+most(const Drift *drift)
+{
+	return MAX(drift->up, drift->down);
+}
+
+static gboolean
+goes_one_way(const Drift *drift, gsize n)
+{
+	gsize stray = n >= ONE_WAY_BUT_ONE_N ? 1 : 0;
+
+	return n >= ONE_WAY_N && most(drift) + stray >= n - 1;
+}
+
+/* One may be the end of the range; of a small block's ports as many lie below as above. */
+static gboolean
+goes_on_nearby(const Drift *near, const Drift *any, gsize n)
+{
+	return most(near) * 2 > n - 1 && MIN(any->up, any->down) <= 1;
+}
+
+/* Most mappings lie a small step behind the last, or all lie behind it. The more other hosts take
+ * in between, the less does the most frequent distance say of the step; but all are multiples of
+ * it.
+ */
+static gboolean
+find_step(const guint16 *outside, gsize n, gint16 *step)
+{
+	Drift near = find_drift(outside, n, STEP_NEAR), far = find_drift(outside, n, STEP_FAR),
+	      any = find_drift(outside, n, G_MAXUINT16);
+
+	if (!goes_on_nearby(&near, &any, n) && !goes_one_way(&far, n))
 		return FALSE;
-	sign = up > down ? 1 : -1;
-	for (int i = 1; i <= STEP_MAX; i++)
-		if (best == 0 || seen[STEP_MAX + sign * i] > seen[STEP_MAX + sign * best])
-			best = i;
-	*step = (gint16)(sign * best);
+	*step = (gint16)(far.up > far.down ? far.up_unit : -far.down_unit);
 	return TRUE;
+}
+
+/* All are near each other, and it is no sequence that others drive on too fast to be followed. */
+static gboolean
+is_block(const guint16 *outside, gsize n, guint16 lowest, guint16 highest)
+{
+	Drift drift = find_drift(outside, n, G_MAXUINT16);
+
+	return n >= BLOCK_N && highest - lowest < BLOCK_MAX && !goes_one_way(&drift, n);
 }
 
 NatAllocation
@@ -185,7 +249,7 @@ nat_ports_classify(const guint16 *inside, const guint16 *outside, gsize n)
 	}
 	out.ports = NAT_PORTS_RANDOM;
 	find_range(outside, n, &out.lowest, &out.highest);
-	if (n >= BLOCK_N && out.highest - out.lowest < BLOCK_MAX)
+	if (is_block(outside, n, out.lowest, out.highest))
 		out.ports = NAT_PORTS_BLOCK;
 	else
 		out.lowest = out.highest = 0;

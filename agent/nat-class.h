@@ -53,7 +53,8 @@ gboolean nat_ports_from_string(const char *s, NatPorts *out);
 
 /* inside[i] is the local port of mapping i, outside[i] what the NAT made of it, in the order in
  * which they were made. From three on something can be said. Where other hosts' mappings came in
- * between, the most frequent step counts. */
+ * between, all distances are multiples of the step; where more than some hundred did, it is RANDOM,
+ * for so it is to us. */
 NatAllocation nat_ports_classify(const guint16 *inside, const guint16 *outside, gsize n);
 
 void nat_class_set_allocation(NatClass *nat, const NatAllocation *allocation);

@@ -94,6 +94,16 @@ on_signal_presence(const WgKey *key, gboolean online, gpointer user_data)
 }
 
 static void
+on_signal_seen(const WgKey *key, const WgEndpoint *address, gpointer user_data)
+{
+	NatInterface *iface = user_data;
+	NatPeer *peer = g_hash_table_lookup(iface->peers, key);
+
+	if (peer != NULL)
+		nat_peer_seen_at(peer, address);
+}
+
+static void
 on_signal_message(const WgKey *key, const guint8 *body, gsize len, gpointer user_data)
 {
 	NatInterface *iface = user_data;
@@ -110,6 +120,7 @@ const NatSignalFuncs NAT_INTERFACE_SIGNAL = {
 	.state_changed = on_signal_state,
 	.stun_servers = on_signal_stun,
 	.presence = on_signal_presence,
+	.seen = on_signal_seen,
 	.message = on_signal_message,
 	.turn = nat_interface_on_turn,
 };

@@ -132,8 +132,8 @@ nat_peer_aim_bridges(NatPeer *peer)
 {
 	WgEndpoint endpoint;
 	gboolean away = peer->chosen != NULL && nat_peer_tunnel_live(peer) &&
-			nat_peer_pair_endpoint(peer, peer->chosen, &endpoint) &&
-			!wg_endpoint_is_bogus(&endpoint);
+			nat_watch_relayed(peer->chosen) == NULL &&
+			nat_peer_pair_endpoint(peer, peer->chosen, &endpoint);
 
 	for (guint i = 0; peer->watch != NULL && i < nat_watch_count(peer->watch); i++) {
 		NatWatchPair *pair = nat_watch_nth(peer->watch, i);

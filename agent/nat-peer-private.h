@@ -43,6 +43,7 @@ struct NatPeer {
 	char *ufrag, *pwd;
 	gboolean online, managed; /* online: by either of the next two */
 	gboolean present;	  /* at the signaling server */
+	WgEndpoint seen;	  /* where that sees it; unset: not said, or not present */
 	gboolean beaconed;	  /* its record at the innernet server has a beacon */
 	gboolean tier0;		  /* `remote` was made of that */
 	InnBeacon beacon;

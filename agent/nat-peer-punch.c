@@ -6,7 +6,8 @@
  * with the first direct pair that lives, whoever found it.
  *
  * Nobody is sprayed whom the peer could have made up: its address must be one that an authenticated
- * packet of the peer's came from, over a relay of ours or directly.
+ * packet of the peer's came from, over a relay of ours or directly, or that the signaling server
+ * sees it at.
  */
 #include "agent/nat-peer-punch.h"
 
@@ -45,6 +46,7 @@ struct NatPeerPunch {
 	PunchAttempt *attempt;
 	PunchBackoff backoff;
 	guint question; /* how far our NAT has counted; 0: none */
+	guint rate;	/* and how many mappings a second others make there */
 	guint timer;
 	gint64 began_us;
 	WgEndpoint far, local; /* of the attempt: where it leads, and from where; unset: not yet */
@@ -85,10 +87,13 @@ find_direct(NatPeer *peer)
 	return NULL;
 }
 
-/* Authenticated packets of the peer's came from there lately. */
+/* Authenticated packets of the peer's came from there lately, or its connection to the server does.
+ */
 static gboolean
 is_proven_address(NatPeer *peer, const WgEndpoint *address)
 {
+	if (wg_endpoint_is_set(&peer->seen) && wg_endpoint_same_address(&peer->seen, address))
+		return TRUE;
 	for (guint i = 0; peer->watch != NULL && i < nat_watch_count(peer->watch); i++) {
 		NatWatchPair *pair = nat_watch_nth(peer->watch, i);
 
@@ -129,6 +134,23 @@ may_be_sprayed(NatPeer *peer, const WgEndpoint *address)
 	       is_proven_address(peer, address);
 }
 
+/* Where the guesses go: the address that the peer says it opens ports at; or, as it may not know
+ * all that its NAT has, another one that is proven. */
+static gboolean
+spray_target(NatPeer *peer, const WgEndpoint *said, WgEndpoint *out)
+{
+	*out = *said;
+	if (may_be_sprayed(peer, said))
+		return TRUE;
+	for (guint i = 0; peer->watch != NULL && i < nat_watch_count(peer->watch); i++) {
+		*out = nat_watch_remote(nat_watch_nth(peer->watch, i))->endpoint;
+		if (may_be_sprayed(peer, out))
+			return TRUE;
+	}
+	*out = peer->seen;
+	return may_be_sprayed(peer, out);
+}
+
 /* The peer's mapping, as STUN showed it to the peer. */
 static gboolean
 peer_mapping(NatPeer *peer, WgEndpoint *out)
@@ -143,6 +165,16 @@ peer_mapping(NatPeer *peer, WgEndpoint *out)
 		}
 	}
 	return FALSE;
+}
+
+/* Where this end's packets would go, as far as it knows by itself. */
+static gboolean
+peer_target(NatPeer *peer, PunchRole role, WgEndpoint *out)
+{
+	const WgEndpoint nothing = {0};
+
+	return peer_mapping(peer, out) ||
+	       (role == PUNCH_SPRAY && spray_target(peer, &nothing, out));
 }
 
 static gboolean
@@ -353,6 +385,25 @@ static const PunchFuncs FUNCS = {
 	.ended = on_ended,
 };
 
+static guint16
+aim_wait_ms(NatPeer *peer)
+{
+	double rtt = peer->chosen != NULL ? nat_watch_rtt_ms(peer->chosen) : -1;
+
+	return (guint16)(rtt > 0 ? MIN(rtt / 2, 1000) : AIM_WAIT_MS);
+}
+
+/* Mappings that others make in our NAT until ours are made. Who asks fires when the other end has
+ * measured as long as we did, and said so. */
+static guint
+others_meanwhile(NatPeer *peer)
+{
+	gint64 measured_ms = (g_get_monotonic_time() - peer->punch->began_us) / 1000;
+	gint64 ms = peer->controlling ? 2 * aim_wait_ms(peer) + measured_ms : aim_wait_ms(peer);
+
+	return (guint)(peer->punch->rate * CLAMP(ms, 0, AGREE_MS) / 1000);
+}
+
 /* Source ports, and what the other end should know of them. */
 static gboolean
 open_ports(NatPeer *peer, const NatClass *here, const WgEndpoint *target, guint16 last,
@@ -376,21 +427,14 @@ open_ports(NatPeer *peer, const NatClass *here, const WgEndpoint *target, guint1
 	inside = punch_attempt_ports(punch->attempt, &n);
 	wg_endpoint_set_port(&msg->address, 0);
 	if (punch->role == PUNCH_AIM)
-		wg_endpoint_set_port(&msg->address, punch_aim(here, inside, n, last));
+		wg_endpoint_set_port(&msg->address,
+				     punch_aim(here, inside, n, last, others_meanwhile(peer)));
 	else
 		punch_foretell(here, inside, n, last, &msg->ports);
 	if (punch->role != PUNCH_AIM || wg_endpoint_port(&msg->address) != 0)
 		return TRUE;
 	g_set_error_literal(error, G_IO_ERROR, G_IO_ERROR_FAILED, "our next port cannot be told");
 	return FALSE;
-}
-
-static guint16
-aim_wait_ms(NatPeer *peer)
-{
-	double rtt = peer->chosen != NULL ? nat_watch_rtt_ms(peer->chosen) : -1;
-
-	return (guint16)(rtt > 0 ? MIN(rtt / 2, 1000) : AIM_WAIT_MS);
 }
 
 /* Who has asked must not wait for it. */
@@ -416,7 +460,7 @@ prepare(NatPeer *peer, guint16 last)
 	NatClass here;
 
 	own_class(peer, &here);
-	if ((asking || punch->role == PUNCH_OPEN) && !peer_mapping(peer, &target)) {
+	if ((asking || punch->role == PUNCH_OPEN) && !peer_target(peer, punch->role, &target)) {
 		not_prepared(peer, "no address of the other end is proven");
 		return;
 	}
@@ -450,6 +494,7 @@ on_measured(const NatClassCounter *counter, gpointer user_data)
 	NatPeer *peer = user_data;
 
 	peer->punch->question = 0;
+	peer->punch->rate = counter != NULL ? counter->rate : 0;
 	prepare(peer, counter != NULL ? wg_endpoint_port(&counter->newest) : 0);
 }
 
@@ -462,6 +507,7 @@ measure(NatPeer *peer)
 
 	own_class(peer, &here);
 	punch->began_us = g_get_monotonic_time();
+	punch->rate = 0;
 	if (punch->role != PUNCH_SPRAY && here.ports == NAT_PORTS_SEQUENTIAL &&
 	    peer->env->class_probe != NULL)
 		punch->question = nat_class_probe_counter(peer->env->class_probe, MEASURED_PORTS,
@@ -517,12 +563,11 @@ nat_peer_punch_tick(NatPeer *peer, gint64 now_us)
 			succeed(peer, pair);
 		return;
 	}
-	if (!peer->controlling || !is_capable(peer) || !is_needed(peer, now_us) ||
-	    !peer_mapping(peer, &far))
+	if (!peer->controlling || !is_capable(peer) || !is_needed(peer, now_us))
 		return;
 	own_class(peer, &here);
 	role = punch_plan(&here, &peer->remote.nat, TRUE, NULL);
-	if (role == PUNCH_NONE)
+	if (role == PUNCH_NONE || !peer_target(peer, role, &far))
 		return;
 	punch = punch_of(peer);
 	punch_backoff_note(&punch->backoff, networks(peer));
@@ -567,6 +612,17 @@ is_direct_now(NatPeer *peer)
 		!nat_peer_on_relay(peer) && peer->failure != NAT_FAILURE_SILENCE);
 }
 
+/* *address: what the other end said; what is to be sprayed instead. */
+static gboolean
+is_answerable(NatPeer *peer, PunchRole role, WgEndpoint *address)
+{
+	WgEndpoint said = *address;
+
+	if (role == PUNCH_SPRAY)
+		return spray_target(peer, &said, address);
+	return role == PUNCH_OPEN || may_be_sprayed(peer, address);
+}
+
 static void
 on_ask(NatPeer *peer, const PunchMsg *msg)
 {
@@ -595,7 +651,7 @@ on_ask(NatPeer *peer, const PunchMsg *msg)
 		refuse(peer, msg->number, "the two ends see their NATs otherwise");
 	else if (is_direct_now(peer))
 		refuse(peer, msg->number, "a direct path is there");
-	else if (role != PUNCH_OPEN && !may_be_sprayed(peer, &msg->address))
+	else if (!is_answerable(peer, role, &punch->asked.address))
 		refuse(peer, msg->number, "its address is not proven");
 	else if (!punch_backoff_may_follow(&punch->backoff, g_get_monotonic_time()))
 		refuse(peer, msg->number, "it was tried in vain a short time ago");
@@ -614,18 +670,19 @@ static void
 on_agree(NatPeer *peer, const PunchMsg *msg)
 {
 	struct NatPeerPunch *punch = peer->punch;
+	WgEndpoint target = msg->address;
 
 	if (punch->state != PUNCH_ASKED || msg->role != punch_counterpart(punch->role))
 		return;
-	if (punch->role != PUNCH_OPEN && !may_be_sprayed(peer, &msg->address)) {
+	if (!is_answerable(peer, punch->role, &target)) {
 		give_up(peer, TRUE, "the other end's address is not proven");
 		return;
 	}
 	await(peer, PUNCH_RUNNING, 0);
 	if (punch->role == PUNCH_SPRAY)
-		punch_attempt_spray(punch->attempt, &msg->address, &msg->ports);
+		punch_attempt_spray(punch->attempt, &target, &msg->ports);
 	else if (punch->role == PUNCH_AIM)
-		punch_attempt_fire(punch->attempt, &msg->address, 0);
+		punch_attempt_fire(punch->attempt, &target, 0);
 }
 
 void

@@ -235,9 +235,17 @@ nat_peer_signal_connected(NatPeer *peer)
 }
 
 void
+nat_peer_seen_at(NatPeer *peer, const WgEndpoint *address)
+{
+	peer->seen = *address;
+}
+
+void
 nat_peer_presence(NatPeer *peer, gboolean online)
 {
 	peer->present = online;
+	if (!online)
+		peer->seen = (WgEndpoint){0};
 	peer->online = online || peer->beaconed;
 	if (online)
 		nat_peer_leave_beacons(peer);

@@ -109,6 +109,8 @@ void nat_peer_free(NatPeer *peer); /* what the tunnel uses stays in WireGuard */
 /* We are at the signaling server: announce ourselves. */
 void nat_peer_signal_connected(NatPeer *peer);
 void nat_peer_presence(NatPeer *peer, gboolean online);
+/* Where the server sees its connection come from; forgotten when it goes offline. */
+void nat_peer_seen_at(NatPeer *peer, const WgEndpoint *address);
 void nat_peer_message(NatPeer *peer, const guint8 *body, gsize len);
 /* What the peer's record at the innernet server says, each time it is read; beacon NULL: it has
  * none, and had none for long. observed: where the server sees it, unset: unknown. */

@@ -340,10 +340,14 @@ on_hello(NatSignalClient *client, const SigHello *hello)
 }
 
 static void
-report_presence(NatSignalClient *client, const SigKeys *keys, gboolean online)
+report_presence(NatSignalClient *client, const SigKeys *keys, const WgEndpoint *seen,
+		gboolean online)
 {
-	for (guint i = 0; i < keys->n && client->may_send && !client->gone; i++)
+	for (guint i = 0; i < keys->n && client->may_send && !client->gone; i++) {
+		if (client->funcs.seen && seen && wg_endpoint_is_set(&seen[i]))
+			client->funcs.seen(&keys->keys[i], &seen[i], client->user_data);
 		client->funcs.presence(&keys->keys[i], online, client->user_data);
+	}
 }
 
 static void
@@ -387,8 +391,8 @@ on_frame(NatSignalClient *client, const SigFrame *frame)
 		}
 		break;
 	case SIG_FRAME_PRESENCE:
-		report_presence(client, &frame->presence.online, TRUE);
-		report_presence(client, &frame->presence.offline, FALSE);
+		report_presence(client, &frame->presence.online, frame->presence.seen, TRUE);
+		report_presence(client, &frame->presence.offline, NULL, FALSE);
 		break;
 	case SIG_FRAME_ERROR:
 		g_strlcpy(client->refusal, frame->error.code, sizeof client->refusal);

@@ -37,6 +37,9 @@ typedef struct {
 	 * good for their own life. May be NULL. */
 	void (*turn)(const char *const *uris, const char *username, const char *password,
 		     guint ttl_s, gpointer user_data);
+	/* The server sees the peer's connection come from this address (without port): an
+	 * independent word on one that the peer may claim. Comes before presence(); may be NULL. */
+	void (*seen)(const WgKey *peer, const WgEndpoint *address, gpointer user_data);
 } NatSignalFuncs;
 
 /* url: ws:// or wss://, host and port. state_dir: where last good addresses are kept (file named by

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-#include "agent/nat-stun-probe.h"
+#include "agent/nat-class-test.h"
+#include "agent/nat-stun-probe-private.h"
 
 #include <sodium.h>
 #include <string.h>
@@ -7,49 +8,59 @@
 #define FIRST_RTO_MS 100 /* one packet: a fast retry is cheap and a lost one costs a connect */
 #define MAX_SENDS 6	 /* at 0, 0.1, 0.3, 0.7, 1.5, 3.1 s */
 #define FRESH_US G_USEC_PER_SEC
-#define MAX_SERVERS 16
-
-typedef struct {
-	NatStunProbe *probe;
-	WgEndpoint server;
-	WgEndpoint source; /* port P; unset: no route */
-	WgEndpoint mapped; /* unset: not (yet) answered */
-	guint8 id[NAT_STUN_ID_LEN];
-	guint sends;
-	gboolean waiting;
-	gboolean given_up; /* the last time it was asked from `source` */
-	guint timer;
-} Query;
-
-struct NatStunProbe {
-	NatMux *mux;
-	NatMuxClient *client;
-	NatStunProbeFunc changed;
-	gpointer user_data;
-	NatStats *stats;    /* may be NULL */
-	GPtrArray *queries; /* of Query, one per server */
-	gint64 started_us;
-	guint keep_timer, keep_s;
-};
+#define MAX_OTHERS 2 /* one of each address family will do */
+/* A server's other address is its word only: until something answers from there it is asked twice,
+ * late enough for any answer to come. */
+#define OTHER_SENDS 2
+#define OTHER_RTO_MS 800
 
 static void
 query_free(gpointer data)
 {
-	Query *query = data;
+	NatStunQuery *query = data;
 
 	if (query->timer != 0)
 		g_source_remove(query->timer);
 	g_free(query);
 }
 
+static gboolean
+is_other(const NatStunQuery *query)
+{
+	return wg_endpoint_is_set(&query->leader);
+}
+
+static gboolean
+is_unproven(const NatStunQuery *query)
+{
+	return is_other(query) && !query->proven;
+}
+
 static gboolean query_send(gpointer data);
 
+/* Nobody is there. */
 static void
-query_give_up(Query *query)
+query_forget(NatStunQuery *query)
+{
+	NatStunProbe *probe = query->probe;
+	gboolean was_silent = nat_stun_probe_is_silent(probe);
+
+	g_ptr_array_remove(probe->queries, query);
+	if (nat_stun_probe_is_silent(probe) != was_silent)
+		probe->changed(probe->user_data);
+}
+
+/* The query may be gone afterwards. */
+static void
+query_give_up(NatStunQuery *query)
 {
 	gboolean had = wg_endpoint_is_set(&query->mapped);
 	gboolean was_silent = nat_stun_probe_is_silent(query->probe);
 
+	if (is_unproven(query)) {
+		query_forget(query);
+		return;
+	}
 	query->waiting = FALSE;
 	query->given_up = wg_endpoint_is_set(&query->source);
 	memset(&query->mapped, 0, sizeof query->mapped);
@@ -60,7 +71,7 @@ query_give_up(Query *query)
 /* The route is asked each time: at the start of a host it may come later. A mapping belongs to the
  * local endpoint it was learnt from. */
 static void
-query_route(Query *query)
+query_route(NatStunQuery *query)
 {
 	WgEndpoint source = {0};
 
@@ -68,37 +79,48 @@ query_route(Query *query)
 		memset(&source, 0, sizeof source);
 	if (!wg_endpoint_equal(&source, &query->source)) {
 		memset(&query->mapped, 0, sizeof query->mapped);
-		query->given_up = FALSE;
+		query->given_up = query->led = FALSE;
 	}
 	query->source = source;
+}
+
+/* The larger kind leaves room for OTHER-ADDRESS in an answer that may not be longer. */
+static gsize
+build(const NatStunQuery *query, guint8 *msg, gsize size)
+{
+	return is_other(query) || query->led
+		       ? nat_stun_build_request(msg, size, query->id, NULL, NULL)
+		       : nat_stun_build_request_discover(msg, size, query->id, 0);
 }
 
 static gboolean
 query_send(gpointer data)
 {
-	Query *query = data;
+	NatStunQuery *query = data;
+	gboolean unproven = is_unproven(query);
 	guint8 msg[NAT_STUN_MAX];
 	gsize len;
 
 	query->timer = 0;
-	if (query->sends == MAX_SENDS) {
+	if (query->sends == (unproven ? OTHER_SENDS : MAX_SENDS)) {
 		query_give_up(query);
 		return G_SOURCE_REMOVE;
 	}
 	query_route(query);
 	if (wg_endpoint_is_set(&query->source)) {
-		len = nat_stun_build_request(msg, sizeof msg, query->id, NULL, NULL);
+		len = build(query, msg, sizeof msg);
 		if (nat_mux_client_send(query->probe->client, &query->source, &query->server, msg,
 					len))
 			nat_stats_count(query->probe->stats, NAT_STAT_STUN_REQUESTS);
 	}
-	query->timer = g_timeout_add(FIRST_RTO_MS << query->sends, query_send, query);
+	query->timer = g_timeout_add((unproven ? OTHER_RTO_MS : FIRST_RTO_MS) << query->sends,
+				     query_send, query);
 	query->sends++;
 	return G_SOURCE_REMOVE;
 }
 
 static void
-query_start(Query *query)
+query_start(NatStunQuery *query)
 {
 	if (query->timer != 0)
 		g_source_remove(query->timer);
@@ -108,22 +130,69 @@ query_start(Query *query)
 	query_send(query);
 }
 
+/* ---- the other address of a server ---- */
+
+static gboolean
+knows_two_addresses(const NatStunProbe *probe, const NatStunQuery *query)
+{
+	guint others = 0;
+
+	for (guint i = 0; i < probe->queries->len; i++) {
+		const NatStunQuery *known = g_ptr_array_index(probe->queries, i);
+
+		others += is_other(known);
+		if (!known->given_up &&
+		    wg_endpoint_family(&known->server) == wg_endpoint_family(&query->server) &&
+		    !wg_endpoint_same_address(&known->server, &query->server))
+			return TRUE;
+	}
+	return others >= MAX_OTHERS || probe->queries->len >= NAT_STUN_SERVERS_MAX;
+}
+
+/* Servers of one address show a mapping per address as one for all (RFC 5780 §4.3 asks the other
+ * address for that). */
+static void
+follow(NatStunProbe *probe, NatStunQuery *query, const WgEndpoint *other)
+{
+	NatStunQuery *fresh;
+
+	if (is_other(query) || query->led || !nat_class_may_ask(&query->server, other) ||
+	    wg_endpoint_port(other) == 0 || knows_two_addresses(probe, query))
+		return;
+	query->led = TRUE;
+	fresh = g_new0(NatStunQuery, 1);
+	fresh->probe = probe;
+	fresh->server = *other;
+	fresh->leader = query->server;
+	g_ptr_array_add(probe->queries, fresh);
+	query_start(fresh);
+}
+
+static gboolean
+is_answer(const NatStunQuery *query, const NatUdp *pkt, const NatStun *stun)
+{
+	return stun->klass == NAT_STUN_SUCCESS && !wg_endpoint_is_bogus(&stun->mapped) &&
+	       wg_endpoint_port(&stun->mapped) != 0 &&
+	       wg_endpoint_family(&stun->mapped) == wg_endpoint_family(&query->server) &&
+	       (!is_other(query) || wg_endpoint_equal(&pkt->src, &query->server));
+}
+
 static void
 on_response(const NatUdp *pkt, const NatStun *stun, gpointer user_data)
 {
 	NatStunProbe *probe = user_data;
 
 	for (guint i = 0; i < probe->queries->len; i++) {
-		Query *query = g_ptr_array_index(probe->queries, i);
+		NatStunQuery *query = g_ptr_array_index(probe->queries, i);
 
 		if (!query->waiting || memcmp(query->id, stun->id, sizeof query->id) != 0)
 			continue;
-		if (stun->klass != NAT_STUN_SUCCESS || wg_endpoint_is_bogus(&stun->mapped) ||
-		    wg_endpoint_port(&stun->mapped) == 0 ||
-		    wg_endpoint_family(&stun->mapped) != wg_endpoint_family(&query->server))
+		if (!is_answer(query, pkt, stun))
 			return;
 		query->waiting = query->given_up = FALSE;
+		query->proven = TRUE;
 		g_clear_handle_id(&query->timer, g_source_remove);
+		follow(probe, query, &stun->other);
 		if (!wg_endpoint_equal(&query->mapped, &stun->mapped)) {
 			query->mapped = stun->mapped;
 			probe->changed(probe->user_data);
@@ -166,11 +235,11 @@ nat_stun_probe_set_stats(NatStunProbe *probe, NatStats *stats)
 	probe->stats = stats;
 }
 
-static Query *
+static NatStunQuery *
 find_query(GPtrArray *queries, const WgEndpoint *server)
 {
 	for (guint i = 0; i < queries->len; i++) {
-		Query *query = g_ptr_array_index(queries, i);
+		NatStunQuery *query = g_ptr_array_index(queries, i);
 
 		if (wg_endpoint_equal(&query->server, server))
 			return query;
@@ -178,13 +247,26 @@ find_query(GPtrArray *queries, const WgEndpoint *server)
 	return NULL;
 }
 
-static guint
-position(GPtrArray *array, gpointer item)
+static void
+move_query(NatStunProbe *probe, NatStunQuery *query, GPtrArray *to)
 {
 	guint index = 0;
 
-	g_ptr_array_find(array, item, &index);
-	return index;
+	g_ptr_array_find(probe->queries, query, &index);
+	g_ptr_array_steal_index(probe->queries, index);
+	g_ptr_array_add(to, query);
+}
+
+static void
+keep_others(NatStunProbe *probe, GPtrArray *fresh)
+{
+	for (guint i = probe->queries->len; i-- > 0;) {
+		NatStunQuery *query = g_ptr_array_index(probe->queries, i);
+
+		if (is_other(query) && fresh->len < NAT_STUN_SERVERS_MAX &&
+		    find_query(fresh, &query->leader) != NULL)
+			move_query(probe, query, fresh);
+	}
 }
 
 void
@@ -192,23 +274,24 @@ nat_stun_probe_set_servers(NatStunProbe *probe, const WgEndpoint *servers, gsize
 {
 	GPtrArray *fresh = g_ptr_array_new_with_free_func(query_free);
 
-	for (gsize i = 0; i < n && fresh->len < MAX_SERVERS; i++) {
-		Query *query = find_query(probe->queries, &servers[i]);
+	for (gsize i = 0; i < n && fresh->len < NAT_STUN_SERVERS_MAX; i++) {
+		NatStunQuery *query = find_query(probe->queries, &servers[i]);
 
 		if (find_query(fresh, &servers[i]) != NULL)
 			continue;
 		if (query != NULL) {
 			/* Known or under way already: what it learnt stays. */
-			g_ptr_array_steal_index(probe->queries, position(probe->queries, query));
-			g_ptr_array_add(fresh, query);
+			memset(&query->leader, 0, sizeof query->leader);
+			move_query(probe, query, fresh);
 			continue;
 		}
-		query = g_new0(Query, 1);
+		query = g_new0(NatStunQuery, 1);
 		query->probe = probe;
 		query->server = servers[i];
 		g_ptr_array_add(fresh, query);
 		query_start(query);
 	}
+	keep_others(probe, fresh);
 	g_ptr_array_unref(probe->queries);
 	probe->queries = fresh;
 	probe->started_us = g_get_monotonic_time();
@@ -223,8 +306,12 @@ nat_stun_probe_run(NatStunProbe *probe, gboolean force)
 	if (!force && now - probe->started_us < FRESH_US)
 		return;
 	probe->started_us = now;
-	for (guint i = 0; i < probe->queries->len; i++)
-		query_start(g_ptr_array_index(probe->queries, i));
+	for (guint i = 0; i < probe->queries->len; i++) {
+		NatStunQuery *query = g_ptr_array_index(probe->queries, i);
+
+		if (!is_unproven(query))
+			query_start(query);
+	}
 }
 
 static gboolean
@@ -247,169 +334,4 @@ nat_stun_probe_set_keep(NatStunProbe *probe, guint seconds)
 	if (probe->started_us != 0 &&
 	    g_get_monotonic_time() - probe->started_us > seconds * G_USEC_PER_SEC)
 		nat_stun_probe_run(probe, FALSE);
-}
-
-GArray *
-nat_stun_probe_public(NatStunProbe *probe)
-{
-	GArray *array = g_array_new(FALSE, FALSE, sizeof(WgEndpoint));
-
-	for (guint i = 0; i < probe->queries->len; i++) {
-		const Query *query = g_ptr_array_index(probe->queries, i);
-
-		if (wg_endpoint_is_set(&query->mapped))
-			wg_endpoint_array_add(array, &query->mapped, wg_endpoint_same);
-	}
-	return array;
-}
-
-GArray *
-nat_stun_probe_seen_from(NatStunProbe *probe, const WgEndpoint *local)
-{
-	GArray *array = g_array_new(FALSE, FALSE, sizeof(WgEndpoint));
-
-	for (guint i = 0; i < probe->queries->len; i++) {
-		const Query *query = g_ptr_array_index(probe->queries, i);
-
-		if (wg_endpoint_is_set(&query->mapped) &&
-		    wg_endpoint_same_address(&query->source, local))
-			wg_endpoint_array_add(array, &query->mapped, wg_endpoint_same);
-	}
-	return array;
-}
-
-GArray *
-nat_stun_probe_sources(NatStunProbe *probe)
-{
-	GArray *array = g_array_new(FALSE, FALSE, sizeof(WgEndpoint));
-
-	for (guint i = 0; i < probe->queries->len; i++) {
-		const Query *query = g_ptr_array_index(probe->queries, i);
-		WgEndpoint source;
-
-		if (nat_mux_source_for(probe->mux, &query->server, &source))
-			wg_endpoint_array_add(array, &source, wg_endpoint_same);
-	}
-	return array;
-}
-
-GArray *
-nat_stun_probe_candidates(NatStunProbe *probe)
-{
-	GArray *array = g_array_new(FALSE, FALSE, sizeof(NatCandidate));
-	g_autoptr(GArray) seen = g_array_new(FALSE, FALSE, sizeof(WgEndpoint));
-
-	for (guint i = 0; i < probe->queries->len; i++) {
-		const Query *query = g_ptr_array_index(probe->queries, i);
-		NatCandidate cand = {.type = NAT_CAND_SRFLX, .endpoint = query->mapped};
-		guint before = seen->len;
-
-		if (!wg_endpoint_is_set(&query->mapped) ||
-		    wg_endpoint_equal(&query->mapped, &query->source))
-			continue;
-		wg_endpoint_array_add(seen, &query->mapped, wg_endpoint_same);
-		if (seen->len > before)
-			g_array_append_val(array, cand);
-	}
-	return array;
-}
-
-NatMapping
-nat_stun_classify(const WgEndpoint *local, const NatStunAnswer *answers, gsize n)
-{
-	NatMapping mapping = NAT_MAPPING_UNKNOWN;
-
-	for (gsize i = 0; i < n; i++)
-		if (wg_endpoint_equal(&answers[i].mapped, local))
-			return NAT_MAPPING_NONE;
-	for (gsize i = 0; i < n; i++) {
-		for (gsize j = i + 1; j < n; j++) {
-			gboolean same = wg_endpoint_equal(&answers[i].mapped, &answers[j].mapped);
-
-			if (!same &&
-			    wg_endpoint_same_address(&answers[i].server, &answers[j].server))
-				return NAT_MAPPING_ADDRESS_AND_PORT_DEPENDENT;
-			if (!same)
-				mapping = NAT_MAPPING_ADDRESS_DEPENDENT;
-			else if (mapping == NAT_MAPPING_UNKNOWN)
-				mapping = NAT_MAPPING_ENDPOINT_INDEPENDENT;
-		}
-	}
-	return mapping;
-}
-
-NatMapping
-nat_stun_probe_mapping(NatStunProbe *probe)
-{
-	NatStunAnswer answers[MAX_SERVERS];
-	NatMapping worst = NAT_MAPPING_UNKNOWN;
-
-	/* Per local address, since each may have a NAT of its own; the worst one is shown. */
-	for (guint i = 0; i < probe->queries->len; i++) {
-		const Query *first = g_ptr_array_index(probe->queries, i);
-		gsize n = 0;
-		NatMapping mapping;
-
-		if (!wg_endpoint_is_set(&first->mapped))
-			continue;
-		for (guint j = 0; j < probe->queries->len; j++) {
-			const Query *query = g_ptr_array_index(probe->queries, j);
-
-			if (!wg_endpoint_is_set(&query->mapped) ||
-			    !wg_endpoint_equal(&query->source, &first->source))
-				continue;
-			answers[n].server = query->server;
-			answers[n++].mapped = query->mapped;
-		}
-		mapping = nat_stun_classify(&first->source, answers, n);
-		worst = MAX(worst, mapping);
-	}
-	return worst;
-}
-
-gboolean
-nat_stun_probe_is_silent(const NatStunProbe *probe)
-{
-	gboolean given_up = FALSE;
-
-	for (guint i = 0; i < probe->queries->len; i++) {
-		const Query *query = g_ptr_array_index(probe->queries, i);
-
-		/* One that is being asked for the first time may answer yet. */
-		if (wg_endpoint_is_set(&query->mapped) ||
-		    (query->waiting && !query->given_up && wg_endpoint_is_set(&query->source)))
-			return FALSE;
-		given_up |= query->given_up;
-	}
-	return given_up;
-}
-
-static gboolean
-is_translated(const Query *query)
-{
-	return wg_endpoint_is_set(&query->mapped) &&
-	       !wg_endpoint_equal(&query->mapped, &query->source);
-}
-
-gboolean
-nat_stun_probe_nat(NatStunProbe *probe, WgEndpoint *local, WgEndpoint *public_endpoint,
-		   GArray *servers)
-{
-	const Query *first = NULL;
-
-	for (guint i = 0; i < probe->queries->len; i++) {
-		const Query *query = g_ptr_array_index(probe->queries, i);
-
-		if (!is_translated(query))
-			continue;
-		if (first == NULL)
-			first = query;
-		if (wg_endpoint_equal(&query->source, &first->source))
-			g_array_append_val(servers, query->server);
-	}
-	if (first == NULL)
-		return FALSE;
-	*local = first->source;
-	*public_endpoint = first->mapped;
-	return TRUE;
 }

@@ -2,8 +2,9 @@
 /*
  * NatStunProbe: what mapping the NAT gives WireGuard's port P: Binding requests from P to every
  * STUN server, once per local address (not per peer). The answers are the srflx candidates; two or
- * more servers tell the mapping behaviour (RFC 4787 §4.1, the way of RFC 5780 §4.3). Host thread
- * only.
+ * more servers tell the mapping behaviour (RFC 4787 §4.1, the way of RFC 5780 §4.3). Where all have
+ * one address, the first other one that a server names (OTHER-ADDRESS) is asked too: twice, and
+ * never again if nothing answers from there, for it may be anybody's. Host thread only.
  */
 #pragma once
 

@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 #include "agent/nat-stun-socket.h"
 
+#include "agent/nat-local-socket.h"
+
 #include <glib-unix.h>
 #include <sodium.h>
 #include <string.h>
@@ -159,18 +161,11 @@ on_readable(int fd, GIOCondition condition, gpointer user_data)
 static gboolean
 open_socket(NatStunSocket *sock, const WgEndpoint *local, guint32 fwmark)
 {
-	WgEndpoint any_port = *local, own = {0};
-	struct sockaddr_storage sa = {0};
-	socklen_t len = sizeof sa;
+	WgEndpoint any_port = *local, own;
 
 	wg_endpoint_set_port(&any_port, 0);
-	sock->fd = socket(wg_endpoint_family(local), SOCK_DGRAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
-	if (sock->fd < 0 ||
-	    (fwmark != 0 &&
-	     setsockopt(sock->fd, SOL_SOCKET, SO_MARK, &fwmark, sizeof fwmark) < 0) ||
-	    bind(sock->fd, &any_port.sa, wg_endpoint_socklen(&any_port)) < 0 ||
-	    getsockname(sock->fd, (struct sockaddr *)&sa, &len) < 0 ||
-	    !wg_endpoint_from_sockaddr(&own, &sa, len))
+	sock->fd = nat_local_socket(&any_port, fwmark, &own);
+	if (sock->fd < 0)
 		return FALSE;
 	sock->port = wg_endpoint_port(&own);
 	return TRUE;

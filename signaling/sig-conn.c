@@ -207,13 +207,26 @@ sig_conn_renew_turn(SigConn *conn)
 
 /* ---- presence ---- */
 
+/* Where others see it too; NULL: it comes from this host or by a proxy on it, which says nothing.
+ */
+static const WgEndpoint *
+seen_at(const SigConn *conn)
+{
+	return conn->from_here || wg_endpoint_is_bogus(&conn->address) ? NULL : &conn->address;
+}
+
 /* The end of many at once is told by each to each: nothing is written for those. */
 static void
-tell_presence(SigConn *conn, const WgKey *key, gboolean online)
+tell_presence(const SigChange *change)
 {
+	SigConn *conn = change->conn;
+	const SigConn *about = change->about;
+	const WgEndpoint *seen = about ? seen_at(about) : NULL;
+
 	if (conn->state == STATE_CLOSING)
 		return;
-	if (!sig_conn_queued(conn, sig_queue_push_presence(&conn->queue, key, online)))
+	if (!sig_conn_queued(conn, sig_queue_push_presence(&conn->queue, &change->key,
+							   change->online, seen)))
 		sig_conn_overload(conn);
 }
 
@@ -221,7 +234,9 @@ tell_presence(SigConn *conn, const WgKey *key, gboolean online)
 void
 sig_conn_push_changes(SigConn *self, GArray *changes)
 {
-	WgKey own[SIG_WIRE_KEYS_MAX];
+	WgKey own[SIG_WIRE_SEEN_KEYS_MAX];
+	WgEndpoint seen[SIG_WIRE_SEEN_KEYS_MAX];
+	const WgEndpoint *at;
 	gsize n_own = 0;
 
 	for (guint i = 0; i < changes->len; i++) {
@@ -230,18 +245,20 @@ sig_conn_push_changes(SigConn *self, GArray *changes)
 		if (change->online)
 			give_turn_once(change->conn);
 		if (change->conn != self) {
-			tell_presence(change->conn, &change->key, change->online);
+			tell_presence(change);
 			continue;
 		}
 		/* always online: nobody hears of their own removals */
-		own[n_own++] = change->key;
+		own[n_own] = change->key;
+		at = seen_at(change->about);
+		seen[n_own++] = at ? *at : (WgEndpoint){0};
 		if (n_own == G_N_ELEMENTS(own)) {
-			sig_conn_push(self, sig_wire_encode_presence(own, n_own, NULL, 0));
+			sig_conn_push(self, sig_wire_encode_presence(own, seen, n_own, NULL, 0));
 			n_own = 0;
 		}
 	}
 	if (n_own > 0)
-		sig_conn_push(self, sig_wire_encode_presence(own, n_own, NULL, 0));
+		sig_conn_push(self, sig_wire_encode_presence(own, seen, n_own, NULL, 0));
 }
 
 /* ---- ending ---- */

@@ -124,7 +124,10 @@ mutual(SigMember *a, SigMember *b)
 static void
 tell(GArray *changes, const SigMember *whom, const SigMember *about, gboolean online)
 {
-	SigChange change = {.conn = whom->conn, .key = about->key, .online = online};
+	SigChange change = {.conn = whom->conn,
+			    .key = about->key,
+			    .online = online,
+			    .about = online ? about->conn : NULL};
 
 	g_array_append_val(changes, change);
 }

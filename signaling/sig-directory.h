@@ -20,6 +20,7 @@ typedef struct {
 	gpointer conn;
 	WgKey key;
 	gboolean online;
+	gpointer about; /* the connection of key; NULL: offline */
 } SigChange;
 
 SigDirectory *sig_directory_new(guint max_interest);

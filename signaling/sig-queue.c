@@ -143,14 +143,14 @@ forget(SigQueue *queue, const WgKey *key)
 }
 
 gboolean
-sig_queue_push_presence(SigQueue *queue, const WgKey *key, gboolean online)
+sig_queue_push_presence(SigQueue *queue, const WgKey *key, gboolean online, const WgEndpoint *seen)
 {
 	SigOut *out;
 
 	if (!online)
 		forget(queue, key);
-	out = text_take(online ? sig_wire_encode_presence(key, 1, NULL, 0)
-			       : sig_wire_encode_presence(NULL, 0, key, 1));
+	out = text_take(online ? sig_wire_encode_presence(key, seen, 1, NULL, 0)
+			       : sig_wire_encode_presence(NULL, NULL, 0, key, 1));
 	out->kind = online ? SIG_OUT_ONLINE : SIG_OUT_OFFLINE;
 	out->about = *key;
 	return push_take(queue, out);

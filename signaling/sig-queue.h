@@ -11,6 +11,7 @@
  */
 #pragma once
 
+#include "wgctl/wg-endpoint.h"
 #include "wgctl/wg-key.h"
 
 /* A frame to write. */
@@ -41,7 +42,9 @@ SigOut *sig_queue_pop(SigQueue *queue);
 
 /* FALSE when there is no room; text is freed all the same. */
 gboolean sig_queue_push_text_take(SigQueue *queue, char *text);
-gboolean sig_queue_push_presence(SigQueue *queue, const WgKey *key, gboolean online);
+/* seen: where it connects from; NULL: offline, or that is not said. */
+gboolean sig_queue_push_presence(SigQueue *queue, const WgKey *key, gboolean online,
+				 const WgEndpoint *seen);
 gboolean sig_queue_push_message(SigQueue *queue, const WgKey *from, const guint8 *body, gsize len);
 /* A connection's last words: past the bound. */
 void sig_queue_push_last_take(SigQueue *queue, char *text);

@@ -59,6 +59,21 @@ begin(const char *t)
 	return s;
 }
 
+/* Unset ones are empty. */
+static void
+append_addresses(GString *s, const char *name, const WgEndpoint *addresses, gsize n)
+{
+	char text[WG_ENDPOINT_STRLEN];
+
+	g_string_append_printf(s, ",\"%s\":[", name);
+	for (gsize i = 0; i < n; i++)
+		g_string_append_printf(s, "%s\"%s\"", i ? "," : "",
+				       wg_endpoint_is_set(&addresses[i])
+					       ? wg_endpoint_format_address(&addresses[i], text)
+					       : "");
+	g_string_append_c(s, ']');
+}
+
 static char *
 finish(GString *s)
 {
@@ -116,13 +131,17 @@ sig_wire_encode_interest(const WgKey *add, gsize n_add, const WgKey *remove, gsi
 }
 
 char *
-sig_wire_encode_presence(const WgKey *online, gsize n_online, const WgKey *offline, gsize n_offline)
+sig_wire_encode_presence(const WgKey *online, const WgEndpoint *seen, gsize n_online,
+			 const WgKey *offline, gsize n_offline)
 {
 	GString *s;
 
 	g_return_val_if_fail(n_online + n_offline <= SIG_WIRE_KEYS_MAX, NULL);
+	g_return_val_if_fail(seen == NULL || n_online <= SIG_WIRE_SEEN_KEYS_MAX, NULL);
 	s = begin("presence");
 	append_keys(s, "online", online, n_online);
+	if (seen != NULL)
+		append_addresses(s, "seen", seen, n_online);
 	append_keys(s, "offline", offline, n_offline);
 	return finish(s);
 }

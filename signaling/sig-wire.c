@@ -293,6 +293,34 @@ decode_error(JsonObject *object, SigFrame *out, GError **error)
 	return TRUE;
 }
 
+/* What is no address says nothing of where a key was seen, and spoils nothing else. */
+static gboolean
+decode_presence(JsonObject *object, SigFrame *out, GError **error)
+{
+	const SigKeys *online = &out->presence.online;
+	JsonNode *node = json_object_get_member(object, "seen");
+	JsonArray *array;
+
+	if (!get_two_key_lists(object, "online", &out->presence.online, "offline",
+			       &out->presence.offline, error))
+		return FALSE;
+	if (!node || online->n == 0)
+		return TRUE;
+	if (!JSON_NODE_HOLDS_ARRAY(node))
+		return invalid(error, "presence: seen is no array");
+	array = json_node_get_array(node);
+	out->presence.seen = g_new0(WgEndpoint, online->n);
+	for (guint i = 0; i < online->n && i < json_array_get_length(array); i++) {
+		JsonNode *element = json_array_get_element(array, i);
+		const char *text =
+			JSON_NODE_HOLDS_VALUE(element) ? json_node_get_string(element) : NULL;
+
+		if (text)
+			wg_endpoint_parse_address(text, 0, &out->presence.seen[i]);
+	}
+	return TRUE;
+}
+
 static gboolean
 decode_turn_uris(JsonNode *node, SigTurnGrant *turn, GError **error)
 {
@@ -370,8 +398,7 @@ decode_object(JsonObject *object, SigFrame *out, GError **error)
 		return get_two_key_lists(object, "add", &out->interest.add, "remove",
 					 &out->interest.remove, error);
 	case SIG_FRAME_PRESENCE:
-		return get_two_key_lists(object, "online", &out->presence.online, "offline",
-					 &out->presence.offline, error);
+		return decode_presence(object, out, error);
 	case SIG_FRAME_UNAVAILABLE:
 		return get_keys(object, "to", &out->unavailable.to, error);
 	case SIG_FRAME_ERROR:
@@ -423,6 +450,7 @@ sig_frame_clear(SigFrame *frame)
 	case SIG_FRAME_PRESENCE:
 		clear_keys(&frame->presence.online);
 		clear_keys(&frame->presence.offline);
+		g_free(frame->presence.seen);
 		break;
 	case SIG_FRAME_UNAVAILABLE:
 		clear_keys(&frame->unavailable.to);

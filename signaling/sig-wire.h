@@ -10,6 +10,7 @@
 
 #include <glib.h>
 
+#include "wgctl/wg-endpoint.h"
 #include "wgctl/wg-key.h"
 
 #define SIG_WIRE_SUBPROTOCOL "nat-agent.v1"
@@ -17,7 +18,8 @@
 #define SIG_WIRE_MAX 16384	  /* bytes of any frame */
 #define SIG_WIRE_FRAGMENTS_MAX 64 /* frames that a message may come in (RFC 6455 §5.4) */
 #define SIG_WIRE_DEPTH_MAX 4
-#define SIG_WIRE_KEYS_MAX 256 /* keys of one frame, both lists together */
+#define SIG_WIRE_KEYS_MAX 256	   /* keys of one frame, both lists together */
+#define SIG_WIRE_SEEN_KEYS_MAX 128 /* of a presence that says where they were seen */
 #define SIG_WIRE_NONCE_LEN 32
 #define SIG_WIRE_MAC_LEN 32
 #define SIG_WIRE_STUN_MAX 8	   /* ports of a hello */
@@ -114,6 +116,9 @@ typedef struct {
 		} interest;
 		struct {
 			SigKeys online, offline;
+			/* owned by the frame; as many as `online`, without port, unset where it was
+			 * not said. NULL: none was. */
+			WgEndpoint *seen;
 		} presence;
 		struct {
 			SigKeys to;
@@ -141,8 +146,9 @@ char *sig_wire_encode_hello(const SigHello *hello);
 char *sig_wire_encode_login(const SigLogin *login);
 char *sig_wire_encode_welcome(const char *seen);
 char *sig_wire_encode_interest(const WgKey *add, gsize n_add, const WgKey *remove, gsize n_remove);
-char *sig_wire_encode_presence(const WgKey *online, gsize n_online, const WgKey *offline,
-			       gsize n_offline);
+/* seen: NULL, or where each of `online` (at most SIG_WIRE_SEEN_KEYS_MAX then) connects from. */
+char *sig_wire_encode_presence(const WgKey *online, const WgEndpoint *seen, gsize n_online,
+			       const WgKey *offline, gsize n_offline);
 char *sig_wire_encode_unavailable(const WgKey *to, gsize n);
 char *sig_wire_encode_error(const char *code, const char *text);
 char *sig_wire_encode_drain(guint within_s);

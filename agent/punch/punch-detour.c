@@ -15,6 +15,7 @@
 #include <unistd.h>
 
 #include "agent/nat-dgram.h"
+#include "agent/nat-local-socket.h"
 #include "agent/nat-stun.h"
 
 #define WAITING_MAX 64 /* STUN messages for the host; more are dropped */
@@ -136,29 +137,6 @@ run(gpointer data)
 
 /* ---- the host ---- */
 
-static int
-open_loopback(guint16 wg_port, guint32 fwmark, WgEndpoint *own)
-{
-	struct sockaddr_in sa = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
-	struct sockaddr_in wg = sa;
-	socklen_t len = sizeof sa;
-	int fd = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0), err;
-
-	wg.sin_port = htons(wg_port);
-	if (fd >= 0 &&
-	    (fwmark == 0 || setsockopt(fd, SOL_SOCKET, SO_MARK, &fwmark, sizeof fwmark) == 0) &&
-	    bind(fd, (struct sockaddr *)&sa, sizeof sa) == 0 &&
-	    connect(fd, (struct sockaddr *)&wg, sizeof wg) == 0 &&
-	    getsockname(fd, (struct sockaddr *)&sa, &len) == 0 &&
-	    wg_endpoint_from_sockaddr(own, &sa, len))
-		return fd;
-	err = errno;
-	if (fd >= 0)
-		close(fd);
-	errno = err;
-	return -1;
-}
-
 static gboolean
 watch(PunchDetour *detour, int fd)
 {
@@ -196,7 +174,7 @@ punch_detour_new(int fd, const WgEndpoint *remote, guint16 wg_port, guint32 fwma
 	detour->door->user_data = user_data;
 	detour->host = g_main_context_ref_thread_default();
 	if (connect(fd, &remote->sa, wg_endpoint_socklen(remote)) == 0)
-		wg = open_loopback(wg_port, fwmark, &detour->endpoint);
+		wg = nat_loopback_socket(wg_port, fwmark, &detour->endpoint);
 	detour->wg.fd = wg;
 	if (wg >= 0) {
 		nat_dgram_init(&detour->far, fd);

@@ -8,6 +8,8 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include "agent/nat-local-socket.h"
+
 #define EVENTS 16
 #define READS 8		  /* of one socket, before the others have their turn */
 #define DATAGRAM_MAX 1500 /* what is longer is none of ours */
@@ -22,29 +24,6 @@ struct PunchFan {
 	gpointer user_data;
 	gboolean *freed; /* of the call that is under way; NULL: none is */
 };
-
-static int
-open_one(const WgEndpoint *local, guint32 fwmark, guint16 *port)
-{
-	WgEndpoint own = *local;
-	socklen_t len = sizeof own;
-	int fd = socket(wg_endpoint_family(local), SOCK_DGRAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
-	int err;
-
-	wg_endpoint_set_port(&own, 0);
-	if (fd >= 0 &&
-	    (fwmark == 0 || setsockopt(fd, SOL_SOCKET, SO_MARK, &fwmark, sizeof fwmark) == 0) &&
-	    bind(fd, &own.sa, wg_endpoint_socklen(&own)) == 0 &&
-	    getsockname(fd, &own.sa, &len) == 0) {
-		*port = wg_endpoint_port(&own);
-		return fd;
-	}
-	err = errno;
-	if (fd >= 0)
-		close(fd);
-	errno = err;
-	return -1;
-}
 
 /* FALSE: the fan is gone. */
 static gboolean
@@ -91,10 +70,14 @@ static gboolean
 add_one(PunchFan *fan, const WgEndpoint *local, guint32 fwmark)
 {
 	struct epoll_event event = {.events = EPOLLIN, .data.u32 = fan->n};
-	int fd = open_one(local, fwmark, &fan->ports[fan->n]);
+	WgEndpoint any_port = *local, own;
+	int fd;
 
+	wg_endpoint_set_port(&any_port, 0);
+	fd = nat_local_socket(&any_port, fwmark, &own);
 	if (fd < 0)
 		return FALSE;
+	fan->ports[fan->n] = wg_endpoint_port(&own);
 	if (epoll_ctl(fan->epoll_fd, EPOLL_CTL_ADD, fd, &event) != 0) {
 		close(fd);
 		return FALSE;

@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: MIT */
 #include "agent/punch/punch-flows.h"
 
-#include <errno.h>
+#include <net/if.h>
 #include <string.h>
-#include <sys/socket.h>
 #include <unistd.h>
 
+#include "agent/nat-local-socket.h"
 #include "agent/nat-log.h"
 #include "agent/nat-state-file.h"
 #include "agent/punch/punch-detour.h"
@@ -89,16 +89,9 @@ static int
 hold(const PunchFlow *flow, guint32 fwmark)
 {
 	WgEndpoint own = flow->local;
-	int fd = socket(wg_endpoint_family(&own), SOCK_DGRAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
 
 	wg_endpoint_set_port(&own, flow->port);
-	if (fd >= 0 && bind(fd, &own.sa, wg_endpoint_socklen(&own)) != 0) {
-		close(fd);
-		return -1;
-	}
-	if (fd >= 0 && fwmark != 0)
-		setsockopt(fd, SOL_SOCKET, SO_MARK, &fwmark, sizeof fwmark);
-	return fd;
+	return nat_local_socket(&own, fwmark, NULL);
 }
 
 /* ---- what is remembered ---- */
@@ -155,6 +148,22 @@ read_entry(PunchFlows *flows, GKeyFile *keys, const char *group)
 	g_ptr_array_add(flows->entries, g_steal_pointer(&entry));
 }
 
+/* The interface had another name in the run before: its table would rewrite packets for ever. Where
+ * an interface has that name now, the table may be its agent's. */
+static void
+drop_renamed(GKeyFile *keys, const char *group, const char *ifname)
+{
+	g_autofree char *before = g_key_file_get_string(keys, group, PUNCH_FLOWS_INTERFACE, NULL);
+	PunchRewrite *rewrite;
+
+	if (before == NULL || strlen(before) >= IF_NAMESIZE || strcmp(before, ifname) == 0 ||
+	    if_nametoindex(before) != 0)
+		return;
+	rewrite = punch_rewrite_new(before);
+	punch_rewrite_set(rewrite, NULL, 0, NULL);
+	punch_rewrite_free(rewrite);
+}
+
 static PunchFlows *
 flows_new(const char *ifname, const char *state_dir, const WgKey *own_public, guint32 fwmark)
 {
@@ -171,6 +180,8 @@ flows_new(const char *ifname, const char *state_dir, const WgKey *own_public, gu
 	groups = g_key_file_get_groups(keys, NULL);
 	for (gsize i = 0; groups[i] != NULL; i++)
 		read_entry(flows, keys, groups[i]);
+	for (gsize i = 0; groups[i] != NULL; i++)
+		drop_renamed(keys, groups[i], ifname);
 	return flows;
 }
 
@@ -315,17 +326,6 @@ apply_and_save(PunchFlows *flows)
 		nat_log_peer(G_LOG_LEVEL_WARNING, flows->ifname, NULL,
 			     "the rewrite of a source port stays: %s", error->message);
 	save(flows);
-}
-
-void
-punch_flows_remove(PunchFlows *flows, const WgKey *peer)
-{
-	Entry *entry = find(flows, peer);
-
-	if (entry == NULL)
-		return;
-	g_ptr_array_remove_fast(flows->entries, entry);
-	apply_and_save(flows);
 }
 
 const PunchFlow *

@@ -32,7 +32,6 @@ void punch_flows_set_receiver(PunchFlows *flows, PunchFlowsFunc func, gpointer u
  * also on failure). FALSE: it has none now. */
 gboolean punch_flows_put(PunchFlows *flows, const WgKey *peer, const PunchFlow *flow, int fd,
 			 GError **error);
-void punch_flows_remove(PunchFlows *flows, const WgKey *peer);
 /* WireGuard's endpoint for packets to `remote` must be this one; NULL: `remote` itself. (transfer
  * none, until the next change) */
 const WgEndpoint *punch_flows_detour(PunchFlows *flows, const WgKey *peer,

@@ -74,7 +74,7 @@ punch_foretell(const NatClass *nat, const guint16 *inside, guint n, guint16 last
 }
 
 guint16
-punch_aim(const NatClass *nat, const guint16 *inside, guint n, guint16 last)
+punch_aim(const NatClass *nat, const guint16 *inside, guint n, guint16 last, guint others)
 {
 	guint16 port = 0;
 
@@ -84,8 +84,9 @@ punch_aim(const NatClass *nat, const guint16 *inside, guint n, guint16 last)
 		return inside[n / 2];
 	if (nat->ports != NAT_PORTS_SEQUENTIAL || last == 0)
 		return 0;
-	/* the k-th of ours takes it where others took n - k before */
-	return step_on(nat, last, (gint)(n * 3 / 4), &port) ? port : 0;
+	/* n / 4 fewer of theirs may come than was expected, n * 3 / 4 more: delays only add */
+	others = MIN(others, WINDOW_STEPS);
+	return step_on(nat, last, (gint)(others + n * 3 / 4), &port) ? port : 0;
 }
 
 void

@@ -30,8 +30,9 @@ typedef struct {
 void punch_foretell(const NatClass *nat, const guint16 *inside, guint n, guint16 last,
 		    PunchPorts *out);
 /* Which port a far end should aim at, of `n` mappings that will be made next; 0: it can't be told.
- * Neighbours behind the same NAT make mappings meanwhile, so it is not the first of them. */
-guint16 punch_aim(const NatClass *nat, const guint16 *inside, guint n, guint16 last);
+ * others: how many neighbours behind the same NAT will make before. Some more may come in between,
+ * so it is not the first of ours. */
+guint16 punch_aim(const NatClass *nat, const guint16 *inside, guint n, guint16 last, guint others);
 /* rounds: how often the foretold ones are tried before the range is. seed: of the order. */
 void punch_guess_init(PunchGuess *guess, const PunchPorts *ports, guint rounds, guint32 seed);
 /* FALSE: all were tried. */

@@ -94,3 +94,13 @@ small_mtu()
 		END
 	done
 }
+
+# neighbour NODE A-SECOND: it sends to `sig` from a new port each time, so often at most; each makes a mapping in the
+# NAT before it
+neighbour()
+{
+	daemon "$1" neighbour bash -c 'while :; do
+		echo >/dev/udp/192.0.2.10/9
+		read -r -t "$1" <>"$2"
+	done' neighbour "$(awk "BEGIN { print 1 / $2 }")" "$LAB_DIR/nap"
+}

@@ -35,7 +35,8 @@ struct FakeNat {
 	NatPorts ports;
 	gint16 step;
 	gboolean one_address, refuses_change, ignores_change, mute;
-	guint lose; /* of each three requests so many get no answer */
+	guint lose;   /* of each three requests so many get no answer */
+	guint others; /* SEQUENTIAL: up to so many of theirs before each mapping of ours */
 	GArray *mappings;
 	GArray *sent; /* of guint32: inside port << 2 | place */
 	guint requests;
@@ -55,8 +56,11 @@ fake_nat_new_port(FakeNat *nat, guint16 inside)
 {
 	if (nat->ports == NAT_PORTS_PRESERVED)
 		return inside;
-	if (nat->ports == NAT_PORTS_SEQUENTIAL)
-		return nat->next = (guint16)(nat->next + nat->step);
+	if (nat->ports == NAT_PORTS_SEQUENTIAL) {
+		guint others = nat->mappings->len * 7 % (nat->others + 1);
+
+		return nat->next = (guint16)(nat->next + nat->step * (gint)(others + 1));
+	}
 	if (nat->ports == NAT_PORTS_BLOCK)
 		return (guint16)(20000 + nat->mappings->len * 397 % 1000);
 	return (guint16)(1024 + nat->mappings->len * 23456u % 60000); /* as good as by chance */

@@ -159,6 +159,17 @@ test_symmetric_open(Fixture *f, gconstpointer data)
 	g_assert_cmpuint(nat_class_probe_class(f->probe)->highest, <, 21000);
 }
 
+/* Dozens of others' mappings between two of ours */
+static void
+test_neighbours(Fixture *f, gconstpointer data)
+{
+	f->nat.mapping = NAT_MAPPING_ADDRESS_AND_PORT_DEPENDENT;
+	f->nat.ports = NAT_PORTS_SEQUENTIAL;
+	f->nat.step = 2;
+	f->nat.others = 40;
+	is_found(f, NAT_FILTERING_ADDRESS_AND_PORT_DEPENDENT);
+}
+
 /* ---- servers that can do less ---- */
 
 static void
@@ -275,18 +286,6 @@ test_contradicted(Fixture *f, gconstpointer data)
 	g_assert_cmpint(nat_class_probe_class(f->probe)->ports, ==, NAT_PORTS_RANDOM);
 }
 
-static void
-test_again(Fixture *f, gconstpointer data)
-{
-	is_found(f, NAT_FILTERING_ADDRESS_AND_PORT_DEPENDENT);
-	if (f->skip)
-		return;
-	f->nat.ports = NAT_PORTS_RANDOM;
-	nat_class_probe_again(f->probe);
-	wait_for_run(f);
-	g_assert_cmpint(nat_class_probe_class(f->probe)->ports, ==, NAT_PORTS_RANDOM);
-}
-
 /* ---- the counter ---- */
 
 typedef struct {
@@ -337,6 +336,51 @@ test_counter(Fixture *f, gconstpointer data)
 			FAKE_NAT_PUBLIC);
 }
 
+/* Between the two looks others take some: 40 before each mapping at most */
+static void
+test_counter_rate(Fixture *f, gconstpointer data)
+{
+	Count count = {FALSE};
+
+	f->nat.mapping = NAT_MAPPING_ADDRESS_AND_PORT_DEPENDENT;
+	f->nat.ports = NAT_PORTS_SEQUENTIAL;
+	f->nat.step = 1;
+	f->nat.others = 40;
+	is_found(f, NAT_FILTERING_ADDRESS_AND_PORT_DEPENDENT);
+	if (f->skip)
+		return;
+	for (int tries = 0; tries < 20 && count.counter.rate == 0; tries++) {
+		count = (Count){FALSE};
+		g_assert_cmpuint(nat_class_probe_counter(f->probe, 4, on_counted, &count), !=, 0);
+		g_assert_true(net_wait(&count.done, WAIT_MS));
+	}
+	g_assert_cmpuint(count.counter.rate, >, 0);
+	g_assert_cmpuint(count.counter.rate, <=, 4 * 40 * 1000 / 119);
+}
+
+/* The network's NAT was replaced by one that does not count: the next look at it shows that. */
+static void
+test_counter_doubts(Fixture *f, gconstpointer data)
+{
+	Count count = {FALSE};
+
+	f->nat.mapping = NAT_MAPPING_ADDRESS_AND_PORT_DEPENDENT;
+	f->nat.ports = NAT_PORTS_SEQUENTIAL;
+	f->nat.step = 1;
+	is_found(f, NAT_FILTERING_ADDRESS_AND_PORT_DEPENDENT);
+	if (f->skip)
+		return;
+	f->nat.ports = NAT_PORTS_RANDOM;
+	for (int tries = 0; tries < 20 && !count.counter.out_of_step; tries++) {
+		count = (Count){FALSE};
+		g_assert_cmpuint(nat_class_probe_counter(f->probe, 2, on_counted, &count), !=, 0);
+		g_assert_true(net_wait(&count.done, WAIT_MS));
+	}
+	g_assert_true(count.counter.out_of_step);
+	wait_for_run(f);
+	g_assert_cmpint(nat_class_probe_class(f->probe)->ports, ==, NAT_PORTS_RANDOM);
+}
+
 static void
 test_counter_fails(Fixture *f, gconstpointer data)
 {
@@ -374,6 +418,33 @@ test_newest(void)
 	g_assert_cmpuint(nat_class_newest(UP, 3, 0), ==, 2);
 	g_assert_cmpuint(nat_class_newest(WRAPS, 4, 1), ==, 2);
 	g_assert_cmpuint(nat_class_newest(WRAPS, 1, 1), ==, 0);
+}
+
+static void
+test_rate(void)
+{
+	g_assert_cmpuint(nat_class_rate(100, 112, 1, 2, 100000), ==, 100);
+	g_assert_cmpuint(nat_class_rate(65530, 4, 1, 2, 500000), ==, 16);
+	g_assert_cmpuint(nat_class_rate(40000, 39976, -2, 2, 100000), ==, 100);
+	g_assert_cmpuint(nat_class_rate(100, 102, 1, 2, 100000), ==, 0);
+	g_assert_cmpuint(nat_class_rate(100, 120, 0, 2, 100000), ==, 0);
+	/* ours only, one of which came late; past the end of the range; no time */
+	g_assert_cmpuint(nat_class_rate(100, 101, 1, 2, 100000), ==, 0);
+	g_assert_cmpuint(nat_class_rate(42000, 40010, 1, 2, 100000), ==, 0);
+	g_assert_cmpuint(nat_class_rate(100, 200, 1, 2, 0), ==, 0);
+}
+
+static void
+test_in_step(void)
+{
+	g_assert_true(nat_class_in_step(100, 103, 1));
+	g_assert_true(nat_class_in_step(65534, 2, 2));
+	g_assert_true(nat_class_in_step(200, 190, -2));
+	g_assert_false(nat_class_in_step(200, 191, -2));
+	g_assert_false(nat_class_in_step(100, 90, 1));
+	g_assert_false(nat_class_in_step(100, 100, 1));
+	g_assert_false(nat_class_in_step(100, 5000, 1));
+	g_assert_false(nat_class_in_step(100, 101, 0));
 }
 
 static void
@@ -425,6 +496,7 @@ main(int argc, char **argv)
 	ADD("address-dependent", test_address_dependent);
 	ADD("symmetric-sequential", test_symmetric_sequential);
 	ADD("symmetric-open", test_symmetric_open);
+	ADD("neighbours", test_neighbours);
 	ADD("one-address", test_one_address);
 	ADD("one-address-open", test_one_address_open);
 	ADD("one-address-symmetric", test_one_address_symmetric);
@@ -433,10 +505,13 @@ main(int argc, char **argv)
 	ADD("lossy", test_lossy);
 	ADD("remembered", test_remembered);
 	ADD("contradicted", test_contradicted);
-	ADD("again", test_again);
 	ADD("counter", test_counter);
+	ADD("counter-rate", test_counter_rate);
+	ADD("counter-doubts", test_counter_doubts);
 	ADD("counter-fails", test_counter_fails);
 	g_test_add_func("/class-probe/newest", test_newest);
+	g_test_add_func("/class-probe/rate", test_rate);
+	g_test_add_func("/class-probe/in-step", test_in_step);
 	g_test_add_func("/class-probe/by-destination", test_by_destination);
 	g_test_add_func("/class-probe/may-ask", test_may_ask);
 	return g_test_run();

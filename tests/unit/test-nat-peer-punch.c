@@ -188,6 +188,58 @@ test_unproven(Agents *f, gconstpointer data)
 	g_assert_cmpint(nat_peer_many_ports(f->b.peer), ==, NAT_MANY_PORTS_UNTRIED);
 }
 
+/* How many UDP packets host b has sent there. */
+static guint
+count_sent_there(const char *ip)
+{
+	g_autofree char *command = g_strdup_printf("sh -c \"nft list chain inet there out | sed -n "
+						   "'s/.* %s .*packets \\([0-9]*\\) .*/\\1/p'\"",
+						   ip);
+	g_autofree char *out = NULL;
+	g_autoptr(GError) error = NULL;
+
+	g_assert_true(g_spawn_command_line_sync(command, &out, NULL, NULL, &error));
+	g_assert_no_error(error);
+	g_assert_cmpuint(strlen(out), >, 0);
+	return (guint)g_ascii_strtoull(out, NULL, 10);
+}
+
+/* The server's word is as good as a packet; and where the peer's NAT has several addresses, that it
+ * names another one does not matter. */
+static void
+test_seen_by_server(Agents *f, gconstpointer data)
+{
+	PunchMsg ask = an_ask(1, PUNCH_OPEN);
+	Count agreed = {&f->b, PUNCH_AGREE};
+	WgEndpoint seen = net_ep("198.51.100.98:0");
+
+	if (!f->up)
+		return;
+	meet_in_vain(f);
+	host_enter(&f->hosts.b);
+	net_run("ip route add default via 10.9.0.1");
+	net_run("nft add table inet there");
+	net_run("nft add chain inet there out { type filter hook output priority -1; }");
+	net_run("nft add rule inet there out ip daddr 198.51.100.98 counter drop");
+	net_run("nft add rule inet there out ip daddr 198.51.100.99 counter drop");
+	host_enter(&f->hosts.a);
+	nat_peer_seen_at(f->b.peer, &seen);
+	nat_peer_presence(f->b.peer, FALSE); /* it may be anywhere now */
+	nat_peer_presence(f->b.peer, TRUE);
+	says(&f->a, &ask);
+	g_assert_cmpuint(count_said(&agreed), ==, 0);
+	nat_peer_seen_at(f->b.peer, &seen);
+	ask.number = 2;
+	says(&f->a, &ask);
+	g_assert_cmpuint(count_said(&agreed), ==, 1);
+	g_assert_cmpint(nat_peer_many_ports(f->b.peer), ==, NAT_MANY_PORTS_TRYING);
+	hosts_run(500);
+	host_enter(&f->hosts.b);
+	g_assert_cmpuint(count_sent_there("198.51.100.98"), >, 0);
+	g_assert_cmpuint(count_sent_there("198.51.100.99"), ==, 0);
+	host_enter(&f->hosts.a);
+}
+
 /* Copies, strangers' watch ids, words of the wrong end, garbage: nothing comes of them. */
 static void
 test_replayed(Agents *f, gconstpointer data)
@@ -273,6 +325,7 @@ main(int argc, char **argv)
 	g_log_set_writer_func(agents_log, NULL, NULL);
 	g_test_init(&argc, &argv, NULL);
 	AGENTS("unproven", test_unproven);
+	AGENTS("seen-by-server", test_seen_by_server);
 	AGENTS("replayed", test_replayed);
 	AGENTS("contradicts", test_contradicts);
 	AGENTS("asks-nobody", test_asks_nobody);

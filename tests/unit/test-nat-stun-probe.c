@@ -14,6 +14,7 @@ typedef struct {
 	guint requests;
 	guint lose; /* so many requests get no answer */
 	gboolean error;
+	WgEndpoint other;	/* OTHER-ADDRESS; unset: none */
 	gboolean authenticated; /* some request had a USERNAME or integrity */
 } Server;
 
@@ -27,6 +28,21 @@ set_port_in_message(guint8 *msg, gsize len)
 	g_assert_nonnull(at);
 	at[6] = 0x21;
 	at[7] = 0x12;
+}
+
+/* RFC 5780 §7.4, IPv4 */
+static gsize
+add_other(guint8 *msg, gsize len, const WgEndpoint *other)
+{
+	const guint8 head[] = {0x80, 0x2c, 0, 8, 0, 1};
+
+	memcpy(msg + len, head, sizeof head);
+	memcpy(msg + len + 6, &other->v4.sin_port, 2);
+	memcpy(msg + len + 8, &other->v4.sin_addr, 4);
+	len += 12;
+	msg[2] = (guint8)((len - 20) >> 8);
+	msg[3] = (guint8)(len - 20);
+	return len;
 }
 
 static gboolean
@@ -53,6 +69,8 @@ on_server(int fd, GIOCondition condition, gpointer user_data)
 				      NULL);
 	if (wg_endpoint_is_set(&server->tell) && wg_endpoint_port(&server->tell) == 0)
 		set_port_in_message(out, len);
+	if (wg_endpoint_is_set(&server->other))
+		len = add_other(out, len, &server->other);
 	if (server->error)
 		out[1] = 0x11;
 	g_assert_cmpint(sendto(fd, out, len, 0, &from.sa, wg_endpoint_socklen(&from)), ==,
@@ -65,7 +83,7 @@ typedef struct {
 	gboolean up;
 	NatStunProbe *probe;
 	guint changes;
-	Server servers[3];
+	Server servers[5]; /* the last two are at other addresses, which the first may name */
 } Fixture;
 
 static void
@@ -92,6 +110,10 @@ set_up(Fixture *f, gconstpointer data)
 	open_server(&f->servers[0], "10.9.0.2:3478");
 	open_server(&f->servers[1], "10.9.0.2:3479");
 	open_server(&f->servers[2], "[fd09::2]:3478");
+	net_run("ip addr add 10.9.0.3/32 dev lo");
+	net_run("ip addr add 10.9.0.4/32 dev lo");
+	open_server(&f->servers[3], "10.9.0.3:3479");
+	open_server(&f->servers[4], "10.9.0.4:3479");
 	host_enter(&f->hosts.a);
 	f->probe = nat_stun_probe_new(f->hosts.a.mux, on_changed, f);
 }
@@ -224,6 +246,107 @@ test_mapping_per_destination(Fixture *f, gconstpointer data)
 	g_assert_true(hosts_wait(has_two_public, f, 30000));
 	g_assert_cmpint(nat_stun_probe_mapping(f->probe), ==,
 			NAT_MAPPING_ADDRESS_AND_PORT_DEPENDENT);
+}
+
+static gboolean
+is_per_address(gconstpointer data)
+{
+	return nat_stun_probe_mapping(((const Fixture *)data)->probe) ==
+	       NAT_MAPPING_ADDRESS_DEPENDENT;
+}
+
+/* With servers of one address only, a mapping per address looks like one for all. */
+static void
+test_other_address(Fixture *f, gconstpointer data)
+{
+	if (!f->up)
+		return;
+	f->servers[0].tell = f->servers[1].tell = net_ep("203.0.113.5:40000");
+	f->servers[3].tell = net_ep("203.0.113.5:40001");
+	f->servers[0].other = f->servers[3].addr;
+	use(f, 0, 2);
+	g_assert_true(hosts_wait(is_per_address, f, 30000));
+	expect_candidates(f, (const char *const[]){"203.0.113.5:40000", "203.0.113.5:40001", NULL});
+	g_assert_false(f->servers[3].authenticated);
+	/* it stays while the server does that named it */
+	use(f, 0, 1);
+	g_assert_true(is_per_address(f));
+	use(f, 1, 1);
+	g_assert_cmpuint(n_public(f), ==, 0);
+}
+
+/* A server that is dead does not help. */
+static void
+test_other_of_the_living(Fixture *f, gconstpointer data)
+{
+	WgEndpoint two[2];
+
+	if (!f->up)
+		return;
+	two[0] = f->servers[0].addr;
+	two[1] = f->servers[4].addr;
+	f->servers[4].lose = G_MAXUINT;
+	f->servers[0].tell = net_ep("203.0.113.5:40000");
+	f->servers[3].tell = net_ep("203.0.113.5:40001");
+	f->servers[0].other = f->servers[3].addr;
+	nat_stun_probe_set_servers(f->probe, two, 2);
+	/* until it is given up */
+	for (int i = 0; i < 20 && !is_per_address(f); i++) {
+		hosts_wait(is_per_address, f, 7000);
+		nat_stun_probe_run(f->probe, TRUE);
+	}
+	g_assert_true(hosts_wait(is_per_address, f, 30000));
+}
+
+static gboolean
+has_asked_other(gconstpointer data)
+{
+	return ((const Fixture *)data)->servers[3].requests > 0;
+}
+
+/* It may be anybody's: who does not answer is left alone, whatever is asked anew. */
+static void
+test_other_silent(Fixture *f, gconstpointer data)
+{
+	if (!f->up)
+		return;
+	f->servers[0].tell = f->servers[1].tell = net_ep("203.0.113.5:40000");
+	f->servers[0].other = f->servers[3].addr;
+	f->servers[3].lose = G_MAXUINT;
+	use(f, 0, 1);
+	g_assert_true(hosts_wait(has_asked_other, f, 30000));
+	for (int i = 0; i < 8; i++) {
+		nat_stun_probe_run(f->probe, TRUE);
+		use(f, 0, 1 + i % 2);
+		hosts_run(500);
+	}
+	g_assert_cmpuint(f->servers[3].requests, <=, 2);
+	g_assert_cmpuint(n_public(f), ==, 1);
+	g_assert_false(nat_stun_probe_is_silent(f->probe));
+}
+
+/* Another port is no other address; and where servers have two addresses there is no need. */
+static void
+test_other_refused(Fixture *f, gconstpointer data)
+{
+	WgEndpoint two[2];
+
+	if (!f->up)
+		return;
+	f->servers[0].other = f->servers[1].addr;
+	use(f, 0, 1);
+	g_assert_true(hosts_wait(has_public, f, 30000));
+	two[0] = f->servers[0].addr;
+	two[1] = f->servers[3].addr;
+	f->servers[0].tell = net_ep("203.0.113.5:40000");
+	f->servers[3].tell = net_ep("203.0.113.5:40001");
+	f->servers[0].other = f->servers[3].other = f->servers[4].addr;
+	nat_stun_probe_set_servers(f->probe, two, 2);
+	nat_stun_probe_run(f->probe, TRUE);
+	g_assert_true(hosts_wait(is_per_address, f, 30000));
+	hosts_run(300);
+	g_assert_cmpuint(f->servers[1].requests, ==, 0);
+	g_assert_cmpuint(f->servers[4].requests, ==, 0);
 }
 
 /* A lost packet costs a tenth of a second. */
@@ -444,6 +567,10 @@ main(int argc, char **argv)
 	ADD("/stun-probe/no-nat", test_no_nat);
 	ADD("/stun-probe/mapping-learnt", test_mapping_learnt);
 	ADD("/stun-probe/mapping-per-destination", test_mapping_per_destination);
+	ADD("/stun-probe/other-address", test_other_address);
+	ADD("/stun-probe/other-of-the-living", test_other_of_the_living);
+	ADD("/stun-probe/other-silent", test_other_silent);
+	ADD("/stun-probe/other-refused", test_other_refused);
 	ADD("/stun-probe/retransmission", test_retransmission);
 	ADD("/stun-probe/lost-answer-gives-up", test_lost_answer_gives_up);
 	ADD("/stun-probe/silence", test_silence);

@@ -94,6 +94,12 @@ table_is_there(const char *ifname)
 	return net_try(command);
 }
 
+static PunchFlowUse
+void_of(const WgKey *peer, const PunchFlow *flow, gpointer user_data)
+{
+	return PUNCH_FLOW_VOID;
+}
+
 static void
 test_rewrite(Fixture *f, gconstpointer data)
 {
@@ -118,8 +124,8 @@ test_rewrite(Fixture *f, gconstpointer data)
 	g_assert_null(punch_flows_get(flows, &f->other));
 	/* a rule of the user's is not ours to touch */
 	net_run("nft add table inet users");
-	punch_flows_remove(flows, &f->peer);
-	punch_flows_remove(flows, &f->peer);
+	punch_flows_sweep(flows, void_of, 0, NULL);
+	punch_flows_sweep(flows, void_of, 0, NULL);
 	passes_by(f, 51820);
 	g_assert_false(table_is_there("wg0"));
 	g_assert_true(net_try("nft list table inet users"));
@@ -130,12 +136,6 @@ static PunchFlowUse
 use_of(const WgKey *peer, const PunchFlow *flow, gpointer user_data)
 {
 	return wg_key_equal(peer, user_data) ? PUNCH_FLOW_USED : PUNCH_FLOW_UNUSED;
-}
-
-static PunchFlowUse
-void_of(const WgKey *peer, const PunchFlow *flow, gpointer user_data)
-{
-	return PUNCH_FLOW_VOID;
 }
 
 /* The agent goes and comes: the flow is in force all the time, and its port is held again. */
@@ -197,6 +197,33 @@ test_adopted(Fixture *f, gconstpointer data)
 	punch_flows_free(flows);
 }
 
+/* The interface has another name at the next start; so had one that is there still. */
+static void
+test_renamed(Fixture *f, gconstpointer data)
+{
+	g_autoptr(GError) error = NULL;
+	PunchFlow flow = a_flow(40123);
+	PunchFlows *flows;
+
+	if (f->dir == NULL)
+		return;
+	flows = punch_flows_new("wg0", f->dir, &f->own, 0);
+	g_assert_true(punch_flows_put(flows, &f->peer, &flow, bound(40123), &error));
+	punch_flows_free(flows);
+	flows = punch_flows_new("home", f->dir, &f->own, 0);
+	g_assert_false(table_is_there("wg0"));
+	g_assert_true(table_is_there("home"));
+	passes_by(f, 40123);
+	punch_flows_sweep(flows, void_of, g_get_monotonic_time(), NULL);
+	g_assert_true(punch_flows_put(flows, &f->peer, &flow, bound(40123), &error));
+	punch_flows_free(flows);
+	net_run("ip link add home type veth peer name other");
+	flows = punch_flows_new("wg0", f->dir, &f->own, 0);
+	g_assert_true(table_is_there("home"));
+	g_assert_true(table_is_there("wg0"));
+	punch_flows_free(flows);
+}
+
 static void
 test_text(void)
 {
@@ -223,6 +250,7 @@ main(int argc, char **argv)
 	g_test_init(&argc, &argv, NULL);
 	g_test_add_func("/punch-rewrite/text", test_text);
 	g_test_add("/punch-flows/rewrite", Fixture, NULL, set_up, test_rewrite, tear_down);
+	g_test_add("/punch-flows/renamed", Fixture, NULL, set_up, test_renamed, tear_down);
 	g_test_add("/punch-flows/adopted", Fixture, NULL, set_up, test_adopted, tear_down);
 	return g_test_run();
 }

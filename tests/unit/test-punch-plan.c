@@ -87,18 +87,56 @@ test_sequence(void)
 	g_assert_cmpuint(ports.ports[0], ==, 40001);
 	g_assert_cmpuint(ports.ports[63], ==, 40064);
 	g_assert_cmpuint(ports.lowest, ==, 40000);
-	g_assert_cmpuint(punch_aim(&SEQUENTIAL, NULL, 32, 40000), ==, 40024);
+	g_assert_cmpuint(punch_aim(&SEQUENTIAL, NULL, 32, 40000, 0), ==, 40024);
 	down.step = -2;
 	punch_foretell(&down, NULL, 0, 1030, &ports);
 	g_assert_cmpuint(ports.n_ports, ==, 3);
 	g_assert_cmpuint(ports.ports[2], ==, 1024);
 	g_assert_cmpuint(ports.highest, ==, 1030);
-	g_assert_cmpuint(punch_aim(&down, NULL, 32, 1030), ==, 0);
+	g_assert_cmpuint(punch_aim(&down, NULL, 32, 1030, 0), ==, 0);
 	/* where it is not known how far the NAT has counted */
 	punch_foretell(&SEQUENTIAL, NULL, 0, 0, &ports);
 	g_assert_cmpuint(ports.n_ports, ==, 0);
 	g_assert_cmpuint(ports.lowest, ==, 1024);
-	g_assert_cmpuint(punch_aim(&SEQUENTIAL, NULL, 32, 0), ==, 0);
+	g_assert_cmpuint(punch_aim(&SEQUENTIAL, NULL, 32, 0, 0), ==, 0);
+}
+
+#define AIMS 1000
+
+/* How many of AIMS times the port that was said is one of n of ours, where others take `rate` ports
+ * a second by chance: `late_ms` after the look, which was `apart_ms` long (0: theirs are not looked
+ * at). */
+static guint
+aims_hit(GRand *rand, guint rate, guint apart_ms, guint late_ms, guint n)
+{
+	guint hits = 0;
+
+	for (guint i = 0; i < AIMS; i++) {
+		guint seen = 0, taken = 0, aim;
+
+		for (guint at = 0; at < apart_ms * 10; at++)
+			seen += (guint)g_rand_int_range(rand, 0, 10000) < rate;
+		for (guint at = 0; at < late_ms * 10; at++)
+			taken += (guint)g_rand_int_range(rand, 0, 10000) < rate;
+		seen = apart_ms > 0 ? seen * late_ms / apart_ms : 0;
+		aim = punch_aim(&SEQUENTIAL, NULL, n, 40000, seen) - 40000u;
+		hits += aim > taken && aim <= taken + n;
+	}
+	return hits;
+}
+
+/* Neighbours behind the same NAT: few do not matter, many are looked at. */
+static void
+test_neighbours(void)
+{
+	g_autoptr(GRand) rand = g_rand_new_with_seed(1);
+
+	g_assert_cmpuint(aims_hit(rand, 20, 0, 500, PUNCH_AIM_PORTS), >, AIMS * 95 / 100);
+	g_assert_cmpuint(aims_hit(rand, 20, 120, 500, PUNCH_AIM_PORTS), >, AIMS * 85 / 100);
+	g_assert_cmpuint(aims_hit(rand, 100, 120, 200, PUNCH_AIM_PORTS), >, AIMS * 85 / 100);
+	/* hardly ever, where they are not looked at */
+	g_assert_cmpuint(aims_hit(rand, 100, 0, 400, PUNCH_AIM_PORTS), <, AIMS * 5 / 100);
+	g_assert_cmpuint(aims_hit(rand, 100, 120, 400, PUNCH_AIM_PORTS), >, AIMS * 60 / 100);
 }
 
 static void
@@ -111,13 +149,13 @@ test_others(void)
 
 	punch_foretell(&KEEPING, inside, 3, 0, &ports);
 	g_assert_cmpmem(ports.ports, 3 * sizeof(guint16), inside, sizeof inside);
-	g_assert_cmpuint(punch_aim(&KEEPING, inside, 3, 0), ==, 50007);
+	g_assert_cmpuint(punch_aim(&KEEPING, inside, 3, 0, 0), ==, 50007);
 	punch_foretell(&block, inside, 3, 0, &ports);
 	g_assert_cmpuint(ports.n_ports, ==, 0);
 	g_assert_cmpuint(ports.lowest, ==, 1900);
 	g_assert_cmpuint(ports.highest, ==, 2500);
-	g_assert_cmpuint(punch_aim(&block, inside, 3, 0), ==, 0);
-	g_assert_cmpuint(punch_aim(&KEEPING, inside, 0, 0), ==, 0);
+	g_assert_cmpuint(punch_aim(&block, inside, 3, 0, 0), ==, 0);
+	g_assert_cmpuint(punch_aim(&KEEPING, inside, 0, 0, 0), ==, 0);
 }
 
 /* Every port once, whatever the seed; what was foretold first, as often as told */
@@ -173,6 +211,7 @@ main(int argc, char **argv)
 	g_test_add_func("/punch-plan/plan", test_plan);
 	g_test_add_func("/punch-plan/wanted", test_wanted);
 	g_test_add_func("/punch-guess/sequence", test_sequence);
+	g_test_add_func("/punch-guess/neighbours", test_neighbours);
 	g_test_add_func("/punch-guess/others", test_others);
 	g_test_add_func("/punch-guess/all", test_guesses);
 	g_test_add_func("/punch-guess/few", test_few_guesses);

@@ -155,7 +155,7 @@ test_queue(void)
 	g_assert_true(sig_queue_push_text_take(&queue, g_strnfill(1033, 'x')));
 	g_assert_false(sig_queue_push_text_take(&queue, g_strnfill(1034, 'x')));
 	g_assert_true(sig_queue_push_text_take(&queue, g_strnfill(1033, 'x')));
-	g_assert_false(sig_queue_push_presence(&queue, &key, TRUE));
+	g_assert_false(sig_queue_push_presence(&queue, &key, TRUE, NULL));
 	sig_queue_push_last_take(&queue, g_strdup("last words"));
 	for (guint i = 0; i < 3; i++) /* one more may come for each that went */
 		g_free(sig_queue_pop(&queue));

@@ -4,6 +4,38 @@
 
 /* ---- tests ---- */
 
+/* Who may hear of a peer hears where it comes from: an independent word on what it claims. A
+ * connection of this host's, perhaps a proxy's, says nothing. */
+static void
+test_seen(void)
+{
+	World w = {0};
+	Agent a, b, c;
+	g_auto(SigFrame) first = {0}, second = {0}, third = {0};
+	WgEndpoint of_a, of_b;
+
+	world_open(&w);
+	agent_login_from(&w, &a, "203.0.113.7:4000");
+	agent_login_from(&w, &b, "[2001:db8::9]:4000");
+	agent_login_from(&w, &c, "127.0.0.1:4000");
+	g_assert_true(wg_endpoint_parse("203.0.113.7:1", &of_a));
+	g_assert_true(wg_endpoint_parse("[2001:db8::9]:1", &of_b));
+	name(&a, &b);
+	name(&b, &a);
+	g_assert_cmpint(next_frame(&a, &first), ==, SIG_FRAME_PRESENCE);
+	g_assert_true(wg_endpoint_same_address(&first.presence.seen[0], &of_b));
+	g_assert_cmpint(next_frame(&b, &second), ==, SIG_FRAME_PRESENCE);
+	g_assert_true(wg_endpoint_same_address(&second.presence.seen[0], &of_a));
+	name(&a, &c);
+	name(&c, &a);
+	g_assert_cmpint(next_frame(&a, &third), ==, SIG_FRAME_PRESENCE);
+	g_assert_true(third.presence.seen == NULL || !wg_endpoint_is_set(&third.presence.seen[0]));
+	sig_conn_free(a.conn);
+	sig_conn_free(b.conn);
+	sig_conn_free(c.conn);
+	world_close(&w);
+}
+
 /* A message in three pieces, then in frames; each piece alone means nothing. */
 static void
 test_pieces(void)
@@ -490,6 +522,7 @@ int
 main(int argc, char **argv)
 {
 	g_test_init(&argc, &argv, NULL);
+	g_test_add_func("/sig/conn/seen", test_seen);
 	g_test_add_func("/sig/conn/pieces", test_pieces);
 	g_test_add_func("/sig/conn/announced-length", test_announced_length);
 	g_test_add_func("/sig/conn/full-queue", test_full_queue);

@@ -103,7 +103,7 @@ test_keys(void)
 	g_assert_cmpuint(interest.interest.add.n, ==, 200);
 	g_assert_cmpuint(interest.interest.remove.n, ==, 56);
 	g_assert_true(wg_key_equal(&interest.interest.remove.keys[55], &keys[255]));
-	decode_take(sig_wire_encode_presence(keys, 1, NULL, 0), &presence);
+	decode_take(sig_wire_encode_presence(keys, NULL, 1, NULL, 0), &presence);
 	g_assert_cmpint(presence.type, ==, SIG_FRAME_PRESENCE);
 	g_assert_cmpuint(presence.presence.online.n, ==, 1);
 	g_assert_cmpuint(presence.presence.offline.n, ==, 0);
@@ -118,6 +118,43 @@ test_keys(void)
 	refused("{\"t\":\"interest\",\"add\":[null]}");
 	refused("{\"t\":\"interest\",\"add\":[\"" K1 "\",[]]}");
 	refused("{\"t\":\"interest\",\"add\":[\"" K1 "\"],\"remove\":[\"AAAA\"]}");
+}
+
+/* Where peers were seen: as many addresses as keys, what is none leaves the others alone. */
+static void
+test_seen(void)
+{
+	WgKey keys[SIG_WIRE_SEEN_KEYS_MAX] = {0};
+	WgEndpoint seen[SIG_WIRE_SEEN_KEYS_MAX] = {0};
+	g_auto(SigFrame) full = {0}, two = {0}, none = {0}, odd = {0}, few = {0};
+	char *text;
+
+	for (guint i = 0; i < G_N_ELEMENTS(seen); i++)
+		g_assert_true(wg_endpoint_parse_address("2001:db8:1111:2222:3333:4444:5555:6666", 0,
+							&seen[i]));
+	text = sig_wire_encode_presence(keys, seen, G_N_ELEMENTS(keys), NULL, 0);
+	g_assert_cmpuint(strlen(text), <=, SIG_WIRE_MAX);
+	decode_take(text, &full);
+	g_assert_true(wg_endpoint_same_address(&full.presence.seen[127], &seen[127]));
+	seen[0] = (WgEndpoint){0};
+	g_assert_true(wg_endpoint_parse("203.0.113.7:4000", &seen[1]));
+	text = sig_wire_encode_presence(keys, seen, 2, NULL, 0);
+	g_assert_nonnull(strstr(text, "\"seen\":[\"\",\"203.0.113.7\"]"));
+	decode_take(text, &two);
+	g_assert_false(wg_endpoint_is_set(&two.presence.seen[0]));
+	g_assert_true(wg_endpoint_same_address(&two.presence.seen[1], &seen[1]));
+	g_assert_cmpuint(wg_endpoint_port(&two.presence.seen[1]), ==, 0);
+	decode_take(sig_wire_encode_presence(keys, NULL, 1, NULL, 0), &none);
+	g_assert_null(none.presence.seen);
+	decode_take(g_strdup("{\"t\":\"presence\",\"online\":[\"" K1 "\",\"" K1 "\",\"" K1 "\"],"
+			     "\"seen\":[7,\"x:y\",\"192.0.2.1\",\"192.0.2.2\"]}"),
+		    &odd);
+	g_assert_false(wg_endpoint_is_set(&odd.presence.seen[0]));
+	g_assert_false(wg_endpoint_is_set(&odd.presence.seen[1]));
+	g_assert_true(wg_endpoint_is_set(&odd.presence.seen[2]));
+	decode_take(g_strdup("{\"t\":\"presence\",\"online\":[\"" K1 "\"],\"seen\":[]}"), &few);
+	g_assert_false(wg_endpoint_is_set(&few.presence.seen[0]));
+	refused("{\"t\":\"presence\",\"online\":[\"" K1 "\"],\"seen\":{}}");
 }
 
 static void
@@ -350,6 +387,7 @@ main(int argc, char **argv)
 	g_test_add_func("/sig/wire/login", test_login);
 	g_test_add_func("/sig/wire/authority-too-long", test_authority_too_long);
 	g_test_add_func("/sig/wire/keys", test_keys);
+	g_test_add_func("/sig/wire/seen", test_seen);
 	g_test_add_func("/sig/wire/too-many-keys", test_too_many_keys);
 	g_test_add_func("/sig/wire/others", test_others);
 	g_test_add_func("/sig/wire/turn", test_turn);

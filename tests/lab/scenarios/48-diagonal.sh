@@ -23,14 +23,12 @@ make_pair()
 setup()
 {
 	internet
-	# With one address, a mapping per address looks like one for all.
 	server sig 192.0.2.10 192.0.2.11
 	server turn 192.0.2.20
 	node {a,b,ra,rb}{1..4}
 	each make_pair
 	turn_server turn user:secret
 	signald sig
-	LAB_AGENT_OPTIONS='--stun 192.0.2.10 --stun 192.0.2.11'
 }
 
 check_pair() { "$4" "a$1" "b$1" 30; }

@@ -152,6 +152,10 @@ on_route(const struct nlmsghdr *nlh, void *data)
 	out->local = rtm->rtm_type == RTN_LOCAL;
 	out->oif = (int)read_u32(tb[RTA_OIF], 0);
 	out->on_link = !out->local && tb[RTA_GATEWAY] == NULL && tb[RTA_VIA] == NULL;
+	if (read_address(tb[RTA_GATEWAY], &out->gateway) &&
+	    wg_endpoint_family(&out->gateway) == AF_INET6 &&
+	    wg_endpoint_is_link_local(&out->gateway))
+		out->gateway.v6.sin6_scope_id = (guint32)out->oif;
 	if (read_address(tb[RTA_PREFSRC], &out->source) &&
 	    wg_endpoint_is_link_local(&out->source) && wg_endpoint_family(&out->source) == AF_INET6)
 		out->source.v6.sin6_scope_id = (guint32)out->oif;
@@ -187,25 +191,54 @@ is_no_source(const WgEndpoint *source)
 	return wg_endpoint_family(source) == AF_INET6 && nat_ice_private_is(source);
 }
 
-gboolean
-nat_fib_lookup(NatFib *fib, const WgEndpoint *dst, guint32 fwmark, NatRoute *out)
+/* What the kernel says of routes that lead nowhere (fib_lookup and its tables; no rule,
+ * unreachable, prohibit, blackhole), and of a family that it does not have. */
+static gboolean
+is_no_route(int err)
 {
-	Link link = {0};
-
-	memset(out, 0, sizeof *out);
-	if (!wg_endpoint_is_set(dst) ||
-	    nat_rtnl_talk(fib->rtnl, route_request(fib, dst, fwmark), on_route, out) != 0 ||
-	    wg_endpoint_family(&out->source) != wg_endpoint_family(dst) ||
-	    is_no_source(&out->source)) {
-		memset(out, 0, sizeof *out);
+	switch (err) {
+	case ENETUNREACH:
+	case EHOSTUNREACH:
+	case EACCES:
+	case EINVAL:
+	case ESRCH:
+	case ENODEV:
+	case EADDRNOTAVAIL:
+	case EAFNOSUPPORT:
+	case EOPNOTSUPP:
+		return TRUE;
+	default:
 		return FALSE;
 	}
+}
+
+NatFibResult
+nat_fib_ask(NatFib *fib, const WgEndpoint *dst, guint32 fwmark, NatRoute *out)
+{
+	Link link = {0};
+	int err;
+
+	memset(out, 0, sizeof *out);
+	if (!wg_endpoint_is_set(dst))
+		return NAT_FIB_NONE;
+	err = nat_rtnl_talk(fib->rtnl, route_request(fib, dst, fwmark), on_route, out);
+	if (err != 0 || wg_endpoint_family(&out->source) != wg_endpoint_family(dst) ||
+	    is_no_source(&out->source)) {
+		memset(out, 0, sizeof *out);
+		return err == 0 || is_no_route(err) ? NAT_FIB_NONE : NAT_FIB_FAILED;
+	}
 	if (out->local)
-		return TRUE;
+		return NAT_FIB_FOUND;
 	read_link(fib, out->oif, &link);
 	out->tunnel = link.found && is_tunnel(&link);
 	out->on_link = out->on_link && !link.line;
-	return TRUE;
+	return NAT_FIB_FOUND;
+}
+
+gboolean
+nat_fib_lookup(NatFib *fib, const WgEndpoint *dst, guint32 fwmark, NatRoute *out)
+{
+	return nat_fib_ask(fib, dst, fwmark, out) == NAT_FIB_FOUND;
 }
 
 /* ---- addresses ---- */

@@ -18,15 +18,26 @@ typedef struct NatFib NatFib;
 
 typedef struct {
 	WgEndpoint source; /* the address the kernel would choose; port 0 */
-	int oif;	   /* ifindex */
-	gboolean on_link;  /* no gateway, no line to a provider: in a network that we are in */
-	gboolean local;	   /* destination is an address of this host */
-	gboolean tunnel;   /* leaves by WireGuard, tun, ipip, gre, sit, vti, xfrm, … */
+	/* The router; port 0, a link-local one with its scope. Unset: none, or of another family.
+	 */
+	WgEndpoint gateway;
+	int oif;	  /* ifindex */
+	gboolean on_link; /* no gateway, no line to a provider: in a network that we are in */
+	gboolean local;	  /* destination is an address of this host */
+	gboolean tunnel;  /* leaves by WireGuard, tun, ipip, gre, sit, vti, xfrm, … */
 } NatRoute;
 
 NatFib *nat_fib_new(GError **error);
 void nat_fib_free(NatFib *fib);
-/* FALSE when there is no route (or it is unreachable, prohibited, blackhole) or no source. */
+typedef enum {
+	NAT_FIB_FOUND,
+	NAT_FIB_NONE,	/* no route, or it is unreachable, prohibited, blackhole; or no source */
+	NAT_FIB_FAILED, /* the kernel did not answer: nothing is known */
+} NatFibResult;
+/* out is zeroed where nothing is found. */
+NatFibResult nat_fib_ask(NatFib *fib, const WgEndpoint *dst, guint32 fwmark, NatRoute *out);
+/* nat_fib_ask where a kernel that does not answer is as good as no route.
+ * FALSE when there is no route (or it is unreachable, prohibited, blackhole) or no source. */
 gboolean nat_fib_lookup(NatFib *fib, const WgEndpoint *dst, guint32 fwmark, NatRoute *out);
 /* All addresses of this host that packets may carry: GArray of WgEndpoint (port 0), without
  * loopback, link-local, tentative, deprecated and dadfailed ones. (transfer full) */

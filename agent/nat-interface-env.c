@@ -219,6 +219,7 @@ nat_interface_make_env(NatInterface *iface)
 		.wg_mtu = nat_interface_wg_mtu,
 		.look_again = look_again,
 		.relay_wanted = relay_wanted,
+		.ways_changed = nat_interface_ways_changed,
 		.relay_problem = nat_interface_relay_problem,
 		.relay = iface->relay,
 		.punch_turn = iface->env.punch_turn,

@@ -1,8 +1,10 @@
 /* SPDX-License-Identifier: MIT */
 /* WireGuard's port, mapped at the routers of this network: one more candidate. */
 #include "agent/nat-interface-private.h"
+#include "agent/portmap/map-gateway.h"
 
 #define LIVE_S 180 /* WireGuard's REJECT_AFTER_TIME */
+#define FAR_PORT 3478
 
 static void
 on_changed(gpointer user_data)
@@ -14,6 +16,41 @@ static void
 on_record(const char *text, gpointer user_data)
 {
 	nat_interface_record(user_data, G_LOG_LEVEL_MESSAGE, NAT_EVENT_NAT, "%s", text);
+}
+
+/* What the innernet server sees is asked by the internet's route. */
+static GArray *
+seen(const WgEndpoint *own, gpointer user_data)
+{
+	NatInterface *iface = user_data;
+	GArray *array = nat_stun_probe_seen_from(iface->probe, own);
+	WgEndpoint far, source;
+
+	if (iface->inn_observed == NULL ||
+	    !wg_endpoint_parse_address(wg_endpoint_family(own) == AF_INET6 ? NAT_FIB_FAR_V6
+									   : NAT_FIB_FAR_V4,
+				       FAR_PORT, &far) ||
+	    !nat_mux_source_for(iface->mux, &far, &source) ||
+	    !wg_endpoint_same_address(&source, own))
+		return array;
+	for (guint i = 0; i < iface->inn_observed->len; i++)
+		wg_endpoint_array_add(array, &g_array_index(iface->inn_observed, WgEndpoint, i),
+				      wg_endpoint_same);
+	return array;
+}
+
+/* STUN servers, and where peers are or may be. */
+static void
+destinations(GArray *far, gpointer user_data)
+{
+	NatInterface *iface = user_data;
+	GHashTableIter iter;
+	gpointer peer;
+
+	g_array_append_vals(far, iface->server_stun->data, iface->server_stun->len);
+	g_hash_table_iter_init(&iter, iface->peers);
+	while (far->len < MAP_FAR_MAX && g_hash_table_iter_next(&iter, NULL, &peer))
+		nat_peer_add_destinations(peer, far);
 }
 
 void
@@ -28,12 +65,13 @@ nat_interface_start_portmap(NatInterface *iface)
 		.fwmark = iface->fwmark,
 		.changed = on_changed,
 		.record = on_record,
-		.seen = nat_interface_public,
+		.seen = seen,
+		.destinations = destinations,
 		.user_data = iface,
+		.off = !iface->config.port_mapping,
 	};
 
-	if (iface->config.port_mapping)
-		iface->map = map_new(&env);
+	iface->map = map_new(&env);
 }
 
 void
@@ -67,7 +105,8 @@ nat_interface_end_portmap(NatInterface *iface)
 void
 nat_interface_restart_portmap(NatInterface *iface)
 {
-	nat_interface_stop_portmap(iface);
+	/* what is still right is taken up, what is not is owed */
+	map_free(g_steal_pointer(&iface->map), MAP_KEEP);
 	nat_interface_start_portmap(iface);
 }
 
@@ -76,6 +115,15 @@ nat_interface_renew_portmap(NatInterface *iface)
 {
 	if (iface->map != NULL)
 		map_network_changed(iface->map);
+}
+
+void
+nat_interface_ways_changed(gpointer user_data)
+{
+	NatInterface *iface = user_data;
+
+	if (iface->map != NULL)
+		map_destinations_changed(iface->map);
 }
 
 void

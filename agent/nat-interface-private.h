@@ -162,6 +162,7 @@ void nat_interface_stop_portmap(NatInterface *iface);	 /* what is mapped is give
 void nat_interface_end_portmap(NatInterface *iface);	 /* … unless a tunnel is up */
 void nat_interface_restart_portmap(NatInterface *iface); /* another port, or mark */
 void nat_interface_renew_portmap(NatInterface *iface);	 /* the network changed */
+void nat_interface_ways_changed(gpointer iface);	 /* … or where peers may be */
 void nat_interface_check_portmap(NatInterface *iface);	 /* … or what STUN servers see */
 /* Before all others; those that are the same go. */
 void nat_interface_add_mapped(NatInterface *iface, GArray *candidates);

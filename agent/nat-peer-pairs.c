@@ -345,3 +345,21 @@ nat_peer_standby_pair(NatPeer *peer)
 	}
 	return best;
 }
+
+static void
+add_destination(GArray *far, const WgEndpoint *endpoint)
+{
+	if (wg_endpoint_is_set(endpoint) && !wg_endpoint_is_private(endpoint) &&
+	    !wg_endpoint_is_bogus(endpoint))
+		wg_endpoint_array_add(far, endpoint, wg_endpoint_same_address);
+}
+
+void
+nat_peer_add_destinations(const NatPeer *peer, GArray *far)
+{
+	add_destination(far, &peer->selected.endpoint);
+	add_destination(far, &peer->configured);
+	for (guint i = 0; peer->has_remote && i < peer->remote.n_candidates; i++)
+		if (peer->remote.candidates[i].type != NAT_CAND_RELAY)
+			add_destination(far, &peer->remote.candidates[i].endpoint);
+}

@@ -178,6 +178,8 @@ on_verdict(NatPeer *peer, NatSessionVerdict verdict, const NatMsg *msg, gboolean
 		peer->has_remote = TRUE;
 		break;
 	}
+	if (peer->env->ways_changed != NULL)
+		peer->env->ways_changed(peer->env->user_data);
 	nat_peer_make_watch(peer);
 	await_echo(peer);
 	/* A session newly followed is told so: our echo is what lets the peer follow ours. */

@@ -69,6 +69,8 @@ typedef struct {
 	/* The MTU that the interface would have without us, which paths are measured for; 0: not
 	 * at all. May be NULL. */
 	guint (*wg_mtu)(gpointer user_data);
+	/* nat_peer_add_destinations() would add others than before. May be NULL. */
+	void (*ways_changed)(gpointer user_data);
 	/* A path broke: our mappings may have changed. */
 	void (*look_again)(gpointer user_data);
 	/* What the peer wants of the relay may have changed. */
@@ -136,6 +138,8 @@ void nat_peer_set_name(NatPeer *peer, const char *name); /* NULL: none */
 void nat_peer_observe(NatPeer *peer, const WgPeer *wg, gint64 now_us, gint64 real_s);
 /* Our candidates grew (a STUN answer came): tell the peer. */
 void nat_peer_candidates_changed(NatPeer *peer);
+/* Where its packets go, or may go, in the internet: appended, of WgEndpoint. */
+void nat_peer_add_destinations(const NatPeer *peer, GArray *far);
 /* Our relayed address came, changed or went. */
 void nat_peer_relay_changed(NatPeer *peer);
 /* Every second or so. */

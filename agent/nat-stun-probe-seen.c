@@ -17,6 +17,21 @@ nat_stun_probe_public(NatStunProbe *probe)
 }
 
 GArray *
+nat_stun_probe_seen_from(NatStunProbe *probe, const WgEndpoint *local)
+{
+	GArray *array = g_array_new(FALSE, FALSE, sizeof(WgEndpoint));
+
+	for (guint i = 0; i < probe->queries->len; i++) {
+		const NatStunQuery *query = g_ptr_array_index(probe->queries, i);
+
+		if (wg_endpoint_is_set(&query->mapped) &&
+		    wg_endpoint_same_address(&query->source, local))
+			wg_endpoint_array_add(array, &query->mapped, wg_endpoint_same);
+	}
+	return array;
+}
+
+GArray *
 nat_stun_probe_sources(NatStunProbe *probe)
 {
 	GArray *array = g_array_new(FALSE, FALSE, sizeof(WgEndpoint));

@@ -36,6 +36,8 @@ void nat_stun_probe_set_keep(NatStunProbe *probe, guint seconds);
 GArray *nat_stun_probe_candidates(NatStunProbe *probe);
 /* Public endpoints, also where there is no NAT. (transfer full, WgEndpoint) */
 GArray *nat_stun_probe_public(NatStunProbe *probe);
+/* The same as servers see it that are asked from this local address. */
+GArray *nat_stun_probe_seen_from(NatStunProbe *probe, const WgEndpoint *local);
 /* Local addresses (port P) that lead to the servers. (transfer full, WgEndpoint) */
 GArray *nat_stun_probe_sources(NatStunProbe *probe);
 NatMapping nat_stun_probe_mapping(NatStunProbe *probe);

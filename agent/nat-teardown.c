@@ -9,15 +9,22 @@ typedef struct {
 	const char *one, *many;
 	/* Names of interfaces that have some. (transfer full) */
 	GStrv (*interfaces)(const char *state_dir);
-	/* How many were removed; *left: could not be. */
-	guint (*remove)(const char *state_dir, const char *ifname, guint *left);
+	/* How many were removed; *left: could not be; which: lines about those, if there is more to
+	 * say. */
+	guint (*remove)(const char *state_dir, const char *ifname, guint *left, GString *which);
 	const char *remedy; /* for those that are left */
 } Thing;
 
+static guint
+remove_rewrites(const char *state_dir, const char *ifname, guint *left, GString *which)
+{
+	return punch_teardown(state_dir, ifname, left);
+}
+
 static const Thing THINGS[] = {
 	{"port mapping", "port mappings", map_teardown_interfaces, map_teardown,
-	 "the router does not answer; it forgets them by itself, or remove them there"},
-	{"source port rewrite", "source port rewrites", punch_teardown_interfaces, punch_teardown,
+	 "they end by themselves, or remove them at the router"},
+	{"source port rewrite", "source port rewrites", punch_teardown_interfaces, remove_rewrites,
 	 "nftables refuses it; see nft list tables"},
 };
 
@@ -38,7 +45,8 @@ nat_teardown_interfaces(const char *state_dir)
 }
 
 static void
-tell(const Thing *thing, const char *ifname, guint removed, guint left, GString *out)
+tell(const Thing *thing, const char *ifname, guint removed, guint left, const GString *which,
+     GString *out)
 {
 	if (removed > 0)
 		g_string_append_printf(out, "%s: %u %s removed\n", ifname, removed,
@@ -46,6 +54,7 @@ tell(const Thing *thing, const char *ifname, guint removed, guint left, GString 
 	if (left > 0)
 		g_string_append_printf(out, "%s: %u %s left: %s\n", ifname, left,
 				       left == 1 ? thing->one : thing->many, thing->remedy);
+	g_string_append_len(out, which->str, (gssize)which->len);
 }
 
 gboolean
@@ -55,9 +64,10 @@ nat_teardown(const char *state_dir, const char *ifname, GString *out)
 
 	for (gsize i = 0; i < G_N_ELEMENTS(THINGS); i++) {
 		guint left = 0;
-		guint removed = THINGS[i].remove(state_dir, ifname, &left);
+		g_autoptr(GString) which = g_string_new(NULL);
+		guint removed = THINGS[i].remove(state_dir, ifname, &left, which);
 
-		tell(&THINGS[i], ifname, removed, left, out);
+		tell(&THINGS[i], ifname, removed, left, which, out);
 		ok = ok && left == 0;
 	}
 	return ok;

@@ -29,6 +29,8 @@ void map_client_free(MapClient *client);
 /* kept: what an earlier run has held at this place, which is taken for true until the gateway says
  * otherwise; NULL: nothing. */
 void map_client_start(MapClient *client, const MapGrant *kept);
+/* Before the start: a mapping of ours that may be there is asked for again, by its nonce. */
+void map_client_wish(MapClient *client, const MapGrant *old);
 /* Something may have happened to the gateway, or to us: it is asked whether all is as it was. At
  * most once a second. */
 void map_client_check(MapClient *client);
@@ -41,8 +43,3 @@ gboolean map_client_is_waiting(const MapClient *client);
 const MapGrant *map_client_grant(const MapClient *client); /* not set: nothing is held */
 const char *map_client_problem(const MapClient *client);   /* one line; NULL: none; static */
 guint64 map_client_dropped(const MapClient *client);	   /* answers that were none of ours */
-
-/* Removes a mapping. wait_ms 0: the request leaves, and that is all; else up to so long is waited
- * for the answer, blocking. FALSE: it did not leave, or no answer came. */
-gboolean map_client_remove(const MapPlace *place, guint16 server_port, const MapGrant *grant,
-			   guint wait_ms);

@@ -17,6 +17,7 @@
 #define PCP_HEADER 24
 #define PCP_MAP_LEN 60
 #define UNSUPPORTED_VERSION 1 /* of both */
+#define PCP_NO_RESOURCES 8
 
 /* ---- bytes ---- */
 
@@ -255,6 +256,17 @@ map_protocol_from_string(const char *text, MapProtocol *out)
 	return FALSE;
 }
 
+/* RFC 6887 §15 and RFC 6886 §3.4 have success for a mapping that does not exist; miniupnpd says
+ * NO_RESOURCES then (DeletePCPMap of 2.3), which no removal could mean otherwise. What is declined
+ * for another reason is there still. */
+gboolean
+map_codec_is_removed(const MapAnswer *answer)
+{
+	return answer->kind == MAP_ANSWER_MAPPING &&
+	       (answer->code == 0 ||
+		(answer->protocol == MAP_PCP && answer->code == PCP_NO_RESOURCES));
+}
+
 /* UPnP's are those of WANIPConnection and WANIPv6FirewallControl. */
 static const char *
 upnp_code(guint code)
@@ -263,6 +275,7 @@ upnp_code(guint code)
 	case 501:
 		return "it fails";
 	case 606:
+	case 703: /* WANIPv6FirewallControl: InboundPinholeNotAllowed */
 		return "switched off for this host";
 	case 718:
 	case 728:
@@ -284,7 +297,7 @@ map_codec_code_to_string(MapProtocol protocol, guint code)
 	switch (code) {
 	case 7:
 		return MAP_NO_ADDRESS;
-	case 8:
+	case PCP_NO_RESOURCES:
 	case 10:
 		return "no port is free";
 	case 11:

@@ -52,6 +52,9 @@ gboolean map_codec_parse(const guint8 *msg, gsize len, MapAnswer *out);
 /* What was granted, as it is believed: 2 min to 24 h. */
 guint32 map_codec_clamp_lifetime(guint32 lifetime_s);
 
+/* Whether an answer to a request to remove (lifetime 0) says that the mapping is not there. */
+gboolean map_codec_is_removed(const MapAnswer *answer);
+
 /* The gateway's clock (RFC 6887 §8.5; RFC 6886 §3.6 is the same but for its tolerance). */
 typedef struct {
 	gboolean known;

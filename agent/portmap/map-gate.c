@@ -7,7 +7,7 @@
 struct MapGate {
 	MapPlace place;
 	MapClient *client;
-	MapUpnp *upnp; /* NULL: IPv6 */
+	MapUpnp *upnp;
 	MapGateFunc changed;
 	gpointer user_data;
 	gboolean client_started, upnp_started;
@@ -24,7 +24,7 @@ holds(const MapGrant *grant)
 static gboolean
 upnp_holds(const MapGate *gate)
 {
-	return gate->upnp && holds(map_upnp_grant(gate->upnp));
+	return holds(map_upnp_grant(gate->upnp));
 }
 
 static gboolean on_late(gpointer user_data);
@@ -37,8 +37,6 @@ ask_all(MapGate *gate)
 		map_client_start(gate->client, NULL);
 	gate->client_started = TRUE;
 	map_client_resume(gate->client);
-	if (!gate->upnp)
-		return;
 	if (!gate->upnp_started)
 		map_upnp_start(gate->upnp, NULL);
 	gate->upnp_started = TRUE;
@@ -57,7 +55,7 @@ update(MapGate *gate)
 	if (upnp_holds(gate) && !by_client) {
 		map_client_pause(gate->client);
 	} else if (by_client) {
-		if (gate->upnp && !upnp_holds(gate))
+		if (!upnp_holds(gate))
 			map_upnp_want(gate->upnp, FALSE);
 	} else {
 		ask_all(gate);
@@ -99,8 +97,25 @@ on_late(gpointer user_data)
 	return G_SOURCE_REMOVE;
 }
 
+static void
+take_up(MapGate *gate, const MapEntry *kept)
+{
+	const MapGrant *grant = &kept->grant;
+
+	if (kept->owed) {
+		map_client_wish(gate->client, grant);
+	} else if (grant->protocol != MAP_UPNP) {
+		gate->client_started = TRUE;
+		map_client_start(gate->client, grant);
+	} else {
+		gate->upnp_started = TRUE;
+		map_upnp_start(gate->upnp, grant);
+		map_upnp_want(gate->upnp, TRUE);
+	}
+}
+
 MapGate *
-map_gate_new(const MapPlace *place, guint16 server_port, guint16 ssdp_port, const MapGrant *kept,
+map_gate_new(const MapPlace *place, guint16 server_port, guint16 ssdp_port, const MapEntry *kept,
 	     MapGateFunc changed, gpointer user_data)
 {
 	MapGate *gate = g_new0(MapGate, 1);
@@ -109,16 +124,9 @@ map_gate_new(const MapPlace *place, guint16 server_port, guint16 ssdp_port, cons
 	gate->changed = changed;
 	gate->user_data = user_data;
 	gate->client = map_client_new(place, server_port, on_changed, gate);
-	if (wg_endpoint_family(&place->own) == AF_INET)
-		gate->upnp = map_upnp_new(place, ssdp_port, on_changed, gate);
-	if (kept && kept->protocol == MAP_UPNP && gate->upnp) {
-		gate->upnp_started = TRUE;
-		map_upnp_start(gate->upnp, kept);
-		map_upnp_want(gate->upnp, TRUE);
-	} else if (kept && kept->protocol != MAP_UPNP) {
-		gate->client_started = TRUE;
-		map_client_start(gate->client, kept);
-	}
+	gate->upnp = map_upnp_new(place, ssdp_port, on_changed, gate);
+	if (kept)
+		take_up(gate, kept);
 	update(gate);
 	return gate;
 }
@@ -143,7 +151,7 @@ map_gate_check(MapGate *gate)
 		return;
 	}
 	map_client_check(gate->client);
-	if (gate->upnp && !holds(map_client_grant(gate->client)))
+	if (!holds(map_client_grant(gate->client)))
 		map_upnp_check(gate->upnp);
 }
 
@@ -161,11 +169,17 @@ map_gate_grant(const MapGate *gate)
 	return holds(grant) || !upnp_holds(gate) ? grant : map_upnp_grant(gate->upnp);
 }
 
+const MapGrant *
+map_gate_pending(const MapGate *gate)
+{
+	return map_upnp_pending(gate->upnp);
+}
+
 MapGateState
 map_gate_state(const MapGate *gate)
 {
 	MapClientState client = map_client_state(gate->client);
-	MapUpnpState upnp = gate->upnp ? map_upnp_state(gate->upnp) : MAP_UPNP_ABSENT;
+	MapUpnpState upnp = map_upnp_state(gate->upnp);
 
 	if (holds(map_gate_grant(gate)))
 		return MAP_GATE_HELD;
@@ -183,7 +197,7 @@ map_gate_problem(const MapGate *gate)
 
 	if (map_gate_state(gate) != MAP_GATE_REFUSED)
 		return NULL;
-	return problem || !gate->upnp ? problem : map_upnp_problem(gate->upnp);
+	return problem ? problem : map_upnp_problem(gate->upnp);
 }
 
 guint64

@@ -6,8 +6,8 @@
  */
 #pragma once
 
-#include "agent/portmap/map-gateway.h"
-#include "agent/portmap/map-grant.h"
+#include "agent/portmap/map-entry.h"
+#include "agent/portmap/map-ssdp.h"
 
 #define MAP_GATE_BUDGET_MS 250
 
@@ -22,13 +22,15 @@ typedef enum {
 
 typedef void (*MapGateFunc)(gpointer user_data); /* as MapClientFunc */
 
-/* Ports: MAP_CODEC_PORT and MAP_UPNP_SSDP_PORT; for tests others. kept: see map_client_start(). */
+/* Ports: MAP_CODEC_PORT and MAP_SSDP_PORT; for tests others. kept: what an earlier run has held
+ * here, see map_client_start(); one that is owed is only asked for again. NULL: nothing. */
 MapGate *map_gate_new(const MapPlace *place, guint16 server_port, guint16 ssdp_port,
-		      const MapGrant *kept, MapGateFunc changed, gpointer user_data);
+		      const MapEntry *kept, MapGateFunc changed, gpointer user_data);
 void map_gate_free(MapGate *gate); /* what is held stays */
 void map_gate_check(MapGate *gate);
 const MapPlace *map_gate_place(const MapGate *gate);
 MapGateState map_gate_state(const MapGate *gate);
-const MapGrant *map_gate_grant(const MapGate *gate); /* not set: nothing is held */
-const char *map_gate_problem(const MapGate *gate);   /* NULL: none; static */
+const MapGrant *map_gate_grant(const MapGate *gate);   /* not set: nothing is held */
+const MapGrant *map_gate_pending(const MapGate *gate); /* see map_upnp_pending() */
+const char *map_gate_problem(const MapGate *gate);     /* NULL: none; static */
 guint64 map_gate_dropped(const MapGate *gate);

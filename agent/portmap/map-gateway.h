@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The gateways that WireGuard's packets leave by: the default routes of the interfaces that the FIB
- * answers for the internet, asked with WireGuard's fwmark. A gateway that nothing leaves by could
- * map what it likes: no answer of ours would come through it (DESIGN §2). Blocks for some kernel
- * round trips. Host thread only.
+ * The gateways that WireGuard's packets leave by: what the FIB answers, asked with WireGuard's
+ * fwmark, for the internet and for the destinations in use, which may have routes of their own. A
+ * gateway that nothing leaves by could map what it likes: no answer of ours would come through it
+ * (DESIGN §2). Tables are never read as a whole: a router's has a million routes. Host thread only.
  */
 #pragma once
 
@@ -16,8 +16,12 @@ typedef struct {
 	guint32 fwmark; /* for sockets */
 } MapPlace;
 
-/* Of MapPlace, at most one a family. fib may be NULL: none. (transfer full) */
-GArray *map_gateway_find(NatFib *fib, guint16 port, guint32 fwmark);
+#define MAP_FAR_MAX 128
+
+/* The gateways on the way to the internet, and to n other destinations (the first MAP_FAR_MAX of
+ * them), of MapPlace, each once, the internet's first; fib may be NULL: none. Two kernel round
+ * trips for each. NULL: the kernel does not answer, nothing is known. (transfer full) */
+GArray *map_gateway_find(NatFib *fib, const WgEndpoint *far, gsize n, guint16 port, guint32 fwmark);
 /* The same gateway, asked from the same address for the same port. */
 gboolean map_place_equal(const MapPlace *a, const MapPlace *b);
 /* A UDP or TCP socket there: non-blocking, with the mark, bound to our address. protocol: of the

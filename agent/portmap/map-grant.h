@@ -12,6 +12,8 @@ typedef struct {
 	guint32 lifetime_s;  /* as believed, from `at_us`; 0: until it is removed (UPnP alone) */
 	gint64 at_us;	     /* monotonic */
 	guint8 nonce[MAP_NONCE_LEN]; /* PCP */
+	gboolean unsure;   /* UPnP: it was asked for, and nobody has said that it was made */
+	guint16 unique_id; /* UPnP's, of an IPv6 pinhole; of no use while unsure */
 	/* UPnP: where its mappings are made, on the gateway */
 	guint16 control_port;
 	char control_path[MAP_PATH_MAX];

@@ -1,14 +1,16 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * MapState: the mappings that we hold, in the state directory, one file per interface key: so that
- * the next start takes them up, and `nat-agent teardown` can remove them. At most one for each
- * family. Host thread only.
+ * MapState: the mappings that we hold or owe, in the state directory, one file per interface key:
+ * so that the next start takes them up, and `nat-agent teardown` can remove them. What is owed
+ * stays there until the gateway has said that it is removed, or its time is over. Host thread only;
+ * two may be open on one file.
  */
 #pragma once
 
-#include "agent/portmap/map-gateway.h"
-#include "agent/portmap/map-grant.h"
+#include "agent/portmap/map-entry.h"
 #include "wgctl/wg-key.h"
+
+#define MAP_STATE_MAX 24 /* beyond it the first one that is owed is forgotten */
 
 typedef struct MapState MapState;
 
@@ -21,10 +23,13 @@ GStrv map_state_list(const char *state_dir);
 void map_state_free(MapState *state);
 /* The interface that it was written for; NULL: unknown. (transfer full) */
 char *map_state_interface(const MapState *state);
-/* What is remembered for AF_INET or AF_INET6. FALSE: nothing that could be understood. One that has
- * run out by the clock has a lifetime of 1 s. */
-gboolean map_state_get(const MapState *state, int family, MapPlace *place, MapGrant *grant);
-void map_state_put(MapState *state, const MapPlace *place, const MapGrant *grant);
-void map_state_drop(MapState *state, int family);
+/* All that could be understood, of MapEntry. One that has run out by the clock has a lifetime of
+ * 1 s. (transfer full) */
+GArray *map_state_entries(const MapState *state);
+/* In the place of the same mapping, if it is there. */
+void map_state_put(MapState *state, const MapEntry *entry);
+void map_state_drop(MapState *state, const MapEntry *entry);
+/* Whether it is there and owed, by the file and not by what was read of it earlier. */
+gboolean map_state_is_owed(MapState *state, const MapEntry *entry);
 
 G_DEFINE_AUTOPTR_CLEANUP_FUNC(MapState, map_state_free)

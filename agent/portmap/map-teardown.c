@@ -5,55 +5,119 @@
 
 #include <string.h>
 
-#include "agent/portmap/map-client.h"
+#include "agent/portmap/map-removal.h"
+#include "agent/portmap/map-ssdp.h"
 #include "agent/portmap/map-state.h"
-#include "agent/portmap/map-upnp.h"
-
-#define WAIT_MS 2000 /* for each answer by PCP or NAT-PMP */
 
 typedef struct {
-	gboolean done, removed;
-} Waiting;
+	MapEntry entry;
+	MapRemovalResult result;
+	guint *waiting; /* how many have not ended */
+} Try;
+
+typedef struct {
+	guint removed, left;
+	GString *which; /* a line for each that is left */
+} Outcome;
+
+static gboolean
+is_left(const Try *try)
+{
+	return try->result != MAP_REMOVED &&
+	       !map_entry_is_over(&try->entry, g_get_monotonic_time());
+}
 
 static void
-on_removed(gboolean removed, gpointer user_data)
+on_removed(MapRemovalResult result, gpointer user_data)
 {
-	Waiting *waiting = user_data;
+	Try *try = user_data;
 
-	waiting->done = TRUE;
-	waiting->removed = removed;
+	try->result = result;
+	--*try->waiting;
+}
+
+/* All at once; some seconds at most, for each of them ends by itself. */
+static GArray *
+try_all(const MapState *state)
+{
+	g_autoptr(GArray) entries = map_state_entries(state);
+	GArray *tries = g_array_sized_new(FALSE, TRUE, sizeof(Try), entries->len);
+	guint waiting = entries->len;
+
+	g_array_set_size(tries, entries->len);
+	for (guint i = 0; i < entries->len; i++) {
+		Try *try = &g_array_index(tries, Try, i);
+		MapRemovalFuncs funcs = {.done = on_removed, .user_data = try};
+
+		try->entry = g_array_index(entries, MapEntry, i);
+		try->waiting = &waiting;
+		map_removal_start(&try->entry.place, MAP_CODEC_PORT, MAP_SSDP_PORT,
+				  &try->entry.grant, &funcs);
+	}
+	while (waiting > 0)
+		g_main_context_iteration(NULL, TRUE);
+	return tries;
+}
+
+/* What is over has ended by itself, whatever the router says. Returns how many were removed. */
+static guint
+settle(MapState *state, const GArray *tries)
+{
+	guint removed = 0;
+
+	for (guint i = 0; i < tries->len; i++) {
+		const Try *try = &g_array_index(tries, Try, i);
+
+		if (!is_left(try))
+			map_state_drop(state, &try->entry);
+		removed += try->result == MAP_REMOVED;
+	}
+	return removed;
 }
 
 static gboolean
-remove_one(const MapPlace *place, const MapGrant *grant)
+some_refused(const GArray *tries)
 {
-	Waiting waiting = {0};
-
-	if (grant->protocol != MAP_UPNP)
-		return map_client_remove(place, MAP_CODEC_PORT, grant, WAIT_MS);
-	if (!map_upnp_remove(place, grant, on_removed, &waiting))
-		return FALSE;
-	while (!waiting.done)
-		g_main_context_iteration(NULL, TRUE); /* MAP_HTTP_TIMEOUT_MS at most */
-	return waiting.removed;
+	for (guint i = 0; i < tries->len; i++)
+		if (g_array_index(tries, Try, i).result == MAP_REMOVAL_REFUSED)
+			return TRUE;
+	return FALSE;
 }
 
 static void
-remove_all(MapState *state, guint *removed, guint *left)
+say_left(const GArray *tries, Outcome *out)
 {
-	static const int FAMILIES[] = {AF_INET, AF_INET6};
+	char external[WG_ENDPOINT_STRLEN], gateway[WG_ENDPOINT_STRLEN];
 
-	for (gsize i = 0; i < G_N_ELEMENTS(FAMILIES); i++) {
-		MapPlace place;
-		MapGrant grant;
+	for (guint i = 0; i < tries->len; i++) {
+		const Try *try = &g_array_index(tries, Try, i);
+		const MapEntry *entry = &try->entry;
 
-		if (!map_state_get(state, FAMILIES[i], &place, &grant))
+		if (!is_left(try))
 			continue;
-		if (remove_one(&place, &grant)) {
-			map_state_drop(state, FAMILIES[i]);
-			++*removed;
-		} else {
-			++*left;
+		out->left++;
+		g_string_append_printf(out->which, "  %s at the router %s, by %s: %s\n",
+				       wg_endpoint_format(&entry->grant.external, external),
+				       wg_endpoint_format_address(&entry->place.gateway, gateway),
+				       map_protocol_to_string(entry->grant.protocol),
+				       try->result == MAP_REMOVAL_REFUSED ? "it does not remove it"
+									  : "it does not answer");
+	}
+}
+
+/* Once more, where one was declined while another was there: miniupnpd 2.3.1 removes no pinhole by
+ * PCP while its table has a mapping by UPnP. */
+static void
+remove_all(MapState *state, Outcome *out)
+{
+	for (guint round = 0;; round++) {
+		g_autoptr(GArray) tries = try_all(state);
+		guint removed = settle(state, tries);
+
+		out->removed += removed;
+		if (round > 0 || removed == 0 || !some_refused(tries)) {
+			say_left(tries, out);
+			return;
 		}
 	}
 }
@@ -76,18 +140,18 @@ map_teardown_interfaces(const char *state_dir)
 }
 
 guint
-map_teardown(const char *state_dir, const char *ifname, guint *left)
+map_teardown(const char *state_dir, const char *ifname, guint *left, GString *which)
 {
 	g_auto(GStrv) names = map_state_list(state_dir);
-	guint removed = 0;
+	Outcome outcome = {.which = which};
 
-	*left = 0;
 	for (guint i = 0; names[i]; i++) {
 		g_autoptr(MapState) state = map_state_open(state_dir, names[i]);
 		g_autofree char *of = map_state_interface(state);
 
 		if (g_strcmp0(of, ifname) == 0)
-			remove_all(state, &removed, left);
+			remove_all(state, &outcome);
 	}
-	return removed;
+	*left = outcome.left;
+	return outcome.removed;
 }

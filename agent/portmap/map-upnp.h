@@ -9,11 +9,8 @@
  */
 #pragma once
 
-#include "agent/portmap/map-gateway.h"
-#include "agent/portmap/map-grant.h"
-
-#define MAP_UPNP_SSDP_PORT 1900
-#define MAP_UPNP_GROUP "239.255.255.250"
+#include "agent/portmap/map-entry.h"
+#include "agent/portmap/map-ssdp.h"
 
 typedef struct MapUpnp MapUpnp;
 
@@ -28,23 +25,20 @@ typedef enum {
 
 typedef void (*MapUpnpFunc)(gpointer user_data); /* as MapClientFunc */
 
-/* ssdp_port: MAP_UPNP_SSDP_PORT; for tests another, and then the group is not asked. */
+/* ssdp_port: MAP_SSDP_PORT; for tests another, and then the group is not asked. */
 MapUpnp *map_upnp_new(const MapPlace *place, guint16 ssdp_port, MapUpnpFunc changed,
 		      gpointer user_data);
 void map_upnp_free(MapUpnp *upnp); /* what is held stays at the gateway */
 /* kept: what an earlier run has held here; NULL: nothing. */
 void map_upnp_start(MapUpnp *upnp, const MapGrant *kept);
 /* From now on (TRUE) a mapping is wanted; FALSE: another protocol has one, and what is held here is
- * removed. */
+ * forgotten; removing it is the caller's. */
 void map_upnp_want(MapUpnp *upnp, gboolean want);
 /* Whether what is held is still there. */
 void map_upnp_check(MapUpnp *upnp);
 MapUpnpState map_upnp_state(const MapUpnp *upnp);
 const MapGrant *map_upnp_grant(const MapUpnp *upnp); /* not set: nothing is held */
-const char *map_upnp_problem(const MapUpnp *upnp);   /* one line; NULL: none; static */
-
-/* Removes a mapping without a MapUpnp. done (may be NULL) is called from the main loop, once,
- * unless FALSE is returned: it could not be begun. */
-typedef void (*MapUpnpDone)(gboolean removed, gpointer user_data);
-gboolean map_upnp_remove(const MapPlace *place, const MapGrant *grant, MapUpnpDone done,
-			 gpointer user_data);
+/* What was asked for, and is not known to be ours; not set: nothing. Where it is neither held nor
+ * set any more, it may be there all the same: removing it is the caller's. */
+const MapGrant *map_upnp_pending(const MapUpnp *upnp);
+const char *map_upnp_problem(const MapUpnp *upnp); /* one line; NULL: none; static */

@@ -16,6 +16,7 @@ static const char *const TYPES[] = {
 	[MAP_SERVICE_IP2] = "urn:schemas-upnp-org:service:WANIPConnection:2",
 	[MAP_SERVICE_IP1] = "urn:schemas-upnp-org:service:WANIPConnection:1",
 	[MAP_SERVICE_PPP1] = "urn:schemas-upnp-org:service:WANPPPConnection:1",
+	[MAP_SERVICE_FIREWALL6] = "urn:schemas-upnp-org:service:WANIPv6FirewallControl:1",
 };
 
 const char *
@@ -82,10 +83,23 @@ map_xml_url(const char *url, gsize len, const WgEndpoint *host, guint16 *port,
 	text[n] = '\0';
 	if (!wg_endpoint_parse(text, &there) && !wg_endpoint_parse_address(text, 80, &there))
 		return FALSE;
-	if (!wg_endpoint_same_address(&there, host) || wg_endpoint_port(&there) == 0)
+	if (wg_endpoint_port(&there) == 0 ||
+	    wg_endpoint_family(&there) != wg_endpoint_family(host) ||
+	    (wg_endpoint_family(host) == AF_INET && !wg_endpoint_same_address(&there, host)))
 		return FALSE;
 	*port = wg_endpoint_port(&there);
 	return copy_path(authority + n, left - n, path);
+}
+
+/* As it stands in requests: a scope means nothing to the other end. */
+static const char *
+format_host(const WgEndpoint *host, char text[WG_ENDPOINT_STRLEN])
+{
+	WgEndpoint bare = *host;
+
+	if (wg_endpoint_family(host) == AF_INET6)
+		bare.v6.sin6_scope_id = 0;
+	return wg_endpoint_format(&bare, text);
 }
 
 /* ---- SSDP ---- */
@@ -101,7 +115,7 @@ map_xml_search(char buf[512], const WgEndpoint *to)
 			     "MX: 1\r\n"
 			     "ST: urn:schemas-upnp-org:device:InternetGatewayDevice:1\r\n"
 			     "\r\n",
-			     wg_endpoint_format(to, host));
+			     format_host(to, host));
 
 	return (gsize)MIN(len, 511);
 }
@@ -232,8 +246,10 @@ static void
 add_service(Description *d)
 {
 	guint at = d->n;
+	gboolean v6 = wg_endpoint_family(d->gateway) == AF_INET6;
 
-	if (!d->has_kind || !d->has_url || d->n == MAP_XML_SERVICES)
+	if (!d->has_kind || !d->has_url || d->n == MAP_XML_SERVICES ||
+	    v6 != (d->kind == MAP_SERVICE_FIREWALL6))
 		return;
 	while (at > 0 && d->services[at - 1].kind > d->kind)
 		at--;
@@ -302,7 +318,7 @@ map_xml_get(const WgEndpoint *gateway, guint16 port, const char *path)
 	wg_endpoint_set_port(&host, port);
 	return g_strdup_printf("GET %s HTTP/1.1\r\nHost: %s\r\nConnection: close\r\n"
 			       "User-Agent: nat-agent/" NAT_VERSION " UPnP/1.1\r\n\r\n",
-			       path, wg_endpoint_format(&host, text));
+			       path, format_host(&host, text));
 }
 
 char *
@@ -326,7 +342,7 @@ map_xml_call(const WgEndpoint *gateway, const MapService *service, const char *a
 		"User-Agent: nat-agent/" NAT_VERSION " UPnP/1.1\r\n"
 		"Content-Type: text/xml; charset=\"utf-8\"\r\n"
 		"SOAPAction: \"%s#%s\"\r\nContent-Length: %" G_GSIZE_FORMAT "\r\n\r\n%s",
-		service->path, wg_endpoint_format(&host, text), type, action, body->len, body->str);
+		service->path, format_host(&host, text), type, action, body->len, body->str);
 }
 
 static guint32
@@ -335,6 +351,23 @@ read_u32(const char *value, guint32 max)
 	guint64 number;
 
 	return g_ascii_string_to_unsigned(value, 10, 0, max, &number, NULL) ? (guint32)number : 0;
+}
+
+static gboolean
+read_id(const char *value, guint16 *out)
+{
+	guint64 number;
+
+	if (!g_ascii_string_to_unsigned(value, 10, 0, G_MAXUINT16, &number, NULL))
+		return FALSE;
+	*out = (guint16)number;
+	return TRUE;
+}
+
+static gboolean
+is_no(const char *value)
+{
+	return strcmp(value, "0") == 0 || strcmp(value, "false") == 0 || strcmp(value, "no") == 0;
 }
 
 typedef struct {
@@ -362,7 +395,12 @@ reply_leaf(const char *name, const char *value, gpointer user_data)
 	else if (strcmp(name, "NewLeaseDuration") == 0) {
 		r->out->lease_s = read_u32(value, G_MAXUINT32);
 		r->out->has_lease = TRUE;
-	}
+	} else if (strcmp(name, "UniqueID") == 0)
+		r->out->has_unique_id = read_id(value, &r->out->unique_id);
+	else if (strcmp(name, "FirewallEnabled") == 0)
+		r->out->firewall_off = is_no(value);
+	else if (strcmp(name, "InboundPinholeAllowed") == 0)
+		r->out->no_pinholes = is_no(value);
 	if (to && (!wg_endpoint_parse_address(value, 0, to) ||
 		   (to == &r->out->external_address && wg_endpoint_is_bogus(to))))
 		memset(to, 0, sizeof *to);

@@ -19,6 +19,7 @@ typedef enum {
 	MAP_SERVICE_IP2,
 	MAP_SERVICE_IP1,
 	MAP_SERVICE_PPP1,
+	MAP_SERVICE_FIREWALL6, /* IPv6's, and the only one of a gateway that is asked by IPv6 */
 } MapServiceKind;
 
 typedef struct {
@@ -36,7 +37,9 @@ gsize map_xml_search(char buf[512], const WgEndpoint *to);
  * (*foreign is set then). */
 gboolean map_xml_location(const char *text, gsize len, const WgEndpoint *gateway, guint16 *port,
 			  char path[MAP_PATH_MAX], gboolean *foreign);
-/* http://ADDRESS[:PORT]/PATH of this host. FALSE: it is none. */
+/* http://ADDRESS[:PORT]/PATH of this host. FALSE: it is none. A router that is asked at its
+ * link-local address names another one of its own, which nobody could tell from a stranger's: of
+ * IPv6, port and path are taken, and `host` is asked for them whatever the address. */
 gboolean map_xml_url(const char *url, gsize len, const WgEndpoint *host, guint16 *port,
 		     char path[MAP_PATH_MAX]);
 /* The services that map ports, better ones first; port: where the description came from. Returns
@@ -56,6 +59,9 @@ typedef struct {
 	guint16 reserved_port;	     /* NewReservedPort */
 	guint32 lease_s;	     /* NewLeaseDuration */
 	gboolean has_lease;
+	/* WANIPv6FirewallControl */
+	guint16 unique_id;
+	gboolean has_unique_id, firewall_off, no_pinholes; /* the last two: it says so */
 } MapReply;
 /* FALSE: it is no XML. */
 gboolean map_xml_reply(const char *text, gsize len, MapReply *out);

@@ -1,231 +1,192 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Theory of operation. At most one gateway a family (map-gateway), each with its MapGate. What a
- * gate holds is written down (map-state) the moment it does; what is written down is taken up at
- * the next start where gateway, own address and port are the same, else removed. Whether it is
- * published is asked of STUN each time anew (map-belief): a mapping that nobody could reach is
- * held, because a router may be the exposed host of another one behind it, but is not offered.
+ * Theory of operation. The gateways that WireGuard's packets leave by (map-gateway), a few of each
+ * family, have a MapSide each, with its MapGate. What a gate holds is written down (map-state) the
+ * moment it does, what it asks for before it is known to be ours; what is written down is taken up
+ * at the next start where gateway, own address and port are the same, else it is owed, as all that
+ * is held at a gateway that we leave, and map-debts removes it. Whether a mapping is published is
+ * asked of STUN each time anew (map-belief): one that nobody could reach is held, because a router
+ * may be the exposed host of another one behind it, but is not offered.
  */
-#include "agent/portmap/map.h"
-
 #include <string.h>
 
-#include "agent/portmap/map-announce.h"
-#include "agent/portmap/map-belief.h"
-#include "agent/portmap/map-client.h"
-#include "agent/portmap/map-gate.h"
-#include "agent/portmap/map-state.h"
-#include "agent/portmap/map-upnp.h"
+#include "agent/portmap/map-private.h"
+#include "agent/portmap/map-removal.h"
 
-#define FAMILIES 2
-#define REMOVE_MS 2000 /* of teardown, each */
+#define PLACES_MAX 3 /* gateways of a family */
+#define LOOK_S 60    /* destinations come and go */
+#define SOON_MS 200
+#define KERNEL_RETRY_S 5 /* that did not answer */
+/* So long a gateway is kept that no route in use leads by, while the network is the same. */
+#define UNUSED_US (600 * G_USEC_PER_SEC)
 
-typedef struct {
-	Map *map;
-	MapGate *gate; /* NULL: no gateway, or nothing is needed there */
-	MapPlace place;
-	gboolean has_place;
-	MapGrant saved;
-} Side;
-
-struct Map {
-	MapEnv env;
-	WgKey public_key;
-	MapState *state;
-	MapAnnounce *announce;
-	Side sides[FAMILIES]; /* IPv4, IPv6 */
-	char *said;
-	guint64 dropped; /* by gates that are gone */
-	WgEndpoint told[FAMILIES]; /* what is published */
-};
-
-static const int FAMILY[FAMILIES] = {AF_INET, AF_INET6};
-
-/* ---- what is held ---- */
-
-static const MapGrant *
-grant_of(const Side *side)
-{
-	static const MapGrant NONE;
-
-	return side->gate ? map_gate_grant(side->gate) : &NONE;
-}
-
-static MapBelief
-belief(const Side *side)
-{
-	g_autoptr(GArray) seen = side->map->env.seen(side->map->env.user_data);
-
-	return map_belief(&grant_of(side)->external, (const WgEndpoint *)(gpointer)seen->data,
-			  seen->len);
-}
-
-static gboolean
-is_published(const Side *side)
-{
-	return map_grant_is_set(grant_of(side)) && belief(side) == MAP_BELIEVED;
-}
-
-static void
-remember(Side *side)
-{
-	const MapGrant *grant = grant_of(side);
-
-	if (memcmp(grant, &side->saved, sizeof *grant) == 0)
-		return;
-	side->saved = *grant;
-	if (map_grant_is_set(grant))
-		map_state_put(side->map->state, &side->place, grant);
-	else
-		map_state_drop(side->map->state, FAMILY[side - side->map->sides]);
-}
-
-static void
-remove_grant(const MapPlace *place, const MapGrant *grant)
-{
-	if (grant->protocol == MAP_UPNP)
-		map_upnp_remove(place, grant, NULL, NULL);
-	else
-		map_client_remove(place, MAP_CODEC_PORT, grant, 0);
-}
-
-/* ---- what is told ---- */
-
-static void
-say(Map *map)
-{
-	MapStatus status;
-	char external[WG_ENDPOINT_STRLEN], gateway[WG_ENDPOINT_STRLEN];
-	g_autofree char *text = NULL;
-
-	map_status(map, &status);
-	wg_endpoint_format_address(&status.gateway, gateway);
-	if (wg_endpoint_is_set(&status.external))
-		text = g_strdup_printf(
-			"UDP %u is mapped to %s at the router %s by %s%s%s", map->env.port,
-			wg_endpoint_format(&status.external, external), gateway, status.protocol,
-			status.problem ? ": " : "", status.problem ? status.problem : "");
-	else if (status.problem)
-		text = g_strdup_printf("UDP %u is not mapped at the router %s: %s", map->env.port,
-				       gateway, status.problem);
-	else if (map->said && strcmp(status.state, "asking") != 0)
-		text = g_strdup_printf("UDP %u is no longer mapped at a router", map->env.port);
-	if (!text || g_strcmp0(text, map->said) == 0)
-		return;
-	g_free(map->said);
-	map->said = g_strdup(text);
-	map->env.record(text, map->env.user_data);
-}
-
-static void
-tell(Map *map)
+void
+map_update(Map *map)
 {
 	gboolean news = FALSE;
 
-	for (guint i = 0; i < FAMILIES; i++) {
-		Side *side = &map->sides[i];
-		WgEndpoint now = {0};
+	for (guint i = 0; i < map->sides->len; i++) {
+		MapSide *side = g_ptr_array_index(map->sides, i);
 
-		remember(side);
-		if (is_published(side))
-			now = grant_of(side)->external;
-		news |= !wg_endpoint_equal(&now, &map->told[i]);
-		map->told[i] = now;
+		news |= map_side_update(side);
+		map_side_say(side);
 	}
-	say(map);
+	map_debts_look(map->debts);
 	if (news)
 		map->env.changed(map->env.user_data);
 }
 
 /* ---- gateways ---- */
 
-static void
-on_gate(gpointer user_data)
+static MapSide *
+side_at(const Map *map, const MapPlace *place)
 {
-	tell(((Side *)user_data)->map);
+	for (guint i = 0; i < map->sides->len; i++) {
+		MapSide *side = g_ptr_array_index(map->sides, i);
+
+		if (map_place_equal(&side->place, place))
+			return side;
+	}
+	return NULL;
 }
 
-/* What an earlier run has held is taken up or, where the place is another, removed. */
-static gboolean
-take_up(Side *side, MapGrant *kept)
+static guint
+count_family(const GPtrArray *sides, int family)
 {
-	MapPlace place;
-	int family = FAMILY[side - side->map->sides];
+	guint n = 0;
 
-	if (!map_state_get(side->map->state, family, &place, kept))
-		return FALSE;
-	if (map_place_equal(&place, &side->place) && kept->lifetime_s != 1)
-		return TRUE;
-	/* one that has run out, too: the clock may be wrong */
-	remove_grant(&place, kept);
-	map_state_drop(side->map->state, family);
-	return FALSE;
-}
-
-static void
-open_gate(Side *side)
-{
-	MapGrant kept;
-	gboolean has = take_up(side, &kept);
-
-	side->gate = map_gate_new(&side->place, MAP_CODEC_PORT, MAP_UPNP_SSDP_PORT,
-				  has ? &kept : NULL, on_gate, side);
-}
-
-/* The place is no more: what is held there is given back, if it can still be reached. */
-static void
-shut_gate(Side *side)
-{
-	if (map_grant_is_set(grant_of(side)))
-		remove_grant(&side->place, grant_of(side));
-	side->map->dropped += map_gate_dropped(side->gate);
-	g_clear_pointer(&side->gate, map_gate_free);
-	map_state_drop(side->map->state, FAMILY[side - side->map->sides]);
-	memset(&side->saved, 0, sizeof side->saved);
+	for (guint i = 0; i < sides->len; i++)
+		n += map_side_family(g_ptr_array_index(sides, i)) == family;
+	return n;
 }
 
 static void
-set_place(Side *side, const MapPlace *place)
+take_place(Map *map, const MapPlace *place, GPtrArray *sides)
 {
-	if (side->gate && (!place || !map_place_equal(place, &side->place)))
-		shut_gate(side);
-	side->has_place = place != NULL;
-	if (place)
-		side->place = *place;
+	MapSide *side = side_at(map, place);
+
+	if (count_family(sides, wg_endpoint_family(&place->own)) >= PLACES_MAX)
+		return;
+	if (side)
+		g_ptr_array_remove(map->sides, side);
+	else
+		side = map_side_new(map, place);
+	side->found_us = g_get_monotonic_time();
+	g_ptr_array_add(sides, side);
+}
+
+/* Of each family the internet's, which is its first, then those that we have: where there are more
+ * than there may be, the same ones stay. */
+static void
+take_places(Map *map, GArray *places, GPtrArray *sides)
+{
+	for (guint round = 0; round < 3; round++) {
+		for (guint i = 0; i < places->len;) {
+			const MapPlace place = g_array_index(places, MapPlace, i);
+			int family = wg_endpoint_family(&place.own);
+
+			if ((round == 0 && count_family(sides, family) > 0) ||
+			    (round == 1 && !side_at(map, &place))) {
+				i++;
+				continue;
+			}
+			take_place(map, &place, sides);
+			g_array_remove_index(places, i);
+		}
+	}
+}
+
+/* Sides that no route in use leads by any more: kept a while, for a peer that is away comes back.
+ */
+static void
+part_with_sides(Map *map, GPtrArray *sides, gboolean network_changed)
+{
+	gint64 oldest = g_get_monotonic_time() - UNUSED_US;
+
+	while (map->sides->len > 0) {
+		MapSide *side = g_ptr_array_steal_index(map->sides, 0);
+
+		if (!network_changed && side->found_us >= oldest &&
+		    count_family(sides, map_side_family(side)) < PLACES_MAX) {
+			g_ptr_array_add(sides, side);
+			continue;
+		}
+		map_side_say_gone(side);
+		map_side_free(side, FALSE);
+	}
+}
+
+/* What an earlier run held elsewhere is owed. */
+static void
+disown_strangers(Map *map)
+{
+	g_autoptr(GArray) entries = map_state_entries(map->state);
+
+	for (guint i = 0; i < entries->len; i++) {
+		MapEntry *entry = &g_array_index(entries, MapEntry, i);
+
+		if (entry->owed || side_at(map, &entry->place))
+			continue;
+		entry->owed = TRUE;
+		map_state_put(map->state, entry);
+	}
 }
 
 static void
 open_needed(Map *map)
 {
-	g_autoptr(GArray) seen = map->env.seen(map->env.user_data);
+	for (guint i = 0; i < map->sides->len; i++)
+		map_side_open_if_needed(g_ptr_array_index(map->sides, i));
+}
 
-	for (guint i = 0; i < FAMILIES; i++) {
-		Side *side = &map->sides[i];
+/* FALSE: the kernel does not answer; all is as it was. */
+static gboolean
+find_places(Map *map, gboolean network_changed)
+{
+	g_autoptr(GArray) far = g_array_new(FALSE, FALSE, sizeof(WgEndpoint));
+	g_autoptr(GArray) places = NULL;
+	GPtrArray *sides;
 
-		if (side->has_place && !side->gate &&
-		    map_is_needed(&side->place.own, (const WgEndpoint *)(gpointer)seen->data,
-				  seen->len))
-			open_gate(side);
-	}
+	if (map->env.destinations)
+		map->env.destinations(far, map->env.user_data);
+	places = map->env.off
+			 ? g_array_new(FALSE, FALSE, sizeof(MapPlace))
+			 : map_gateway_find(map->env.fib, (const WgEndpoint *)(gpointer)far->data,
+					    far->len, map->env.port, map->env.fwmark);
+	if (!places)
+		return FALSE;
+	sides = g_ptr_array_new();
+	take_places(map, places, sides);
+	part_with_sides(map, sides, network_changed);
+	g_ptr_array_unref(map->sides);
+	map->sides = sides;
+	disown_strangers(map);
+	open_needed(map);
+	return TRUE;
+}
+
+static void look(Map *map, gboolean network_changed);
+
+static gboolean
+on_timer(gpointer user_data)
+{
+	Map *map = user_data;
+
+	map->timer = 0;
+	look(map, FALSE);
+	map_update(map);
+	return G_SOURCE_REMOVE;
 }
 
 static void
-find_places(Map *map)
+look(Map *map, gboolean network_changed)
 {
-	g_autoptr(GArray) places = map_gateway_find(map->env.fib, map->env.port, map->env.fwmark);
+	gboolean ok = find_places(map, network_changed);
 
-	for (guint i = 0; i < FAMILIES; i++) {
-		const MapPlace *found = NULL;
-
-		for (guint j = 0; j < places->len && !found; j++) {
-			const MapPlace *place = &g_array_index(places, MapPlace, j);
-
-			if (wg_endpoint_family(&place->own) == FAMILY[i])
-				found = place;
-		}
-		set_place(&map->sides[i], found);
-	}
-	open_needed(map);
+	g_clear_handle_id(&map->timer, g_source_remove);
+	map->hurried = FALSE;
+	if (!map->env.off)
+		map->timer = g_timeout_add_seconds(ok ? LOOK_S : KERNEL_RETRY_S, on_timer, map);
 }
 
 static void
@@ -233,13 +194,26 @@ on_announce(const WgEndpoint *from, gpointer user_data)
 {
 	Map *map = user_data;
 
-	for (guint i = 0; i < FAMILIES; i++)
-		if (map->sides[i].gate &&
-		    wg_endpoint_same_address(from, &map->sides[i].place.gateway))
-			map_gate_check(map->sides[i].gate);
+	for (guint i = 0; i < map->sides->len; i++) {
+		MapSide *side = g_ptr_array_index(map->sides, i);
+
+		if (side->gate && wg_endpoint_same_address(from, &side->place.gateway))
+			map_gate_check(side->gate);
+	}
 }
 
 /* ---- life ---- */
+
+static gboolean
+is_spared(const MapEntry *entry, gpointer user_data)
+{
+	Map *map = user_data;
+
+	for (guint i = 0; i < map->sides->len; i++)
+		if (map_side_spares(g_ptr_array_index(map->sides, i), entry))
+			return TRUE;
+	return FALSE;
+}
 
 Map *
 map_new(const MapEnv *env)
@@ -249,26 +223,41 @@ map_new(const MapEnv *env)
 	map->env = *env;
 	map->public_key = *env->public_key;
 	map->env.public_key = &map->public_key;
+	map->sides = g_ptr_array_new();
+	if (env->server_port == 0)
+		map->env.server_port = MAP_CODEC_PORT;
+	if (env->ssdp_port == 0)
+		map->env.ssdp_port = MAP_SSDP_PORT;
 	map->state = map_state_new(env->state_dir, &map->public_key, env->ifname);
-	map->announce = map_announce_new(on_announce, map);
-	for (guint i = 0; i < FAMILIES; i++)
-		map->sides[i].map = map;
-	find_places(map);
+	map->debts =
+		map_debts_new(map->state, map->env.server_port, map->env.ssdp_port, is_spared, map);
+	if (!env->off)
+		map->announce = map_announce_new(on_announce, map);
+	look(map, TRUE);
+	map_debts_look(map->debts);
 	return map;
 }
 
+/* The process ends: one datagram for each, by protocols that have it. Whether it came is not known,
+ * so that they stay written down. What UPnP holds stays as it is: the next start, or teardown,
+ * finds it. */
 static void
-end_side(Side *side, MapFate fate)
+send_removals(Map *map)
 {
-	const MapGrant *grant = grant_of(side);
+	g_autoptr(GArray) entries = map_state_entries(map->state);
 
-	if (fate != MAP_KEEP && map_grant_is_set(grant) &&
-	    (fate == MAP_RELEASE || grant->protocol != MAP_UPNP)) {
-		remove_grant(&side->place, grant);
-		map_state_drop(side->map->state, FAMILY[side - side->map->sides]);
+	for (guint i = 0; i < entries->len; i++) {
+		const MapEntry *entry = &g_array_index(entries, MapEntry, i);
+
+		if (entry->owed && entry->grant.protocol != MAP_UPNP)
+			map_removal_send(&entry->place, map->env.server_port, &entry->grant);
 	}
-	/* what UPnP holds at the end stays written down: the next start, or teardown, finds it */
-	map_gate_free(side->gate);
+}
+
+static gboolean
+stays(const MapSide *side, MapFate fate)
+{
+	return fate == MAP_KEEP || (fate == MAP_END && map_side_grant(side)->protocol == MAP_UPNP);
 }
 
 void
@@ -276,29 +265,54 @@ map_free(Map *map, MapFate fate)
 {
 	if (!map)
 		return;
-	for (guint i = 0; i < FAMILIES; i++)
-		end_side(&map->sides[i], fate);
+	while (map->sides->len > 0) {
+		MapSide *side = g_ptr_array_steal_index(map->sides, 0);
+
+		map_side_free(side, stays(side, fate));
+	}
+	if (fate == MAP_END)
+		send_removals(map);
+	g_clear_handle_id(&map->timer, g_source_remove);
 	map_announce_free(map->announce);
-	map_state_free(map->state);
-	g_free(map->said);
+	if (fate == MAP_RELEASE) {
+		map_debts_finish(map->debts, map->state);
+	} else {
+		map_debts_free(map->debts);
+		map_state_free(map->state);
+	}
+	g_ptr_array_unref(map->sides);
 	g_free(map);
 }
 
 void
 map_network_changed(Map *map)
 {
-	find_places(map);
-	for (guint i = 0; i < FAMILIES; i++)
-		if (map->sides[i].gate)
-			map_gate_check(map->sides[i].gate);
-	tell(map);
+	look(map, TRUE);
+	for (guint i = 0; i < map->sides->len; i++) {
+		MapSide *side = g_ptr_array_index(map->sides, i);
+
+		if (side->gate)
+			map_gate_check(side->gate);
+	}
+	map_update(map);
+	map_debts_retry(map->debts);
+}
+
+void
+map_destinations_changed(Map *map)
+{
+	if (map->env.off || map->hurried)
+		return;
+	map->hurried = TRUE;
+	g_clear_handle_id(&map->timer, g_source_remove);
+	map->timer = g_timeout_add(SOON_MS, on_timer, map);
 }
 
 void
 map_mapping_changed(Map *map)
 {
-	open_needed(map);
-	tell(map);
+	look(map, FALSE);
+	map_update(map);
 }
 
 /* ---- what others ask ---- */
@@ -316,8 +330,9 @@ has_endpoint(const GArray *candidates, const WgEndpoint *endpoint)
 void
 map_add_candidates(const Map *map, GArray *candidates)
 {
-	for (guint i = 0; i < FAMILIES; i++) {
-		NatCandidate cand = {.type = NAT_CAND_SRFLX, .endpoint = map->told[i]};
+	for (guint i = 0; i < map->sides->len; i++) {
+		const MapSide *side = g_ptr_array_index(map->sides, i);
+		NatCandidate cand = {.type = NAT_CAND_SRFLX, .endpoint = side->told};
 
 		if (wg_endpoint_is_set(&cand.endpoint) && !has_endpoint(candidates, &cand.endpoint))
 			g_array_append_val(candidates, cand);
@@ -327,7 +342,13 @@ map_add_candidates(const Map *map, GArray *candidates)
 gboolean
 map_is_up(const Map *map)
 {
-	return wg_endpoint_is_set(&map->told[0]);
+	for (guint i = 0; i < map->sides->len; i++) {
+		const MapSide *side = g_ptr_array_index(map->sides, i);
+
+		if (map_side_family(side) == AF_INET)
+			return wg_endpoint_is_set(&side->told);
+	}
+	return FALSE;
 }
 
 guint64
@@ -335,73 +356,11 @@ map_dropped(const Map *map)
 {
 	guint64 sum = map->dropped;
 
-	for (guint i = 0; i < FAMILIES; i++)
-		if (map->sides[i].gate)
-			sum += map_gate_dropped(map->sides[i].gate);
+	for (guint i = 0; i < map->sides->len; i++) {
+		const MapSide *side = g_ptr_array_index(map->sides, i);
+
+		if (side->gate)
+			sum += map_gate_dropped(side->gate);
+	}
 	return sum;
-}
-
-static void
-status_held(const Side *side, MapStatus *out)
-{
-	const MapGrant *grant = grant_of(side);
-
-	out->protocol = map_protocol_to_string(grant->protocol);
-	out->external = grant->external;
-	out->lifetime_s = grant->lifetime_s ? map_grant_left_s(grant, g_get_monotonic_time()) : 0;
-	switch (belief(side)) {
-	case MAP_BELIEVED:
-		out->state = "up";
-		break;
-	case MAP_DOUBLE_NAT:
-		out->state = "double-nat";
-		out->problem = "that is no address of the internet's: another NAT is behind this "
-			       "router";
-		break;
-	case MAP_CONTRADICTED:
-		out->state = "contradicted";
-		out->problem = "STUN servers see this host at another address";
-		break;
-	}
-}
-
-/* STUN servers see us through a router that says it has no address: it has a private one. */
-static void
-status_refused(const Side *side, MapStatus *out)
-{
-	g_autoptr(GArray) seen = side->map->env.seen(side->map->env.user_data);
-
-	out->problem = map_gate_problem(side->gate);
-	out->state = "refused";
-	if (seen->len == 0 || g_strcmp0(out->problem, MAP_NO_ADDRESS) != 0)
-		return;
-	out->state = "double-nat";
-	out->problem = "the router has no address of the internet's: another NAT is behind it";
-}
-
-void
-map_status(const Map *map, MapStatus *out)
-{
-	const Side *side = &map->sides[0];
-
-	*out = (MapStatus){.state = side->has_place ? "unneeded" : "absent"};
-	out->pinhole = map_grant_is_set(grant_of(&map->sides[1]));
-	if (side->has_place)
-		out->gateway = side->place.gateway;
-	if (!side->gate)
-		return;
-	switch (map_gate_state(side->gate)) {
-	case MAP_GATE_ASKING:
-		out->state = "asking";
-		break;
-	case MAP_GATE_HELD:
-		status_held(side, out);
-		break;
-	case MAP_GATE_REFUSED:
-		status_refused(side, out);
-		break;
-	case MAP_GATE_ABSENT:
-		out->state = "absent";
-		break;
-	}
 }

@@ -35,6 +35,7 @@ codec(const guint8 *data, gsize size)
 	if (!map_codec_parse(data, size, &answer))
 		return;
 	must(answer.protocol != MAP_UPNP);
+	must(!map_codec_is_removed(&answer) || answer.kind == MAP_ANSWER_MAPPING);
 	must(answer.code == 0 || *map_codec_code_to_string(answer.protocol, answer.code));
 }
 
@@ -51,7 +52,7 @@ http(const char *text, gsize size)
 }
 
 static void
-xml(const char *text, gsize size)
+xml_of(const char *text, gsize size, const char *gateway)
 {
 	MapService services[MAP_XML_SERVICES];
 	MapReply reply;
@@ -61,12 +62,14 @@ xml(const char *text, gsize size)
 	gboolean foreign;
 	guint n;
 
-	must(wg_endpoint_parse_address("192.168.1.1", 0, &host));
+	must(wg_endpoint_parse_address(gateway, 0, &host));
 	n = map_xml_services(text, size, &host, 5000, services, &foreign);
 	must(n <= MAP_XML_SERVICES);
 	for (guint i = 0; i < n; i++) {
 		check_path(services[i].path);
 		must(services[i].port != 0);
+		must((services[i].kind == MAP_SERVICE_FIREWALL6) ==
+		     (wg_endpoint_family(&host) == AF_INET6));
 	}
 	if (map_xml_location(text, size, &host, &port, path, &foreign)) {
 		check_path(path);
@@ -75,6 +78,13 @@ xml(const char *text, gsize size)
 	if (map_xml_reply(text, size, &reply))
 		must(!wg_endpoint_is_set(&reply.external_address) ||
 		     !wg_endpoint_is_bogus(&reply.external_address));
+}
+
+static void
+xml(const char *text, gsize size)
+{
+	xml_of(text, size, "192.168.1.1");
+	xml_of(text, size, "fe80::1%1");
 }
 
 int

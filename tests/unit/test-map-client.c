@@ -23,7 +23,7 @@ typedef struct {
 	guint junk;	 /* datagrams before each answer */
 	gint64 epoch_us; /* its start */
 	/* what it was asked */
-	guint pcp_maps, pmp_maps, announces, addresses, removals;
+	guint pcp_maps, pmp_maps, announces, addresses;
 	guint8 last[64];
 	/* the client */
 	MapPlace place;
@@ -62,10 +62,6 @@ answer_pcp(World *w, const guint8 *msg, gsize len, guint8 *out)
 	}
 	memcpy(w->last, msg, MIN(len, sizeof w->last));
 	w->pcp_maps++;
-	if (msg[4] == 0 && msg[5] == 0 && msg[6] == 0 && msg[7] == 0) {
-		w->removals++;
-		put32(out + 4, 0);
-	}
 	if (w->wrong_nonce)
 		out[24]++;
 	if (w->other_port)
@@ -358,25 +354,20 @@ test_kept(World *w, gconstpointer data)
 	g_assert_cmpuint(wg_endpoint_port(&map_client_grant(w->client)->external), ==, 4660);
 }
 
-static gpointer
-remove_it(gpointer user_data)
-{
-	World *w = user_data;
-
-	return GINT_TO_POINTER(map_client_remove(&w->place, wg_endpoint_port(&w->at),
-						 map_client_grant(w->client), 20000));
-}
-
+/* One that may be there, or not: nothing is held before the gateway says so, by the old nonce. */
 static void
-test_remove(World *w, gconstpointer data)
+test_wish(World *w, gconstpointer data)
 {
-	GThread *thread;
+	MapGrant old = {.protocol = MAP_PCP,
+			.external = net_ep("20.30.40.50:4660"),
+			.nonce = {9, 8, 7, 6, 5, 4, 3, 2, 1, 2, 3, 4}};
 
+	map_client_wish(w->client, &old);
 	map_client_start(w->client, NULL);
-	holds(w, MAP_PCP, 3600);
-	thread = g_thread_new("remove", remove_it, w);
-	UNTIL(w, w->removals > 0);
-	g_assert_true(GPOINTER_TO_INT(g_thread_join(thread)));
+	g_assert_false(map_grant_is_set(map_client_grant(w->client)));
+	UNTIL(w, is_held(w));
+	g_assert_cmpmem(w->last + 24, MAP_NONCE_LEN, old.nonce, MAP_NONCE_LEN);
+	g_assert_cmpuint(wg_endpoint_port(&map_client_grant(w->client)->external), ==, 4660);
 }
 
 static void
@@ -414,7 +405,7 @@ main(int argc, char **argv)
 	ADD("epoch", NULL, test_epoch);
 	ADD("nat-pmp-epoch", "", test_epoch);
 	ADD("kept", NULL, test_kept);
-	ADD("remove", NULL, test_remove);
+	ADD("wish", NULL, test_wish);
 	ADD("paused", NULL, test_paused);
 	return g_test_run();
 }

@@ -10,8 +10,7 @@
 typedef struct {
 	char *dir;
 	WgKey key;
-	MapPlace place;
-	MapGrant grant;
+	MapEntry entry;
 } World;
 
 static void
@@ -19,18 +18,18 @@ set_up(World *w, gconstpointer data)
 {
 	w->dir = g_dir_make_tmp("map-state-XXXXXX", NULL);
 	w->key.b[0] = 7;
-	w->place = (MapPlace){.gateway = net_ep("192.168.1.1"),
-			      .own = net_ep("192.168.1.2:51820"),
-			      .ifindex = 3,
-			      .fwmark = 0xffffffff};
-	w->grant = (MapGrant){.protocol = MAP_UPNP,
-			      .external = net_ep("20.30.40.50:40000"),
-			      .lifetime_s = 3600,
-			      .at_us = g_get_monotonic_time(),
-			      .nonce = {1, 2, 0xab, 4, 5, 6, 7, 8, 9, 10, 11, 0xff},
-			      .control_port = 5000,
-			      .control_path = "/ctl/IPConn"};
-	g_strlcpy(w->grant.service, "urn:x", sizeof w->grant.service);
+	w->entry.place = (MapPlace){.gateway = net_ep("192.168.1.1"),
+				    .own = net_ep("192.168.1.2:51820"),
+				    .ifindex = 3,
+				    .fwmark = 0xffffffff};
+	w->entry.grant = (MapGrant){.protocol = MAP_UPNP,
+				    .external = net_ep("20.30.40.50:40000"),
+				    .lifetime_s = 3600,
+				    .at_us = g_get_monotonic_time(),
+				    .nonce = {1, 2, 0xab, 4, 5, 6, 7, 8, 9, 10, 11, 0xff},
+				    .control_port = 5000,
+				    .control_path = "/ctl/IPConn"};
+	g_strlcpy(w->entry.grant.service, "urn:x", sizeof w->entry.grant.service);
 }
 
 static void
@@ -47,6 +46,26 @@ tear_down(World *w, gconstpointer data)
 	g_free(w->dir);
 }
 
+/* There is one, or none; what it is. */
+static gboolean
+get(const MapState *state, MapEntry *out)
+{
+	g_autoptr(GArray) entries = map_state_entries(state);
+
+	g_assert_cmpuint(entries->len, <=, 1);
+	if (entries->len == 1)
+		*out = g_array_index(entries, MapEntry, 0);
+	return entries->len == 1;
+}
+
+static guint
+count(const MapState *state)
+{
+	g_autoptr(GArray) entries = map_state_entries(state);
+
+	return entries->len;
+}
+
 static void
 test_round(World *w, gconstpointer data)
 {
@@ -54,30 +73,125 @@ test_round(World *w, gconstpointer data)
 	g_autoptr(MapState) again = NULL;
 	g_autofree char *name = NULL;
 	g_auto(GStrv) names = NULL;
-	MapPlace place;
-	MapGrant grant;
+	const MapGrant *grant;
+	MapEntry entry;
 
-	g_assert_false(map_state_get(state, AF_INET, &place, &grant));
-	map_state_put(state, &w->place, &w->grant);
+	g_assert_false(get(state, &entry));
+	w->entry.owed = w->entry.grant.unsure = data != NULL;
+	map_state_put(state, &w->entry);
 	names = map_state_list(w->dir);
 	g_assert_cmpuint(g_strv_length(names), ==, 1);
 	again = map_state_open(w->dir, names[0]);
 	name = map_state_interface(again);
 	g_assert_cmpstr(name, ==, "wg0");
-	g_assert_true(map_state_get(again, AF_INET, &place, &grant));
-	g_assert_true(map_place_equal(&place, &w->place));
-	g_assert_cmpuint(place.fwmark, ==, 0xffffffff);
-	g_assert_cmpmem(grant.nonce, sizeof grant.nonce, w->grant.nonce, sizeof w->grant.nonce);
-	g_assert_cmpint(grant.protocol, ==, MAP_UPNP);
-	g_assert_cmpuint(grant.lifetime_s, >, 3000);
-	g_assert_cmpuint(grant.control_port, ==, 5000);
-	g_assert_cmpstr(grant.control_path, ==, "/ctl/IPConn");
-	g_assert_cmpstr(grant.service, ==, "urn:x");
-	g_assert_false(map_state_get(again, AF_INET6, &place, &grant));
-	map_state_drop(again, AF_INET);
+	g_assert_true(get(again, &entry));
+	g_assert_true(map_entry_same_mapping(&entry, &w->entry));
+	g_assert_cmpint(entry.owed, ==, w->entry.owed);
+	g_assert_cmpuint(entry.place.fwmark, ==, 0xffffffff);
+	grant = &entry.grant;
+	g_assert_cmpmem(grant->nonce, MAP_NONCE_LEN, w->entry.grant.nonce, MAP_NONCE_LEN);
+	g_assert_cmpint(grant->protocol, ==, MAP_UPNP);
+	g_assert_cmpint(grant->unsure, ==, w->entry.grant.unsure);
+	g_assert_cmpuint(grant->lifetime_s, >, 3000);
+	g_assert_cmpuint(grant->control_port, ==, 5000);
+	g_assert_cmpstr(grant->control_path, ==, "/ctl/IPConn");
+	g_assert_cmpstr(grant->service, ==, "urn:x");
+	map_state_drop(again, &entry);
 	g_strfreev(names);
 	names = map_state_list(w->dir);
 	g_assert_cmpuint(g_strv_length(names), ==, 0);
+}
+
+/* Each gateway, family and outside port has its own; the same mapping again is the same entry. */
+static void
+test_several(World *w, gconstpointer data)
+{
+	g_autoptr(MapState) state = map_state_new(w->dir, &w->key, "wg0");
+	MapEntry other = w->entry, v6 = w->entry, port = w->entry, pcp = w->entry;
+
+	other.place.gateway = net_ep("192.168.3.1");
+	v6.place.gateway = net_ep("[fe80::1%1]:0");
+	v6.place.own = net_ep("[2001:db8::1]:51820");
+	v6.grant.external = v6.place.own;
+	v6.grant.protocol = MAP_PCP;
+	wg_endpoint_set_port(&port.grant.external, 40001);
+	pcp.grant.protocol = MAP_PCP;
+	map_state_put(state, &w->entry);
+	map_state_put(state, &other);
+	map_state_put(state, &v6);
+	map_state_put(state, &port);
+	map_state_put(state, &pcp);
+	g_assert_cmpuint(count(state), ==, 5);
+	wg_endpoint_set_port(&pcp.grant.external, 40002);
+	pcp.owed = TRUE;
+	map_state_put(state, &pcp);
+	g_assert_cmpuint(count(state), ==, 5);
+	g_assert_true(map_state_is_owed(state, &pcp));
+	map_state_drop(state, &w->entry);
+	g_assert_cmpuint(count(state), ==, 4);
+	g_assert_false(map_state_is_owed(state, &w->entry));
+}
+
+/* Two at one file do not undo each other's work. */
+static void
+test_two(World *w, gconstpointer data)
+{
+	g_autoptr(MapState) one = map_state_new(w->dir, &w->key, "wg0");
+	g_autoptr(MapState) two = map_state_new(w->dir, &w->key, "wg0");
+	MapEntry other = w->entry;
+
+	other.place.gateway = net_ep("192.168.3.1");
+	other.owed = TRUE;
+	map_state_put(one, &w->entry);
+	map_state_put(two, &other);
+	g_assert_cmpuint(count(two), ==, 2);
+	g_assert_true(map_state_is_owed(one, &other));
+	map_state_drop(one, &w->entry);
+	map_state_drop(two, &other);
+	g_assert_cmpuint(count(two), ==, 0);
+}
+
+/* It does not grow without end: what is owed the longest goes, what is held does not. */
+static void
+test_full(World *w, gconstpointer data)
+{
+	g_autoptr(MapState) state = map_state_new(w->dir, &w->key, "wg0");
+	MapEntry owed = w->entry;
+
+	map_state_put(state, &w->entry);
+	owed.owed = TRUE;
+	for (guint16 port = 1; port < 100; port++) {
+		wg_endpoint_set_port(&owed.grant.external, port);
+		map_state_put(state, &owed);
+	}
+	g_assert_cmpuint(count(state), ==, MAP_STATE_MAX);
+	g_assert_true(map_state_is_owed(state, &owed));
+	wg_endpoint_set_port(&owed.grant.external, 1);
+	g_assert_false(map_state_is_owed(state, &owed));
+	map_state_drop(state, &w->entry);
+	g_assert_cmpuint(count(state), ==, MAP_STATE_MAX - 1);
+}
+
+/* What 0.1 has written, a group for each family. */
+static void
+test_old(World *w, gconstpointer data)
+{
+	g_autofree char *path = g_build_filename(w->dir, "portmap-0700000000000000.conf", NULL);
+	g_autoptr(MapState) state = NULL;
+	MapEntry entry;
+
+	g_assert_true(g_file_set_contents(
+		path,
+		"[ipv4]\ninterface=wg0\nprotocol=pcp\ngateway=192.168.1.1:0\n"
+		"own=192.168.1.2:51820\nexternal=20.30.40.50:51820\nfwmark=0\nifindex=2\n"
+		"granted=1\nlifetime=10\nnonce=000102030405060708090a0b\ncontrol_port=0\n",
+		-1, NULL));
+	state = map_state_new(w->dir, &w->key, "wg0");
+	g_assert_true(get(state, &entry));
+	g_assert_false(entry.owed);
+	g_assert_true(map_entry_is_over(&entry, g_get_monotonic_time()));
+	map_state_drop(state, &entry);
+	g_assert_cmpuint(count(state), ==, 0);
 }
 
 static void
@@ -88,20 +202,20 @@ with(World *w, const char *key, const char *value, gboolean ok, guint32 lifetime
 	g_autoptr(GKeyFile) keys = g_key_file_new();
 	g_auto(GStrv) names = NULL;
 	g_autofree char *path = NULL;
-	MapPlace place;
-	MapGrant grant;
+	MapEntry entry;
 
 	g_test_message("%s=%s", key, value);
-	map_state_put(state, &w->place, &w->grant);
+	map_state_put(state, &w->entry);
 	names = map_state_list(w->dir);
 	path = g_build_filename(w->dir, names[0], NULL);
 	g_assert_true(g_key_file_load_from_file(keys, path, G_KEY_FILE_NONE, NULL));
-	g_key_file_set_string(keys, "ipv4", key, value);
+	g_key_file_set_string(keys, "mapping 1", key, value);
 	g_assert_true(g_key_file_save_to_file(keys, path, NULL));
 	again = map_state_open(w->dir, names[0]);
-	g_assert_cmpint(map_state_get(again, AF_INET, &place, &grant), ==, ok);
+	g_assert_cmpint(get(again, &entry), ==, ok);
 	if (ok)
-		g_assert_cmpuint(grant.lifetime_s, ==, lifetime_s);
+		g_assert_cmpuint(entry.grant.lifetime_s, ==, lifetime_s);
+	g_assert_cmpint(g_remove(path), ==, 0);
 }
 
 static void
@@ -123,11 +237,10 @@ static void
 test_memory(World *w, gconstpointer data)
 {
 	g_autoptr(MapState) state = map_state_new(NULL, &w->key, "wg0");
-	MapPlace place;
-	MapGrant grant;
+	MapEntry entry;
 
-	map_state_put(state, &w->place, &w->grant);
-	g_assert_true(map_state_get(state, AF_INET, &place, &grant));
+	map_state_put(state, &w->entry);
+	g_assert_true(get(state, &entry));
 }
 
 int
@@ -135,6 +248,11 @@ main(int argc, char **argv)
 {
 	g_test_init(&argc, &argv, NULL);
 	g_test_add("/map-state/round", World, NULL, set_up, test_round, tear_down);
+	g_test_add("/map-state/owed", World, "", set_up, test_round, tear_down);
+	g_test_add("/map-state/several", World, NULL, set_up, test_several, tear_down);
+	g_test_add("/map-state/two", World, NULL, set_up, test_two, tear_down);
+	g_test_add("/map-state/full", World, NULL, set_up, test_full, tear_down);
+	g_test_add("/map-state/old", World, NULL, set_up, test_old, tear_down);
 	g_test_add("/map-state/odd", World, NULL, set_up, test_odd, tear_down);
 	g_test_add("/map-state/memory", World, NULL, set_up, test_memory, tear_down);
 	return g_test_run();

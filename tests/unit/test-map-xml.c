@@ -239,6 +239,47 @@ test_soap(void)
 	g_assert_false(map_xml_reply("<a><b></a>", 10, &reply));
 }
 
+/* A router that is asked by IPv6 at its link-local address names another one: port and path count.
+ */
+static void
+test_v6(void)
+{
+	static const char XML[] =
+		"<r><s><service><serviceType>urn:schemas-upnp-org:service:WANIPv6FirewallControl:1"
+		"</serviceType><controlURL>http://[2001:db8::1]:81/f</controlURL></"
+		"service><service>"
+		"<serviceType>urn:schemas-upnp-org:service:WANIPConnection:1</serviceType>"
+		"<controlURL>/c</controlURL></service></s></r>";
+	static const char V4[] = "http://192.168.1.1:80/x", V6[] = "http://[2001:db8::1]:80/x";
+	static const char REPLY[] =
+		"<r><UniqueID>65535</UniqueID><FirewallEnabled>0</FirewallEnabled>"
+		"<InboundPinholeAllowed>0</InboundPinholeAllowed></r>";
+	WgEndpoint gateway = net_ep("[fe80::1%1]:0"), own = net_ep("192.168.1.1");
+	MapService found[MAP_XML_SERVICES];
+	char path[MAP_PATH_MAX];
+	g_autofree char *get = map_xml_get(&gateway, 80, "/x");
+	guint16 port;
+	gboolean foreign;
+	MapReply reply;
+
+	g_assert_true(map_xml_url(V6, strlen(V6), &gateway, &port, path));
+	g_assert_cmpuint(port, ==, 80);
+	g_assert_false(map_xml_url(V4, strlen(V4), &gateway, &port, path));
+	g_assert_false(map_xml_url(V6, strlen(V6), &own, &port, path));
+	g_assert_cmpuint(map_xml_services(XML, strlen(XML), &gateway, 5000, found, &foreign), ==,
+			 1);
+	g_assert_cmpint(found[0].kind, ==, MAP_SERVICE_FIREWALL6);
+	g_assert_cmpuint(found[0].port, ==, 81);
+	g_assert_cmpuint(map_xml_services(XML, strlen(XML), &own, 5000, found, &foreign), ==, 1);
+	g_assert_cmpint(found[0].kind, ==, MAP_SERVICE_IP1);
+	g_assert_nonnull(strstr(get, "Host: [fe80::1]:80\r\n"));
+	g_assert_true(map_xml_reply(REPLY, strlen(REPLY), &reply));
+	g_assert_true(reply.has_unique_id && reply.firewall_off && reply.no_pinholes);
+	g_assert_cmpuint(reply.unique_id, ==, 65535);
+	g_assert_true(map_xml_reply("<r><UniqueID>65536</UniqueID></r>", 33, &reply));
+	g_assert_false(reply.has_unique_id);
+}
+
 int
 main(int argc, char **argv)
 {
@@ -247,6 +288,7 @@ main(int argc, char **argv)
 	g_test_add_func("/map-xml/url", test_url);
 	g_test_add_func("/map-xml/location", test_location);
 	g_test_add_func("/map-xml/services", test_services);
+	g_test_add_func("/map-xml/v6", test_v6);
 	g_test_add_func("/map-xml/bombs", test_bombs);
 	g_test_add_func("/map-xml/soap", test_soap);
 	return g_test_run();

@@ -155,6 +155,12 @@ map_gate_check(MapGate *gate)
 		map_upnp_check(gate->upnp);
 }
 
+gboolean
+map_gate_has_answered(const MapGate *gate)
+{
+	return map_client_has_answered(gate->client);
+}
+
 const MapPlace *
 map_gate_place(const MapGate *gate)
 {

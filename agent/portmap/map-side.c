@@ -3,6 +3,8 @@
 
 #include "agent/portmap/map-private.h"
 
+#define EARLY_US (60 * G_USEC_PER_SEC)
+
 static const MapGrant NONE;
 
 int
@@ -193,6 +195,31 @@ map_side_open_if_needed(MapSide *side)
 	}
 	side->gate = map_gate_new(&side->place, side->map->env.server_port,
 				  side->map->env.ssdp_port, has ? &kept : NULL, on_gate, side);
+}
+
+/* ---- before its time ---- */
+
+void
+map_side_check(MapSide *side)
+{
+	gint64 now = g_get_monotonic_time();
+
+	if (!side->gate)
+		return;
+	if (!map_grant_is_set(map_side_grant(side))) {
+		if (side->early_us != 0 && now - side->early_us < EARLY_US)
+			return;
+		side->early_us = now;
+	}
+	map_gate_check(side->gate);
+}
+
+void
+map_side_announced(MapSide *side)
+{
+	if (side->gate &&
+	    (map_grant_is_set(map_side_grant(side)) || map_gate_has_answered(side->gate)))
+		map_side_check(side);
 }
 
 /* ---- life ---- */

@@ -23,8 +23,9 @@
 void
 map_update(Map *map)
 {
-	gboolean news = FALSE;
+	gboolean news = map->news;
 
+	map->news = FALSE;
 	for (guint i = 0; i < map->sides->len; i++) {
 		MapSide *side = g_ptr_array_index(map->sides, i);
 
@@ -71,6 +72,7 @@ take_place(Map *map, const MapPlace *place, GPtrArray *sides)
 		g_ptr_array_remove(map->sides, side);
 	else
 		side = map_side_new(map, place);
+	map->moved |= side->found_us == 0;
 	side->found_us = g_get_monotonic_time();
 	g_ptr_array_add(sides, side);
 }
@@ -111,6 +113,8 @@ part_with_sides(Map *map, GPtrArray *sides, gboolean network_changed)
 			g_ptr_array_add(sides, side);
 			continue;
 		}
+		map->moved = TRUE;
+		map->news |= wg_endpoint_is_set(&side->told);
 		map_side_say_gone(side);
 		map_side_free(side, FALSE);
 	}
@@ -197,8 +201,8 @@ on_announce(const WgEndpoint *from, gpointer user_data)
 	for (guint i = 0; i < map->sides->len; i++) {
 		MapSide *side = g_ptr_array_index(map->sides, i);
 
-		if (side->gate && wg_endpoint_same_address(from, &side->place.gateway))
-			map_gate_check(side->gate);
+		if (wg_endpoint_same_address(from, &side->place.gateway))
+			map_side_announced(side);
 	}
 }
 
@@ -234,6 +238,7 @@ map_new(const MapEnv *env)
 	if (!env->off)
 		map->announce = map_announce_new(on_announce, map);
 	look(map, TRUE);
+	map->moved = FALSE;
 	map_debts_look(map->debts);
 	return map;
 }
@@ -288,14 +293,11 @@ void
 map_network_changed(Map *map)
 {
 	look(map, TRUE);
-	for (guint i = 0; i < map->sides->len; i++) {
-		MapSide *side = g_ptr_array_index(map->sides, i);
-
-		if (side->gate)
-			map_gate_check(side->gate);
-	}
+	for (guint i = 0; i < map->sides->len; i++)
+		map_side_check(g_ptr_array_index(map->sides, i));
 	map_update(map);
-	map_debts_retry(map->debts);
+	map_debts_retry(map->debts, map->moved);
+	map->moved = FALSE;
 }
 
 void

@@ -284,6 +284,30 @@ test_elsewhere(World *w, gconstpointer data)
 	g_assert_cmpuint(w->pcp.asked, >=, 1);
 }
 
+/* Network events and strangers' announcements do not shorten the pauses of one that refuses. */
+static void
+test_pauses(World *w, gconstpointer data)
+{
+	gint64 began = g_get_monotonic_time(), end;
+	MapSide *side;
+
+	w->igd.refuses = TRUE;
+	side = start(w);
+	UNTIL(map_gate_state(side->gate) == MAP_GATE_REFUSED);
+	for (end = g_get_monotonic_time() + G_USEC_PER_SEC * 3 / 2; g_get_monotonic_time() < end;) {
+		map_side_announced(side);
+		turn();
+	}
+	if (g_get_monotonic_time() - began < 50 * G_USEC_PER_SEC)
+		g_assert_cmpint(g_atomic_int_get(&w->igd.adds), ==, 1);
+	for (end = g_get_monotonic_time() + G_USEC_PER_SEC * 7 / 2; g_get_monotonic_time() < end;) {
+		map_side_check(side);
+		turn();
+	}
+	if (g_get_monotonic_time() - began < 50 * G_USEC_PER_SEC)
+		g_assert_cmpint(g_atomic_int_get(&w->igd.adds), <=, 2);
+}
+
 #define ADD(path, data, func) g_test_add("/map/" path, World, data, set_up, func, tear_down)
 
 int
@@ -299,5 +323,6 @@ main(int argc, char **argv)
 	ADD("kept", NULL, test_kept);
 	ADD("off", NULL, test_off);
 	ADD("elsewhere", NULL, test_elsewhere);
+	ADD("pauses", NULL, test_pauses);
 	return g_test_run();
 }

@@ -47,20 +47,36 @@ add_internet(NatFib *fib, GArray *places, const char *text, guint16 port, guint3
 	       add_way(fib, places, &far, port, fwmark);
 }
 
+/* FALSE: the kernel does not answer. */
+static gboolean
+add_ways(NatFib *fib, GArray *places, const WgEndpoint *far, gsize n, guint16 port, guint32 fwmark)
+{
+	if (!add_internet(fib, places, NAT_FIB_FAR_V4, port, fwmark) ||
+	    !add_internet(fib, places, NAT_FIB_FAR_V6, port, fwmark))
+		return FALSE;
+	for (gsize i = 0; i < MIN(n, MAP_FAR_MAX); i++) {
+		guint before = places->len;
+
+		if (!add_way(fib, places, &far[i], port, fwmark))
+			return FALSE;
+		if (places->len > before)
+			g_array_index(places, MapPlace, before).far = far[i];
+	}
+	return TRUE;
+}
+
 GArray *
 map_gateway_find(NatFib *fib, const WgEndpoint *far, gsize n, guint16 port, guint32 fwmark)
 {
 	g_autoptr(GArray) places = g_array_new(FALSE, TRUE, sizeof(MapPlace));
+	gboolean ok;
 
 	if (!fib || port == 0)
 		return g_steal_pointer(&places);
-	if (!add_internet(fib, places, NAT_FIB_FAR_V4, port, fwmark) ||
-	    !add_internet(fib, places, NAT_FIB_FAR_V6, port, fwmark))
-		return NULL;
-	for (gsize i = 0; i < MIN(n, MAP_FAR_MAX); i++)
-		if (!add_way(fib, places, &far[i], port, fwmark))
-			return NULL;
-	return g_steal_pointer(&places);
+	nat_fib_remember(fib, TRUE);
+	ok = add_ways(fib, places, far, n, port, fwmark);
+	nat_fib_remember(fib, FALSE);
+	return ok ? g_steal_pointer(&places) : NULL;
 }
 
 gboolean

@@ -30,6 +30,7 @@ struct Map {
 	GPtrArray *sides;      /* of MapSide, the internet's first */
 	guint timer;	       /* of the next look */
 	gboolean hurried;      /* it comes soon */
+	gint64 hurried_us;     /* when the last one is due, or was, that came soon; 0: none */
 	gboolean moved;	       /* a side is new, or gone, since the network changed last */
 	gboolean news;	       /* what was published at a side that is gone is not any more */
 	guint64 dropped;       /* by gates that are gone */

@@ -16,7 +16,8 @@
 #define PLACES_MAX 3 /* gateways of a family */
 #define LOOK_S 60    /* destinations come and go */
 #define SOON_MS 200
-#define KERNEL_RETRY_S 5 /* that did not answer */
+#define HASTE_US (5 * G_USEC_PER_SEC) /* between looks that are not waited for */
+#define KERNEL_RETRY_S 5	      /* that did not answer */
 /* So long a gateway is kept that no route in use leads by, while the network is the same. */
 #define UNUSED_US (600 * G_USEC_PER_SEC)
 
@@ -74,6 +75,7 @@ take_place(Map *map, const MapPlace *place, GPtrArray *sides)
 		side = map_side_new(map, place);
 	map->moved |= side->found_us == 0;
 	side->found_us = g_get_monotonic_time();
+	side->place.far = place->far;
 	g_ptr_array_add(sides, side);
 }
 
@@ -143,6 +145,21 @@ open_needed(Map *map)
 		map_side_open_if_needed(g_ptr_array_index(map->sides, i));
 }
 
+/* There are more destinations than are asked for, not always the same ones: those that our sides
+ * were found by come first. */
+static void
+put_known_first(const Map *map, GArray *far)
+{
+	if (far->len < MAP_FAR_MAX)
+		return;
+	for (guint i = 0; i < map->sides->len; i++) {
+		const MapSide *side = g_ptr_array_index(map->sides, i);
+
+		if (wg_endpoint_is_set(&side->place.far))
+			g_array_prepend_val(far, side->place.far);
+	}
+}
+
 /* FALSE: the kernel does not answer; all is as it was. */
 static gboolean
 find_places(Map *map, gboolean network_changed)
@@ -153,6 +170,7 @@ find_places(Map *map, gboolean network_changed)
 
 	if (map->env.destinations)
 		map->env.destinations(far, map->env.user_data);
+	put_known_first(map, far);
 	places = map->env.off
 			 ? g_array_new(FALSE, FALSE, sizeof(MapPlace))
 			 : map_gateway_find(map->env.fib, (const WgEndpoint *)(gpointer)far->data,
@@ -303,17 +321,21 @@ map_network_changed(Map *map)
 void
 map_destinations_changed(Map *map)
 {
+	gint64 now = g_get_monotonic_time();
+	gint64 due = MAX(now + SOON_MS * 1000, map->hurried_us + HASTE_US);
+
 	if (map->env.off || map->hurried)
 		return;
 	map->hurried = TRUE;
+	map->hurried_us = due;
 	g_clear_handle_id(&map->timer, g_source_remove);
-	map->timer = g_timeout_add(SOON_MS, on_timer, map);
+	map->timer = g_timeout_add((guint)((due - now) / 1000), on_timer, map);
 }
 
 void
 map_mapping_changed(Map *map)
 {
-	look(map, FALSE);
+	open_needed(map);
 	map_update(map);
 }
 

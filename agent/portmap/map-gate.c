@@ -181,6 +181,12 @@ map_gate_pending(const MapGate *gate)
 	return map_upnp_pending(gate->upnp);
 }
 
+const MapGrant *
+map_gate_unmade(const MapGate *gate)
+{
+	return map_upnp_unmade(gate->upnp);
+}
+
 MapGateState
 map_gate_state(const MapGate *gate)
 {

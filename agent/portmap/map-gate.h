@@ -33,5 +33,6 @@ const MapPlace *map_gate_place(const MapGate *gate);
 MapGateState map_gate_state(const MapGate *gate);
 const MapGrant *map_gate_grant(const MapGate *gate);   /* not set: nothing is held */
 const MapGrant *map_gate_pending(const MapGate *gate); /* see map_upnp_pending() */
+const MapGrant *map_gate_unmade(const MapGate *gate);  /* see map_upnp_unmade() */
 const char *map_gate_problem(const MapGate *gate);     /* NULL: none; static */
 guint64 map_gate_dropped(const MapGate *gate);

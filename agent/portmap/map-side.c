@@ -72,13 +72,38 @@ save_held(MapSide *side)
 		put(side, grant, FALSE);
 }
 
+static gboolean
+is_owed(const MapSide *side, const MapGrant *grant)
+{
+	MapEntry entry = {.place = side->place, .grant = *grant};
+
+	return map_state_is_owed(side->map->state, &entry);
+}
+
+/* The router has declined it: unless it was there before, there is nothing to be given back. */
+static void
+drop_unmade(MapSide *side)
+{
+	const MapGrant *unmade = side->gate ? map_gate_unmade(side->gate) : &NONE;
+
+	if (map_grant_is_set(&side->saved_pending) && map_grant_is_set(unmade) &&
+	    map_grant_same_mapping(&side->saved_pending, unmade) && !side->owed_before)
+		drop(side, &side->saved_pending);
+}
+
 static void
 save_pending(MapSide *side)
 {
 	const MapGrant *pending = side->gate ? map_gate_pending(side->gate) : &NONE;
+	gboolean same = map_grant_is_set(pending) && map_grant_is_set(&side->saved_pending) &&
+			map_grant_same_mapping(pending, &side->saved_pending);
 
 	if (memcmp(pending, &side->saved_pending, sizeof *pending) == 0)
 		return;
+	if (!same) {
+		drop_unmade(side);
+		side->owed_before = map_grant_is_set(pending) && is_owed(side, pending);
+	}
 	side->saved_pending = *pending;
 	if (map_grant_is_set(pending))
 		put(side, pending, TRUE);

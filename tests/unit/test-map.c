@@ -284,6 +284,46 @@ test_elsewhere(World *w, gconstpointer data)
 	g_assert_cmpuint(w->pcp.asked, >=, 1);
 }
 
+/* What the router declines is not owed, though it says nothing of its table and removes nothing. */
+static void
+test_declined(World *w, gconstpointer data)
+{
+	MapEntry entry;
+
+	w->igd.refuses = w->igd.blind = w->igd.keeps = TRUE;
+	start(w);
+	UNTIL(written(w, &entry) == 1);
+	g_assert_true(entry.owed);
+	UNTIL(g_atomic_int_get(&w->igd.adds) >= 1);
+	UNTIL(written(w, &entry) == 0);
+	g_assert_cmpint(g_atomic_int_get(&w->igd.deletes), ==, 0);
+}
+
+/* … but what is owed already stays owed. */
+static void
+test_declined_before(World *w, gconstpointer data)
+{
+	MapEntry entry = {.place = w->place,
+			  .grant = {.protocol = MAP_UPNP,
+				    .external = net_ep("20.30.40.50:51820"),
+				    .lifetime_s = 0,
+				    .unsure = TRUE,
+				    .control_port = w->igd.http_port,
+				    .control_path = "/control",
+				    .service = TYPE1},
+			  .owed = TRUE};
+	g_autoptr(MapState) state = map_state_new(w->dir, &w->key, "wg0");
+	MapSide *side;
+
+	map_state_put(state, &entry);
+	w->igd.refuses = w->igd.blind = w->igd.keeps = TRUE;
+	side = start(w);
+	UNTIL(g_atomic_int_get(&w->igd.adds) >= 1);
+	UNTIL(!map_grant_is_set(&side->saved_pending));
+	g_assert_cmpuint(written(w, &entry), ==, 1);
+	g_assert_true(entry.owed);
+}
+
 /* Network events and strangers' announcements do not shorten the pauses of one that refuses. */
 static void
 test_pauses(World *w, gconstpointer data)
@@ -293,7 +333,7 @@ test_pauses(World *w, gconstpointer data)
 
 	w->igd.refuses = TRUE;
 	side = start(w);
-	UNTIL(map_gate_state(side->gate) == MAP_GATE_REFUSED);
+	UNTIL(g_atomic_int_get(&w->igd.adds) >= 1);
 	for (end = g_get_monotonic_time() + G_USEC_PER_SEC * 3 / 2; g_get_monotonic_time() < end;) {
 		map_side_announced(side);
 		turn();
@@ -323,6 +363,8 @@ main(int argc, char **argv)
 	ADD("kept", NULL, test_kept);
 	ADD("off", NULL, test_off);
 	ADD("elsewhere", NULL, test_elsewhere);
+	ADD("declined", NULL, test_declined);
+	ADD("declined-before", NULL, test_declined_before);
 	ADD("pauses", NULL, test_pauses);
 	return g_test_run();
 }

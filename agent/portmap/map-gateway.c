@@ -2,6 +2,7 @@
 #include "agent/portmap/map-gateway.h"
 
 #include <errno.h>
+#include <net/if.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
@@ -77,6 +78,33 @@ map_gateway_find(NatFib *fib, const WgEndpoint *far, gsize n, guint16 port, guin
 	ok = add_ways(fib, places, far, n, port, fwmark);
 	nat_fib_remember(fib, FALSE);
 	return ok ? g_steal_pointer(&places) : NULL;
+}
+
+static gboolean
+is_on_a_link(const WgEndpoint *address)
+{
+	char name[IF_NAMESIZE];
+
+	return address->v6.sin6_scope_id != 0 &&
+	       if_indextoname(address->v6.sin6_scope_id, name) != NULL;
+}
+
+/* fe80::1 is another router on each link; on a link that is no more it cannot be told from ours. */
+static gboolean
+same_gateway(const WgEndpoint *a, const WgEndpoint *b)
+{
+	WgEndpoint b_here = *b;
+
+	if (wg_endpoint_family(a) == AF_INET6 && wg_endpoint_family(b) == AF_INET6 &&
+	    !(is_on_a_link(a) && is_on_a_link(b)))
+		b_here.v6.sin6_scope_id = a->v6.sin6_scope_id;
+	return wg_endpoint_equal(a, &b_here);
+}
+
+gboolean
+map_place_same_to_gateway(const MapPlace *a, const MapPlace *b)
+{
+	return wg_endpoint_equal(&a->own, &b->own) && same_gateway(&a->gateway, &b->gateway);
 }
 
 gboolean

@@ -134,7 +134,7 @@ map_side_spares(const MapSide *side, const MapEntry *entry)
 {
 	guint16 port = wg_endpoint_port(&entry->grant.external);
 
-	if (!side->gate || !map_place_equal(&side->place, &entry->place))
+	if (!side->gate || !map_place_same_to_gateway(&side->place, &entry->place))
 		return FALSE;
 	return entry->grant.protocol != MAP_UPNP ||
 	       port == wg_endpoint_port(&map_gate_pending(side->gate)->external) ||
@@ -150,7 +150,7 @@ worth(const MapSide *side, const MapEntry *entry)
 {
 	gboolean sound = !map_entry_is_over(entry, g_get_monotonic_time());
 
-	if (!map_place_equal(&entry->place, &side->place))
+	if (!map_place_same_to_gateway(&entry->place, &side->place))
 		return 0;
 	if (entry->grant.protocol == MAP_UPNP)
 		return sound && !entry->grant.unsure ? 2 : 0;
@@ -161,7 +161,7 @@ worth(const MapSide *side, const MapEntry *entry)
 static void
 set_aside(MapSide *side, const MapEntry *entry)
 {
-	if (!map_place_equal(&entry->place, &side->place))
+	if (!map_place_same_to_gateway(&entry->place, &side->place))
 		return;
 	if (entry->grant.protocol != MAP_UPNP)
 		drop(side, &entry->grant);

@@ -122,6 +122,18 @@ part_with_sides(Map *map, GPtrArray *sides, gboolean network_changed)
 	}
 }
 
+static gboolean
+is_at_a_side(const Map *map, const MapPlace *place)
+{
+	for (guint i = 0; i < map->sides->len; i++) {
+		const MapSide *side = g_ptr_array_index(map->sides, i);
+
+		if (map_place_same_to_gateway(&side->place, place))
+			return TRUE;
+	}
+	return FALSE;
+}
+
 /* What an earlier run held elsewhere is owed. */
 static void
 disown_strangers(Map *map)
@@ -131,7 +143,7 @@ disown_strangers(Map *map)
 	for (guint i = 0; i < entries->len; i++) {
 		MapEntry *entry = &g_array_index(entries, MapEntry, i);
 
-		if (entry->owed || side_at(map, &entry->place))
+		if (entry->owed || is_at_a_side(map, &entry->place))
 			continue;
 		entry->owed = TRUE;
 		map_state_put(map->state, entry);

@@ -210,6 +210,34 @@ test_many(void)
 	map_free(map, MAP_KEEP);
 }
 
+/* An interface that was made anew has another index, and is the same to the gateway; another link's
+ * router is another one, as long as that link is there. */
+static void
+test_same(void)
+{
+	MapPlace a = {.gateway = net_ep("192.168.1.1"), .own = net_ep("192.168.1.2:51820")}, b = a;
+	MapPlace six = {.gateway = net_ep("fe80::1"), .own = net_ep("[2001:db8::2]:51820")},
+		 other = six;
+
+	a.ifindex = 3;
+	b.ifindex = 4;
+	g_assert_false(map_place_equal(&a, &b));
+	g_assert_true(map_place_same_to_gateway(&a, &b));
+	wg_endpoint_set_port(&b.own, 51821);
+	g_assert_false(map_place_same_to_gateway(&a, &b));
+	six.gateway.v6.sin6_scope_id = 1; /* lo */
+	other.gateway.v6.sin6_scope_id = 1000000;
+	g_assert_true(map_place_same_to_gateway(&six, &other));
+	g_assert_true(map_place_same_to_gateway(&other, &six));
+	if (!net_fresh()) {
+		g_test_skip("needs root");
+		return;
+	}
+	net_run("ip link add six9 index 77 type veth peer name six9p");
+	other.gateway.v6.sin6_scope_id = 77;
+	g_assert_false(map_place_same_to_gateway(&six, &other));
+}
+
 /* Four gateways, three of which may be asked: the same ones, in whatever order they are found; and
  * for a while one that nothing leads by any more, unless the network changed. */
 static void
@@ -330,5 +358,6 @@ main(int argc, char **argv)
 	g_test_add_func("/map-gateway/halves", test_halves);
 	g_test_add_func("/map-gateway/failure", test_failure);
 	g_test_add_func("/map-gateway/many", test_many);
+	g_test_add_func("/map-gateway/same", test_same);
 	return g_test_run();
 }

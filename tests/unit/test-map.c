@@ -165,7 +165,7 @@ test_unverified(World *w, gconstpointer cuts)
 	start(w);
 	UNTIL(written(w, &entry) == 1 && entry.owed);
 	g_assert_cmpuint(wg_endpoint_port(&entry.grant.external), ==, 51820);
-	UNTIL(g_atomic_int_get(&w->igd.deletes) == 1);
+	UNTIL(g_atomic_int_get(&w->igd.deletes) >= 1);
 	UNTIL(written(w, &entry) == 0);
 	g_assert_cmpint(w->igd.port, ==, 0);
 }
@@ -284,6 +284,25 @@ test_elsewhere(World *w, gconstpointer data)
 	g_assert_cmpuint(w->pcp.asked, >=, 1);
 }
 
+/* The interface was made anew, with another index: its mapping is taken up. */
+static void
+test_interface_anew(World *w, gconstpointer data)
+{
+	MapEntry entry;
+	MapSide *side;
+
+	start(w);
+	is_held(w);
+	map_free(g_steal_pointer(&w->map), MAP_KEEP);
+	w->place.ifindex = 77;
+	side = start(w);
+	g_assert_true(map_grant_is_set(map_side_grant(side)));
+	g_assert_cmpuint(written(w, &entry), ==, 1);
+	g_assert_false(entry.owed);
+	g_assert_cmpint(entry.place.ifindex, ==, 77);
+	g_assert_cmpint(g_atomic_int_get(&w->igd.deletes), ==, 0);
+}
+
 /* What the router declines is not owed, though it says nothing of its table and removes nothing. */
 static void
 test_declined(World *w, gconstpointer data)
@@ -363,6 +382,7 @@ main(int argc, char **argv)
 	ADD("kept", NULL, test_kept);
 	ADD("off", NULL, test_off);
 	ADD("elsewhere", NULL, test_elsewhere);
+	ADD("interface-anew", NULL, test_interface_anew);
 	ADD("declined", NULL, test_declined);
 	ADD("declined-before", NULL, test_declined_before);
 	ADD("pauses", NULL, test_pauses);

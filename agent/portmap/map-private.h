@@ -15,10 +15,11 @@ typedef struct {
 	MapPlace place;
 	MapGate *gate;		       /* NULL: nothing is needed there, as far as we know */
 	MapGrant saved, saved_pending; /* as the state has them; not set: it has not */
-	gboolean owed_before;	       /* what is pending was written down already, as owed */
-	WgEndpoint told;	       /* what is published; unset: nothing */
-	gint64 found_us;	       /* when the routes led by it last */
-	gint64 early_us;	       /* when it was asked before its time last; 0: never */
+	MapGrant wished;      /* owed, and not while the gate asks for it again; not set: none */
+	gboolean owed_before; /* what is pending was written down already, as owed */
+	WgEndpoint told;      /* what is published; unset: nothing */
+	gint64 found_us;      /* when the routes led by it last */
+	gint64 early_us;      /* when it was asked before its time last; 0: never */
 	char *said;
 } MapSide;
 

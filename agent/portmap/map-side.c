@@ -109,6 +109,23 @@ save_pending(MapSide *side)
 		put(side, pending, TRUE);
 }
 
+/* What an earlier run owes is wanted again as long as the gate asks for it, so that one that is
+ * just giving it back does not remove what we get. */
+static void
+save_wished(MapSide *side)
+{
+	const MapGrant *grant = map_side_grant(side);
+
+	if (!map_grant_is_set(&side->wished))
+		return;
+	if (map_grant_is_set(grant) ? !map_grant_same_mapping(grant, &side->wished)
+				    : side->gate && map_gate_state(side->gate) != MAP_GATE_ASKING)
+		put(side, &side->wished, TRUE);
+	else if (!map_grant_is_set(grant))
+		return;
+	side->wished = NONE;
+}
+
 gboolean
 map_side_update(MapSide *side)
 {
@@ -117,6 +134,7 @@ map_side_update(MapSide *side)
 	WgEndpoint now = {0}, before = side->told;
 
 	/* what was asked for and is held now comes last */
+	save_wished(side);
 	save_pending(side);
 	save_held(side);
 	if (map_grant_is_set(grant) &&
@@ -214,9 +232,9 @@ map_side_open_if_needed(MapSide *side)
 	if (!map_is_needed(&side->place.own, (const WgEndpoint *)(gpointer)seen->data, seen->len))
 		return;
 	has = take_up(side, &kept);
-	if (has && !kept.owed) {
+	if (has) {
 		put(side, &kept.grant, FALSE);
-		side->saved = kept.grant;
+		*(kept.owed ? &side->wished : &side->saved) = kept.grant;
 	}
 	side->gate = map_gate_new(&side->place, side->map->env.server_port,
 				  side->map->env.ssdp_port, has ? &kept : NULL, on_gate, side);
@@ -263,6 +281,8 @@ void
 map_side_free(MapSide *side, gboolean keep)
 {
 	map_side_update(side);
+	if (map_grant_is_set(&side->wished))
+		put(side, &side->wished, TRUE);
 	if (!keep && map_grant_is_set(&side->saved))
 		put(side, &side->saved, TRUE);
 	if (side->gate)

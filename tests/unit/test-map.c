@@ -303,6 +303,55 @@ test_interface_anew(World *w, gconstpointer data)
 	g_assert_cmpint(g_atomic_int_get(&w->igd.deletes), ==, 0);
 }
 
+static gboolean
+is_owed(World *w, const MapEntry *entry)
+{
+	g_autoptr(MapState) fresh = map_state_new(w->dir, &w->key, "wg0");
+
+	return map_state_is_owed(fresh, entry);
+}
+
+/* Another Map is just giving it back: it is not owed while it is asked for again, and it is where
+ * another protocol grants. */
+static void
+test_wished(World *w, gconstpointer data)
+{
+	MapEntry last, entry = {.place = w->place,
+				.grant = {.protocol = MAP_PCP,
+					  .external = net_ep("20.30.40.50:51820"),
+					  .lifetime_s = 7200,
+					  .at_us = g_get_monotonic_time()},
+				.owed = TRUE};
+	g_autoptr(MapState) state = map_state_new(w->dir, &w->key, "wg0");
+
+	map_state_put(state, &entry);
+	start(w);
+	g_assert_cmpuint(written(w, &last), ==, 1);
+	g_assert_false(is_owed(w, &entry));
+	UNTIL(is_owed(w, &entry));
+	UNTIL(written(w, &last) == 2);
+	g_assert_cmpint(last.grant.protocol, ==, MAP_UPNP);
+}
+
+/* The agent ends before it is had again: it is owed as before. */
+static void
+test_wished_in_vain(World *w, gconstpointer data)
+{
+	MapEntry entry = {.place = w->place,
+			  .grant = {.protocol = MAP_PCP,
+				    .external = net_ep("20.30.40.50:51820"),
+				    .lifetime_s = 7200,
+				    .at_us = g_get_monotonic_time()},
+			  .owed = TRUE};
+	g_autoptr(MapState) state = map_state_new(w->dir, &w->key, "wg0");
+
+	map_state_put(state, &entry);
+	start(w);
+	g_assert_false(is_owed(w, &entry));
+	map_free(g_steal_pointer(&w->map), MAP_KEEP);
+	g_assert_true(is_owed(w, &entry));
+}
+
 /* What the router declines is not owed, though it says nothing of its table and removes nothing. */
 static void
 test_declined(World *w, gconstpointer data)
@@ -383,6 +432,8 @@ main(int argc, char **argv)
 	ADD("off", NULL, test_off);
 	ADD("elsewhere", NULL, test_elsewhere);
 	ADD("interface-anew", NULL, test_interface_anew);
+	ADD("wished", NULL, test_wished);
+	ADD("wished-in-vain", NULL, test_wished_in_vain);
 	ADD("declined", NULL, test_declined);
 	ADD("declined-before", NULL, test_declined_before);
 	ADD("pauses", NULL, test_pauses);

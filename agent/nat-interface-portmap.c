@@ -106,6 +106,13 @@ nat_interface_end_portmap(NatInterface *iface)
 }
 
 void
+nat_interface_give_back(NatInterface *iface)
+{
+	if (!has_live_tunnel(iface))
+		nat_interface_stop_portmap(iface);
+}
+
+void
 nat_interface_restart_portmap(NatInterface *iface)
 {
 	/* what is still right is taken up, what is not is owed */

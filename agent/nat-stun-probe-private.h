@@ -19,7 +19,7 @@ typedef struct {
 	/* Set: this is that server's OTHER-ADDRESS, and we were not told of it. */
 	WgEndpoint leader;
 	gboolean proven;    /* of these: it has answered from there */
-	gboolean again;	    /* of these: nothing answered before, at that server's word */
+	gboolean late;	    /* of these: a mapping was told before, which it does not shake */
 	gboolean led;	    /* of the rest: its OTHER-ADDRESS is being asked, or has answered */
 	guint lead_pause_s; /* since nothing answered there last, from `source`; 0: it never was so
 			     */

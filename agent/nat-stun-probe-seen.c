@@ -103,14 +103,14 @@ have_one_address(const NatStunAnswer *answers, gsize n)
 }
 
 /* Another address is asked from there for the first time: what that says is not known yet. Asked
- * again later, it does not shake what was said meanwhile. */
+ * later, it does not shake what was said meanwhile. */
 static gboolean
 awaits_other(const NatStunProbe *probe, const WgEndpoint *source)
 {
 	for (guint i = 0; i < probe->queries->len; i++) {
 		const NatStunQuery *query = g_ptr_array_index(probe->queries, i);
 
-		if (nat_stun_query_is_unproven(query) && query->waiting && !query->again &&
+		if (nat_stun_query_is_unproven(query) && query->waiting && !query->late &&
 		    wg_endpoint_equal(&query->source, source))
 			return TRUE;
 	}

@@ -186,7 +186,8 @@ follow(NatStunProbe *probe, NatStunQuery *query, const WgEndpoint *other)
 	fresh->probe = probe;
 	fresh->server = *other;
 	fresh->leader = query->server;
-	fresh->again = query->lead_pause_s > 0;
+	fresh->late = query->lead_pause_s > 0 ||
+		      nat_stun_probe_mapping(probe) == NAT_MAPPING_ENDPOINT_INDEPENDENT;
 	g_ptr_array_add(probe->queries, fresh);
 	query_start(fresh);
 }

@@ -13,6 +13,9 @@
 #define STEPS_MAX                                                                                  \
 	1024 /* from the first look to the second: thousands a second would be no home's */
 
+/* A range of fewer ports than that is none that one would count through. */
+#define RANGE_MIN 64
+
 typedef struct {
 	NatClassRound *round;
 	NatStunSocket *sock;
@@ -57,6 +60,12 @@ nat_class_in_step(guint16 from, guint16 to, gint16 step)
 	return step != 0 && apart % step == 0 && apart / step > 0 && apart / step < STEPS_MAX;
 }
 
+gboolean
+nat_class_may_wrap(guint16 from, guint16 to, gint16 step)
+{
+	return (step > 0 && from - to >= RANGE_MIN) || (step < 0 && to - from >= RANGE_MIN);
+}
+
 guint
 nat_class_rate(guint16 from, guint16 to, gint16 step, gsize ours, gint64 elapsed_us)
 {
@@ -67,13 +76,32 @@ nat_class_rate(guint16 from, guint16 to, gint16 step, gsize ours, gint64 elapsed
 		       : 0;
 }
 
+/* The first mapping of a port keeps it, where it can, and only further ones are counted: these are
+ * all firsts. */
+static gboolean
+keeps_ports(const NatClassRound *round)
+{
+	gsize kept = nat_stun_socket_port(round->first) == round->first_port, answers = 1;
+
+	for (gsize i = 0; i < round->n; i++) {
+		const Ask *ask = &round->asks[i];
+
+		answers += wg_endpoint_is_set(&ask->mapped);
+		kept += wg_endpoint_port(&ask->mapped) == nat_stun_socket_port(ask->sock);
+	}
+	return kept * 2 > answers;
+}
+
 static void
 compare(const NatClassRound *round, guint16 newest, NatClassCounter *out)
 {
-	out->out_of_step = !nat_class_in_step(round->first_port, newest, round->step);
-	if (!out->out_of_step)
+	if (keeps_ports(round))
+		return;
+	if (nat_class_in_step(round->first_port, newest, round->step))
 		out->rate = nat_class_rate(round->first_port, newest, round->step, round->n,
 					   round->asked_us - round->first_us);
+	else
+		out->out_of_step = !nat_class_may_wrap(round->first_port, newest, round->step);
 }
 
 /* Nothing of the round may be touched afterwards. */

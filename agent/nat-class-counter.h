@@ -24,6 +24,10 @@ gsize nat_class_newest(const guint16 *ports, gsize n, gint16 step);
 /* Whether a sequential allocator may have gone from one port to another within a round. At the end
  * of its range it may be so though FALSE. Pure. */
 gboolean nat_class_in_step(guint16 from, guint16 to, gint16 step);
+/* Whether it may have come to the end of its range in between, wherever that is: so far against the
+ * step's direction that no packets out of order would explain it. Nothing can be said then. Pure.
+ */
+gboolean nat_class_may_wrap(guint16 from, guint16 to, gint16 step);
 /* Mappings a second that others made, while the allocator went from one port to another and `ours`
  * of the mappings were made by us. 0 too where that can't be: it has wrapped around. Pure. */
 guint nat_class_rate(guint16 from, guint16 to, gint16 step, gsize ours, gint64 elapsed_us);

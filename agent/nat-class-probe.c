@@ -15,6 +15,11 @@
 #define PAUSE_FIRST_S 2 /* then four times that, and so on */
 #define PAUSE_MAX_S 3600
 #define COUNTERS 8
+/* Of delay_ms. A mapping that is UNKNOWN: until an other address of a server is given up, 2.4 s.
+ * A doubt: 30 s, until the attempt is over that asked for the counter (5 s to agree, 20 s of
+ * packets): a run would drive that on. */
+#define DELAYS_UNKNOWN 6
+#define DELAYS_DOUBT 60
 
 typedef enum {
 	UNKNOWN, /* no NAT is seen, or none was told */
@@ -50,6 +55,7 @@ struct NatClassProbe {
 	guint timer; /* WAITING */
 	gint64 ran_us;
 	guint pause_s;	     /* before the next run; 0: none ran here */
+	gint64 attempt_us;   /* one may last until then */
 	GPtrArray *counters; /* of Counter */
 	guint last_id;
 };
@@ -155,12 +161,15 @@ on_timer(gpointer user_data)
 static void
 plan(NatClassProbe *probe, const char *reason)
 {
-	gint64 pause_us = probe->ran_us + probe->pause_s * SEC - g_get_monotonic_time();
-	gint64 wait_ms = probe->pause_s > 0 ? pause_us / 1000 : 0;
+	gint64 now = g_get_monotonic_time(), wait_ms = (probe->attempt_us - now) / 1000;
+	guint delays = probe->nat.mapping == NAT_MAPPING_UNKNOWN ? DELAYS_UNKNOWN : 1;
 
+	if (probe->pause_s > 0)
+		wait_ms = MAX(wait_ms, (probe->ran_us + probe->pause_s * SEC - now) / 1000);
 	stop(probe);
 	set_state(probe, WAITING, reason);
-	probe->timer = g_timeout_add((guint)MAX(wait_ms, probe->delay_ms), on_timer, probe);
+	probe->timer =
+		g_timeout_add((guint)MAX(wait_ms, probe->delay_ms * delays), on_timer, probe);
 }
 
 /* ---- networks ---- */
@@ -173,6 +182,7 @@ enter_network(NatClassProbe *probe, NatMapping mapping)
 	gboolean found = nat_class_store_find(probe->store, probe->network, &nat, &probed_s);
 
 	stop(probe);
+	probe->attempt_us = 0; /* it was of another network */
 	if (found) {
 		/* a clock that was wrong then, or is now, costs one run at most */
 		known_for(probe, CLAMP(probed_s + RENEW_S - now_s, 0, RENEW_S));
@@ -307,8 +317,10 @@ counter_free(gpointer data)
 static void
 doubt(NatClassProbe *probe)
 {
-	if (probe->state == KNOWN)
-		plan(probe, "its ports are not where they should be");
+	if (probe->state != KNOWN)
+		return;
+	probe->attempt_us = g_get_monotonic_time() + (gint64)probe->delay_ms * DELAYS_DOUBT * 1000;
+	plan(probe, "its ports are not where they should be");
 }
 
 static void

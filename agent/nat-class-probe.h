@@ -3,16 +3,18 @@
  * NatClassProbe: finds out how the NAT of the present network behaves (NatClass), once per network,
  * remembers it in the state directory, and tells where a sequential allocator stands right now.
  *
- *   UNKNOWN ──NAT seen──▶ WAITING ──some 100 ms──▶ TESTING ──result──▶ KNOWN
+ *   UNKNOWN ──NAT seen──▶ WAITING ──0.5 to 30 s──▶ TESTING ──result──▶ KNOWN
  *      └──────known from the state directory──────────────────────────▶ │
  *                            ▲─ mapping or counter contradicts, 7 days ──┘
  *
  * Whether one mapping serves all destinations is what WireGuard's own port P shows
  * (nat-stun-probe), and is only told to this object. All else comes from extra source ports:
  * ordinary UDP sockets at the same local address with the interface's fwmark. A run
- * (nat-class-test) takes a second or two and asks a server at most 40 times; after one that found
- * nothing out, or in a network whose public address changes all the time, the next waits, each time
- * longer. Host thread only; callbacks come from the main loop.
+ * (nat-class-test) takes a second or two and asks a server at most 40 times. It begins half a
+ * second after the mapping was learnt, or where that stays unknown after 3 s; after a doubt of the
+ * counter only when the attempt that asked for it is over (30 s). After one that found nothing out,
+ * or in a network whose public address changes all the time, the next waits, each time longer. Host
+ * thread only; callbacks come from the main loop.
  */
 #pragma once
 
@@ -28,7 +30,7 @@ typedef struct NatClassProbe NatClassProbe;
 typedef void (*NatClassProbeFunc)(gpointer user_data);
 
 /* ifname: for the log. state_dir NULL: memory only. delay_ms: between the first that is known of a
- * mapping and a run; 0: as in the field. */
+ * mapping and a run, of which other waits are multiples; 0: as in the field. */
 NatClassProbe *nat_class_probe_new(const char *ifname, const char *state_dir,
 				   const WgKey *own_public, guint32 fwmark, guint delay_ms,
 				   NatClassProbeFunc changed, gpointer user_data);
@@ -57,7 +59,8 @@ typedef struct {
 	guint16 ports[NAT_CLASS_COUNTER_MAX]; /* outside, in the order in which they were asked */
 	gsize n;			      /* that were answered, at least 1 */
 	guint rate; /* others' mappings a second, of a sequential allocator; 0: few, or not known */
-	gboolean out_of_step; /* a sequential allocator would not have made these */
+	gboolean out_of_step; /* a sequential allocator would not have made these; FALSE where all
+			       * kept their ports: it may count only further mappings of a port */
 } NatClassCounter;
 
 /* counter NULL: no answer came in time. */

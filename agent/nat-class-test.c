@@ -28,13 +28,14 @@ struct NatClassTest {
 	guint sent;
 	guint timer;
 	WgEndpoint tester, other; /* a server of RFC 5780, and its other address; unset: none */
+	gboolean no_other;	  /* one was silent: no server's word is taken any more */
 
 	gsize server; /* that SOURCES asks */
 	guint16 inside[SOURCES], outside[SOURCES];
 	gsize n_sources;
 
-	WgEndpoint to[DESTINATIONS_MAX];
-	gsize n_to, at;
+	WgEndpoint to[DESTINATIONS_MAX], silent[DESTINATIONS_MAX];
+	gsize n_to, at, n_silent;
 	guint ports;
 	NatClassSample samples[SAMPLES];
 	gsize n_samples;
@@ -126,7 +127,8 @@ is_answer(const NatStunReply *reply)
 static void
 note_other(NatClassTest *test, const WgEndpoint *server, const NatStunReply *reply)
 {
-	if (wg_endpoint_is_set(&test->tester) || !nat_class_may_ask(server, &reply->other))
+	if (wg_endpoint_is_set(&test->tester) || test->no_other ||
+	    !nat_class_may_ask(server, &reply->other))
 		return;
 	test->tester = *server;
 	test->other = reply->other;
@@ -174,13 +176,20 @@ on_source(const NatStunReply *reply, gpointer user_data)
 
 static void on_destination(const NatStunReply *reply, gpointer user_data);
 
+static gboolean
+is_among(const WgEndpoint *list, gsize n, const WgEndpoint *addr)
+{
+	for (gsize i = 0; i < n; i++)
+		if (wg_endpoint_equal(&list[i], addr))
+			return TRUE;
+	return FALSE;
+}
+
 static void
 add_destination(NatClassTest *test, const WgEndpoint *to)
 {
-	for (gsize i = 0; i < test->n_to; i++)
-		if (wg_endpoint_equal(&test->to[i], to))
-			return;
-	if (test->n_to < DESTINATIONS_MAX)
+	if (test->n_to < DESTINATIONS_MAX && !is_among(test->to, test->n_to, to) &&
+	    !is_among(test->silent, test->n_silent, to))
 		test->to[test->n_to++] = *to;
 }
 
@@ -197,6 +206,42 @@ add_other(NatClassTest *test)
 	to = test->tester;
 	wg_endpoint_set_port(&to, wg_endpoint_port(&test->other));
 	add_destination(test, &to);
+}
+
+static void
+drop_destination(NatClassTest *test, gsize at)
+{
+	test->n_to--;
+	memmove(&test->to[at], &test->to[at + 1], (test->n_to - at) * sizeof test->to[0]);
+}
+
+/* A server's word was wrong: whoever is there is left alone, at each port. */
+static void
+drop_other(NatClassTest *test)
+{
+	for (gsize i = test->n_to; i-- > 0;) {
+		if (!wg_endpoint_same_address(&test->to[i], &test->other) ||
+		    is_among(test->servers, test->n_servers, &test->to[i]))
+			continue;
+		drop_destination(test, i);
+		test->at -= i < test->at;
+	}
+	memset(&test->tester, 0, sizeof test->tester);
+	memset(&test->other, 0, sizeof test->other);
+	test->no_other = TRUE;
+}
+
+/* It did not answer, nor will it answer the next port. */
+static void
+on_silent(NatClassTest *test)
+{
+	WgEndpoint to = test->to[test->at];
+
+	drop_destination(test, test->at);
+	if (test->n_silent < DESTINATIONS_MAX)
+		test->silent[test->n_silent++] = to;
+	if (wg_endpoint_is_set(&test->other) && wg_endpoint_equal(&to, &test->other))
+		drop_other(test);
 }
 
 static void
@@ -230,10 +275,7 @@ on_destination(const NatStunReply *reply, gpointer user_data)
 		test->samples[test->n_samples++].outside = wg_endpoint_port(&reply->mapped);
 		test->at++;
 	} else {
-		/* nor will it answer the next one */
-		test->n_to--;
-		memmove(&test->to[test->at], &test->to[test->at + 1],
-			(test->n_to - test->at) * sizeof test->to[0]);
+		on_silent(test);
 	}
 	ask_destination(test);
 }
@@ -276,23 +318,46 @@ find_two_ports(NatClassTest *test)
 	return FALSE;
 }
 
+static void on_filtering(NatFiltering filtering, gpointer user_data);
+
+static void
+start_filter(NatClassTest *test)
+{
+	test->filter =
+		nat_class_filter_new(&test->local, test->fwmark, test->mapping, &test->tester,
+				     &test->other, &test->sent, on_filtering, test);
+	if (test->filter == NULL)
+		finish(test);
+}
+
+/* That other address may be silent, or not what the server said: its two ports may show something
+ * nevertheless. */
+static gboolean
+find_less(NatClassTest *test)
+{
+	return test->mapping == NAT_MAPPING_ENDPOINT_INDEPENDENT &&
+	       !wg_endpoint_same_address(&test->tester, &test->other) && find_two_ports(test);
+}
+
 static void
 on_filtering(NatFiltering filtering, gpointer user_data)
 {
 	NatClassTest *test = user_data;
 
 	test->result.filtering = filtering;
-	finish(test);
+	g_clear_pointer(&test->filter, nat_class_filter_free);
+	if (filtering == NAT_FILTERING_UNKNOWN && find_less(test))
+		start_filter(test);
+	else
+		finish(test);
 }
 
 static void
 begin_filtering(NatClassTest *test)
 {
 	if (wg_endpoint_is_set(&test->tester) || find_two_ports(test))
-		test->filter = nat_class_filter_new(&test->local, test->fwmark, test->mapping,
-						    &test->tester, &test->other, &test->sent,
-						    on_filtering, test);
-	if (test->filter == NULL)
+		start_filter(test);
+	else
 		finish(test);
 }
 

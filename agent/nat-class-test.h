@@ -11,6 +11,9 @@
  *                 RFC 5780 §4.4). Silence counts only where the server is seen to answer from
  *                 there once the NAT lets that in.
  *
+ * An other address is only a server's word: one that is silent is sent four packets in a run, and
+ * none of any server is used then.
+ *
  * A second or two. Host thread only; the callback comes from the main loop.
  */
 #pragma once

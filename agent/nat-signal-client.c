@@ -53,6 +53,7 @@ struct NatSignalClient {
 
 	gboolean may_send;		     /* login is sent */
 	gint64 welcome_at;		     /* 0: not logged in */
+	WgEndpoint seen;		     /* where the server sees us; unset: unknown */
 	char refusal[SIG_WIRE_CODE_MAX + 1]; /* of the last error frame */
 	char *refusal_text;		     /* escaped */
 	gint64 drain_until;		     /* 0: no drain */
@@ -339,12 +340,15 @@ on_hello(NatSignalClient *client, const SigHello *hello)
 		set_state(client, NAT_SIGNAL_CONNECTED, NULL);
 }
 
+/* Who is seen where we are is behind our NAT, or the server behind a proxy: either way that address
+ * says nothing of the peer. */
 static void
 report_presence(NatSignalClient *client, const SigKeys *keys, const WgEndpoint *seen,
 		gboolean online)
 {
 	for (guint i = 0; i < keys->n && client->may_send && !client->gone; i++) {
-		if (client->funcs.seen && seen && wg_endpoint_is_set(&seen[i]))
+		if (client->funcs.seen && seen && wg_endpoint_is_set(&seen[i]) &&
+		    !wg_endpoint_same_address(&seen[i], &client->seen))
 			client->funcs.seen(&keys->keys[i], &seen[i], client->user_data);
 		client->funcs.presence(&keys->keys[i], online, client->user_data);
 	}
@@ -387,6 +391,8 @@ on_frame(NatSignalClient *client, const SigFrame *frame)
 	case SIG_FRAME_WELCOME:
 		if (client->may_send && !client->welcome_at) {
 			client->welcome_at = g_get_monotonic_time();
+			if (!wg_endpoint_parse(frame->welcome.seen, &client->seen))
+				client->seen = (WgEndpoint){0};
 			g_clear_handle_id(&client->attempt_timer, g_source_remove);
 		}
 		break;

@@ -18,8 +18,12 @@ typedef struct {
 	gboolean given_up; /* the last time it was asked from `source` */
 	/* Set: this is that server's OTHER-ADDRESS, and we were not told of it. */
 	WgEndpoint leader;
-	gboolean proven; /* of these: it has answered from there */
-	gboolean led;	 /* of the rest: its OTHER-ADDRESS has been asked from `source` */
+	gboolean proven;    /* of these: it has answered from there */
+	gboolean late;	    /* of these: a mapping was told before, which it does not shake */
+	gboolean led;	    /* of the rest: its OTHER-ADDRESS is being asked, or has answered */
+	guint lead_pause_s; /* since nothing answered there last, from `source`; 0: it never was so
+			     */
+	gint64 lead_us;	    /* not before then is it asked anew */
 	guint timer;
 } NatStunQuery;
 
@@ -33,3 +37,15 @@ struct NatStunProbe {
 	gint64 started_us;
 	guint keep_timer, keep_s;
 };
+
+static inline gboolean
+nat_stun_query_is_other(const NatStunQuery *query)
+{
+	return wg_endpoint_is_set(&query->leader);
+}
+
+static inline gboolean
+nat_stun_query_is_unproven(const NatStunQuery *query)
+{
+	return nat_stun_query_is_other(query) && !query->proven;
+}

@@ -40,7 +40,9 @@ nat_stun_probe_sources(NatStunProbe *probe)
 		const NatStunQuery *query = g_ptr_array_index(probe->queries, i);
 		WgEndpoint source;
 
-		if (nat_mux_source_for(probe->mux, &query->server, &source))
+		/* a server's word leads nowhere yet */
+		if (!nat_stun_query_is_unproven(query) &&
+		    nat_mux_source_for(probe->mux, &query->server, &source))
 			wg_endpoint_array_add(array, &source, wg_endpoint_same);
 	}
 	return array;
@@ -91,6 +93,43 @@ nat_stun_classify(const WgEndpoint *local, const NatStunAnswer *answers, gsize n
 	return mapping;
 }
 
+static gboolean
+have_one_address(const NatStunAnswer *answers, gsize n)
+{
+	for (gsize i = 1; i < n; i++)
+		if (!wg_endpoint_same_address(&answers[i].server, &answers[0].server))
+			return FALSE;
+	return TRUE;
+}
+
+/* Another address is asked from there for the first time: what that says is not known yet. Asked
+ * later, it does not shake what was said meanwhile. */
+static gboolean
+awaits_other(const NatStunProbe *probe, const WgEndpoint *source)
+{
+	for (guint i = 0; i < probe->queries->len; i++) {
+		const NatStunQuery *query = g_ptr_array_index(probe->queries, i);
+
+		if (nat_stun_query_is_unproven(query) && query->waiting && !query->late &&
+		    wg_endpoint_equal(&query->source, source))
+			return TRUE;
+	}
+	return FALSE;
+}
+
+/* Of what servers of one address show, "one mapping for all" is no more than a first impression. */
+static NatMapping
+classify_from(const NatStunProbe *probe, const WgEndpoint *source, const NatStunAnswer *answers,
+	      gsize n)
+{
+	NatMapping mapping = nat_stun_classify(source, answers, n);
+
+	if (mapping == NAT_MAPPING_ENDPOINT_INDEPENDENT && have_one_address(answers, n) &&
+	    awaits_other(probe, source))
+		return NAT_MAPPING_UNKNOWN;
+	return mapping;
+}
+
 NatMapping
 nat_stun_probe_mapping(NatStunProbe *probe)
 {
@@ -114,7 +153,7 @@ nat_stun_probe_mapping(NatStunProbe *probe)
 			answers[n].server = query->server;
 			answers[n++].mapped = query->mapped;
 		}
-		mapping = nat_stun_classify(&first->source, answers, n);
+		mapping = classify_from(probe, &first->source, answers, n);
 		worst = MAX(worst, mapping);
 	}
 	return worst;

@@ -13,6 +13,9 @@
  * late enough for any answer to come. */
 #define OTHER_SENDS 2
 #define OTHER_RTO_MS 800
+#define OTHER_PRIORITY (G_PRIORITY_DEFAULT + 10) /* after a stall, what has come is read first */
+#define OTHER_PAUSE_MIN_S 60			 /* then twice that, and so on */
+#define OTHER_PAUSE_MAX_S 3600
 
 static void
 query_free(gpointer data)
@@ -24,29 +27,38 @@ query_free(gpointer data)
 	g_free(query);
 }
 
-static gboolean
-is_other(const NatStunQuery *query)
-{
-	return wg_endpoint_is_set(&query->leader);
-}
-
-static gboolean
-is_unproven(const NatStunQuery *query)
-{
-	return is_other(query) && !query->proven;
-}
-
 static gboolean query_send(gpointer data);
 
-/* Nobody is there. */
+static NatStunQuery *
+find_query(GPtrArray *queries, const WgEndpoint *server)
+{
+	for (guint i = 0; i < queries->len; i++) {
+		NatStunQuery *query = g_ptr_array_index(queries, i);
+
+		if (wg_endpoint_equal(&query->server, server))
+			return query;
+	}
+	return NULL;
+}
+
+/* Nobody is there, or both packets were lost: so it may be asked again, but ever more rarely. */
 static void
 query_forget(NatStunQuery *query)
 {
 	NatStunProbe *probe = query->probe;
 	gboolean was_silent = nat_stun_probe_is_silent(probe);
+	NatMapping before = nat_stun_probe_mapping(probe);
+	NatStunQuery *leader = find_query(probe->queries, &query->leader);
 
+	if (leader != NULL && leader->led) {
+		leader->led = FALSE;
+		leader->lead_pause_s =
+			CLAMP(leader->lead_pause_s * 2, OTHER_PAUSE_MIN_S, OTHER_PAUSE_MAX_S);
+		leader->lead_us = g_get_monotonic_time() + leader->lead_pause_s * G_USEC_PER_SEC;
+	}
 	g_ptr_array_remove(probe->queries, query);
-	if (nat_stun_probe_is_silent(probe) != was_silent)
+	if (nat_stun_probe_is_silent(probe) != was_silent ||
+	    nat_stun_probe_mapping(probe) != before)
 		probe->changed(probe->user_data);
 }
 
@@ -57,7 +69,7 @@ query_give_up(NatStunQuery *query)
 	gboolean had = wg_endpoint_is_set(&query->mapped);
 	gboolean was_silent = nat_stun_probe_is_silent(query->probe);
 
-	if (is_unproven(query)) {
+	if (nat_stun_query_is_unproven(query)) {
 		query_forget(query);
 		return;
 	}
@@ -80,24 +92,33 @@ query_route(NatStunQuery *query)
 	if (!wg_endpoint_equal(&source, &query->source)) {
 		memset(&query->mapped, 0, sizeof query->mapped);
 		query->given_up = query->led = FALSE;
+		query->lead_pause_s = 0;
+		query->lead_us = 0;
 	}
 	query->source = source;
+}
+
+/* Whether it may name its other address now. */
+static gboolean
+may_lead(const NatStunQuery *query)
+{
+	return !nat_stun_query_is_other(query) && !query->led &&
+	       g_get_monotonic_time() >= query->lead_us;
 }
 
 /* The larger kind leaves room for OTHER-ADDRESS in an answer that may not be longer. */
 static gsize
 build(const NatStunQuery *query, guint8 *msg, gsize size)
 {
-	return is_other(query) || query->led
-		       ? nat_stun_build_request(msg, size, query->id, NULL, NULL)
-		       : nat_stun_build_request_discover(msg, size, query->id, 0);
+	return may_lead(query) ? nat_stun_build_request_discover(msg, size, query->id, 0)
+			       : nat_stun_build_request(msg, size, query->id, NULL, NULL);
 }
 
 static gboolean
 query_send(gpointer data)
 {
 	NatStunQuery *query = data;
-	gboolean unproven = is_unproven(query);
+	gboolean unproven = nat_stun_query_is_unproven(query);
 	guint8 msg[NAT_STUN_MAX];
 	gsize len;
 
@@ -113,8 +134,9 @@ query_send(gpointer data)
 					len))
 			nat_stats_count(query->probe->stats, NAT_STAT_STUN_REQUESTS);
 	}
-	query->timer = g_timeout_add((unproven ? OTHER_RTO_MS : FIRST_RTO_MS) << query->sends,
-				     query_send, query);
+	query->timer = g_timeout_add_full(unproven ? OTHER_PRIORITY : G_PRIORITY_DEFAULT,
+					  (unproven ? OTHER_RTO_MS : FIRST_RTO_MS) << query->sends,
+					  query_send, query, NULL);
 	query->sends++;
 	return G_SOURCE_REMOVE;
 }
@@ -140,7 +162,7 @@ knows_two_addresses(const NatStunProbe *probe, const NatStunQuery *query)
 	for (guint i = 0; i < probe->queries->len; i++) {
 		const NatStunQuery *known = g_ptr_array_index(probe->queries, i);
 
-		others += is_other(known);
+		others += nat_stun_query_is_other(known);
 		if (!known->given_up &&
 		    wg_endpoint_family(&known->server) == wg_endpoint_family(&query->server) &&
 		    !wg_endpoint_same_address(&known->server, &query->server))
@@ -156,7 +178,7 @@ follow(NatStunProbe *probe, NatStunQuery *query, const WgEndpoint *other)
 {
 	NatStunQuery *fresh;
 
-	if (is_other(query) || query->led || !nat_class_may_ask(&query->server, other) ||
+	if (!may_lead(query) || !nat_class_may_ask(&query->server, other) ||
 	    wg_endpoint_port(other) == 0 || knows_two_addresses(probe, query))
 		return;
 	query->led = TRUE;
@@ -164,6 +186,8 @@ follow(NatStunProbe *probe, NatStunQuery *query, const WgEndpoint *other)
 	fresh->probe = probe;
 	fresh->server = *other;
 	fresh->leader = query->server;
+	fresh->late = query->lead_pause_s > 0 ||
+		      nat_stun_probe_mapping(probe) == NAT_MAPPING_ENDPOINT_INDEPENDENT;
 	g_ptr_array_add(probe->queries, fresh);
 	query_start(fresh);
 }
@@ -174,7 +198,7 @@ is_answer(const NatStunQuery *query, const NatUdp *pkt, const NatStun *stun)
 	return stun->klass == NAT_STUN_SUCCESS && !wg_endpoint_is_bogus(&stun->mapped) &&
 	       wg_endpoint_port(&stun->mapped) != 0 &&
 	       wg_endpoint_family(&stun->mapped) == wg_endpoint_family(&query->server) &&
-	       (!is_other(query) || wg_endpoint_equal(&pkt->src, &query->server));
+	       (!nat_stun_query_is_other(query) || wg_endpoint_equal(&pkt->src, &query->server));
 }
 
 static void
@@ -235,18 +259,6 @@ nat_stun_probe_set_stats(NatStunProbe *probe, NatStats *stats)
 	probe->stats = stats;
 }
 
-static NatStunQuery *
-find_query(GPtrArray *queries, const WgEndpoint *server)
-{
-	for (guint i = 0; i < queries->len; i++) {
-		NatStunQuery *query = g_ptr_array_index(queries, i);
-
-		if (wg_endpoint_equal(&query->server, server))
-			return query;
-	}
-	return NULL;
-}
-
 static void
 move_query(NatStunProbe *probe, NatStunQuery *query, GPtrArray *to)
 {
@@ -263,7 +275,7 @@ keep_others(NatStunProbe *probe, GPtrArray *fresh)
 	for (guint i = probe->queries->len; i-- > 0;) {
 		NatStunQuery *query = g_ptr_array_index(probe->queries, i);
 
-		if (is_other(query) && fresh->len < NAT_STUN_SERVERS_MAX &&
+		if (nat_stun_query_is_other(query) && fresh->len < NAT_STUN_SERVERS_MAX &&
 		    find_query(fresh, &query->leader) != NULL)
 			move_query(probe, query, fresh);
 	}
@@ -309,7 +321,7 @@ nat_stun_probe_run(NatStunProbe *probe, gboolean force)
 	for (guint i = 0; i < probe->queries->len; i++) {
 		NatStunQuery *query = g_ptr_array_index(probe->queries, i);
 
-		if (!is_unproven(query))
+		if (!nat_stun_query_is_unproven(query))
 			query_start(query);
 	}
 }

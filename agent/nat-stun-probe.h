@@ -3,8 +3,9 @@
  * NatStunProbe: what mapping the NAT gives WireGuard's port P: Binding requests from P to every
  * STUN server, once per local address (not per peer). The answers are the srflx candidates; two or
  * more servers tell the mapping behaviour (RFC 4787 §4.1, the way of RFC 5780 §4.3). Where all have
- * one address, the first other one that a server names (OTHER-ADDRESS) is asked too: twice, and
- * never again if nothing answers from there, for it may be anybody's. Host thread only.
+ * one address, the first other one that a server names (OTHER-ADDRESS) is asked too. It may be
+ * anybody's: while nothing has answered from there it is asked twice, then for a minute not at the
+ * same server's word, then for twice as long, and so on up to an hour. Host thread only.
  */
 #pragma once
 
@@ -40,6 +41,8 @@ GArray *nat_stun_probe_public(NatStunProbe *probe);
 GArray *nat_stun_probe_seen_from(NatStunProbe *probe, const WgEndpoint *local);
 /* Local addresses (port P) that lead to the servers. (transfer full, WgEndpoint) */
 GArray *nat_stun_probe_sources(NatStunProbe *probe);
+/* As far as known. Where all servers that answered have one address and another is asked for the
+ * first time, ENDPOINT_INDEPENDENT waits for it: UNKNOWN, for 2.4 s at most. */
 NatMapping nat_stun_probe_mapping(NatStunProbe *probe);
 /* Servers were asked from here until they were given up, and none answers now. */
 gboolean nat_stun_probe_is_silent(const NatStunProbe *probe);

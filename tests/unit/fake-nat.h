@@ -35,8 +35,11 @@ struct FakeNat {
 	NatPorts ports;
 	gint16 step;
 	gboolean one_address, refuses_change, ignores_change, mute;
-	guint lose;   /* of each three requests so many get no answer */
-	guint others; /* SEQUENTIAL: up to so many of theirs before each mapping of ours */
+	gboolean keeps_first; /* SEQUENTIAL: a port's first mapping keeps it, and is not counted */
+	gboolean other_mute;  /* nothing answers at the other address */
+	guint other_requests; /* that came to it */
+	guint lose;	      /* of each three requests so many get no answer */
+	guint others;	      /* SEQUENTIAL: up to so many of theirs before each mapping of ours */
 	GArray *mappings;
 	GArray *sent; /* of guint32: inside port << 2 | place */
 	guint requests;
@@ -70,14 +73,16 @@ static inline guint16
 fake_nat_map(FakeNat *nat, guint16 inside, guint place)
 {
 	FakeNatMapping mapping = {.inside = inside, .place = fake_nat_scope(nat, place)};
+	gboolean seen = FALSE;
 
 	for (guint i = 0; i < nat->mappings->len; i++) {
 		const FakeNatMapping *known = &g_array_index(nat->mappings, FakeNatMapping, i);
 
+		seen |= known->inside == inside;
 		if (known->inside == inside && known->place == mapping.place)
 			return known->outside;
 	}
-	mapping.outside = fake_nat_new_port(nat, inside);
+	mapping.outside = nat->keeps_first && !seen ? inside : fake_nat_new_port(nat, inside);
 	g_array_append_val(nat->mappings, mapping);
 	return mapping.outside;
 }
@@ -159,7 +164,8 @@ fake_nat_on_readable(int fd, GIOCondition condition, gpointer user_data)
 	g_assert_true(nat_stun_parse(buf, (gsize)n, &stun));
 	mapped = fake_nat_map(nat, inside, here);
 	g_array_append_val(nat->sent, entry);
-	if (nat->mute || nat->requests++ % 3 < nat->lose)
+	nat->other_requests += (here & 2) != 0;
+	if (nat->mute || nat->requests++ % 3 < nat->lose || (nat->other_mute && here & 2))
 		return G_SOURCE_CONTINUE;
 	change = nat->ignores_change ? 0 : fake_nat_change(buf, n);
 	if (change & NAT_STUN_CHANGE_PORT)
@@ -168,6 +174,8 @@ fake_nat_on_readable(int fd, GIOCondition condition, gpointer user_data)
 		from ^= 2;
 	if (change != 0 && (nat->refuses_change || (nat->one_address && (from ^ here) & 2)))
 		fake_nat_refuse(place, &stun, &to);
+	else if (nat->other_mute && from & 2)
+		return G_SOURCE_CONTINUE;
 	else if (fake_nat_lets_in(nat, inside, here, from))
 		fake_nat_answer(nat, from, &stun, &to, mapped);
 	return G_SOURCE_CONTINUE;

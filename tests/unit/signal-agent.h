@@ -35,6 +35,7 @@ typedef struct {
 	/* what to do on CONNECTED */
 	const WgKey *greet;
 	gboolean free_on_state, free_on_turn;
+	GString *seen; /* where peers were said to be, in order, each before a space */
 } Agent;
 
 typedef struct {
@@ -237,7 +238,16 @@ on_turn(const char *const *uris, const char *username, const char *password, gui
 		g_clear_pointer(&agent->client, nat_signal_client_free);
 }
 
-static const NatSignalFuncs FUNCS = {on_state, on_stun, on_presence, on_message, on_turn};
+static inline void
+on_seen(const WgKey *peer, const WgEndpoint *address, gpointer user_data)
+{
+	char text[WG_ENDPOINT_STRLEN];
+
+	g_string_append_printf(((Agent *)user_data)->seen, " %s",
+			       wg_endpoint_format_address(address, text));
+}
+
+static const NatSignalFuncs FUNCS = {on_state, on_stun, on_presence, on_message, on_turn, on_seen};
 /* as an agent that knows of no relays has them */
 static const NatSignalFuncs FUNCS_NO_TURN = {on_state, on_stun, on_presence, on_message};
 
@@ -253,6 +263,7 @@ agent_with_key(const WgKey *key, const char *url, guint32 fwmark, const char *st
 	agent->received = g_ptr_array_new_with_free_func(g_free);
 	agent->stun = g_string_new("");
 	agent->turns = g_string_new("");
+	agent->seen = g_string_new("");
 	agent->client = nat_signal_client_new(url, key, fwmark, state_dir, &FUNCS, agent, &error);
 	g_assert_no_error(error);
 	agent->state = nat_signal_client_state(agent->client);
@@ -276,6 +287,7 @@ agent_free(Agent *agent)
 	g_ptr_array_unref(agent->received);
 	g_string_free(agent->stun, TRUE);
 	g_string_free(agent->turns, TRUE);
+	g_string_free(agent->seen, TRUE);
 	g_free(agent->turn);
 	g_free(agent->reason);
 	g_free(agent);

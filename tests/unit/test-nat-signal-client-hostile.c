@@ -194,6 +194,33 @@ test_hostile(void)
 	liar_stop(&liar);
 }
 
+/* Where the server sees the peer; but not where it sees us: that may be its own proxy, and is no
+ * more the peer's than ours. */
+static void
+test_seen(void)
+{
+#define K1 "AQAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA="
+#define K2 "AgAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA="
+	g_autofree char *hello = hello_of(SIG_WIRE_VERSION);
+	Liar liar = {.first = hello};
+	g_autofree char *url = NULL;
+	g_autoptr(Agent) a = NULL;
+
+	liar_start(&liar, SIG_WIRE_SUBPROTOCOL);
+	url = url_of(liar.port);
+	a = agent_new(url);
+	nat_signal_client_start(a->client);
+	WAIT_FOR(a->state == NAT_SIGNAL_CONNECTED);
+	soup_websocket_connection_send_text(liar.conn,
+					    "{\"t\":\"welcome\",\"seen\":\"203.0.113.7:50122\"}");
+	soup_websocket_connection_send_text(
+		liar.conn, "{\"t\":\"presence\",\"online\":[\"" K1 "\",\"" K2 "\"],"
+			   "\"seen\":[\"203.0.113.7\",\"198.51.100.1\"]}");
+	WAIT_FOR(g_hash_table_size(a->online) == 2);
+	g_assert_cmpstr(a->seen->str, ==, " 198.51.100.1");
+	liar_stop(&liar);
+}
+
 /* Good ones, but from a server that has not been told who we are; then one that is heard. */
 static void
 test_turn_before_hello(void)
@@ -397,6 +424,7 @@ main(int argc, char **argv)
 	g_test_add_func("/signal-client/other-protocol", test_other_protocol);
 	g_test_add_func("/signal-client/other-version", test_other_version);
 	g_test_add_func("/signal-client/hostile", test_hostile);
+	g_test_add_func("/signal-client/seen", test_seen);
 	g_test_add_func("/signal-client/turn-before-hello", test_turn_before_hello);
 	g_test_add_func("/signal-client/endless-message", test_endless_message);
 	g_test_add_func("/signal-client/ever-draining", test_ever_draining);

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-#include "agent/nat-stun-probe.h"
+#include "agent/nat-stun-probe-private.h"
 #include "tests/unit/two-hosts.h"
 
 #include <glib-unix.h>
@@ -83,13 +83,17 @@ typedef struct {
 	gboolean up;
 	NatStunProbe *probe;
 	guint changes;
+	NatMapping told;   /* at the last change */
 	Server servers[5]; /* the last two are at other addresses, which the first may name */
 } Fixture;
 
 static void
 on_changed(gpointer user_data)
 {
-	((Fixture *)user_data)->changes++;
+	Fixture *f = user_data;
+
+	f->changes++;
+	f->told = nat_stun_probe_mapping(f->probe);
 }
 
 static void
@@ -275,6 +279,56 @@ test_other_address(Fixture *f, gconstpointer data)
 	g_assert_cmpuint(n_public(f), ==, 0);
 }
 
+static gboolean
+is_told_one_for_all(gconstpointer data)
+{
+	return ((const Fixture *)data)->told == NAT_MAPPING_ENDPOINT_INDEPENDENT;
+}
+
+static gboolean
+is_told_per_address(gconstpointer data)
+{
+	return ((const Fixture *)data)->told == NAT_MAPPING_ADDRESS_DEPENDENT;
+}
+
+static gboolean
+have_two_answered(gconstpointer data)
+{
+	g_autoptr(GArray) servers = g_array_new(FALSE, FALSE, sizeof(WgEndpoint));
+	WgEndpoint local, public_endpoint;
+
+	nat_stun_probe_nat(((const Fixture *)data)->probe, &local, &public_endpoint, servers);
+	return servers->len == 2;
+}
+
+/* Until it has answered, or won't, nobody is told of one mapping for all. */
+static void
+test_other_awaited(Fixture *f, gconstpointer data)
+{
+	gint64 began = g_get_monotonic_time();
+	gboolean early;
+
+	if (!f->up)
+		return;
+	f->servers[0].tell = f->servers[1].tell = net_ep("203.0.113.5:40000");
+	f->servers[3].tell = net_ep("203.0.113.5:40001");
+	f->servers[0].other = f->servers[3].addr;
+	f->servers[3].lose = 1;
+	use(f, 0, 2);
+	early = hosts_wait(is_told_one_for_all, f, 600);
+	/* on a machine that stood still for so long it may have been given up */
+	g_assert_false(early && g_get_monotonic_time() - began < 2300 * G_TIME_SPAN_MILLISECOND);
+	g_assert_true(hosts_wait(is_told_per_address, f, 30000));
+	/* silent for good: what the others say is told when that is clear, and not before */
+	use(f, 0, 0);
+	f->servers[3].lose = G_MAXUINT;
+	use(f, 0, 2);
+	g_assert_true(hosts_wait(have_two_answered, f, 30000));
+	g_assert_cmpint(f->told, ==, NAT_MAPPING_UNKNOWN);
+	expect_candidates(f, (const char *const[]){"203.0.113.5:40000", NULL});
+	g_assert_true(hosts_wait(is_told_one_for_all, f, 30000));
+}
+
 /* A server that is dead does not help. */
 static void
 test_other_of_the_living(Fixture *f, gconstpointer data)
@@ -302,6 +356,67 @@ static gboolean
 has_asked_other(gconstpointer data)
 {
 	return ((const Fixture *)data)->servers[3].requests > 0;
+}
+
+/* Where a server's word leads is no address of ours that peers should be told. */
+static void
+test_other_sources(Fixture *f, gconstpointer data)
+{
+	g_autoptr(GArray) sources = NULL;
+
+	if (!f->up)
+		return;
+	net_run("ip addr add 10.9.0.9/24 dev core-a");
+	net_run("ip route add 10.9.0.3/32 via 10.9.0.2 src 10.9.0.9");
+	f->servers[0].tell = net_ep("203.0.113.5:40000");
+	f->servers[0].other = f->servers[3].addr;
+	f->servers[3].lose = G_MAXUINT;
+	use(f, 0, 1);
+	g_assert_true(hosts_wait(has_asked_other, f, 30000));
+	g_assert_cmpuint(f->probe->queries->len, ==, 2);
+	sources = nat_stun_probe_sources(f->probe);
+	g_assert_cmpuint(sources->len, ==, 1);
+	g_assert_true(wg_endpoint_equal(&g_array_index(sources, WgEndpoint, 0), &f->hosts.a.addr));
+}
+
+static gboolean
+leaves_other_alone(gconstpointer data)
+{
+	return ((const Fixture *)data)->probe->queries->len == 1;
+}
+
+static NatStunQuery *
+leader(Fixture *f)
+{
+	return g_ptr_array_index(f->probe->queries, 0);
+}
+
+/* Both packets were lost: after a while it is asked again, ever more rarely. */
+static void
+test_other_lost(Fixture *f, gconstpointer data)
+{
+	static const guint PAUSES_S[] = {60, 120};
+
+	if (!f->up)
+		return;
+	f->servers[0].tell = net_ep("203.0.113.5:40000");
+	f->servers[3].tell = net_ep("203.0.113.5:40001");
+	f->servers[0].other = f->servers[3].addr;
+	f->servers[3].lose = G_MAXUINT;
+	use(f, 0, 1);
+	for (guint i = 0; i < 2; i++) {
+		f->servers[3].requests = 0;
+		g_assert_true(hosts_wait(has_asked_other, f, 30000));
+		g_assert_true(hosts_wait(leaves_other_alone, f, 30000));
+		g_assert_cmpuint(f->servers[3].requests, ==, 2);
+		g_assert_cmpuint(leader(f)->lead_pause_s, ==, PAUSES_S[i]);
+		g_assert_cmpint(leader(f)->lead_us, >,
+				g_get_monotonic_time() + 30 * G_USEC_PER_SEC);
+		leader(f)->lead_us = 0; /* as if it were over */
+		nat_stun_probe_run(f->probe, TRUE);
+	}
+	f->servers[3].lose = 0;
+	g_assert_true(hosts_wait(is_per_address, f, 30000));
 }
 
 /* It may be anybody's: who does not answer is left alone, whatever is asked anew. */
@@ -568,7 +683,10 @@ main(int argc, char **argv)
 	ADD("/stun-probe/mapping-learnt", test_mapping_learnt);
 	ADD("/stun-probe/mapping-per-destination", test_mapping_per_destination);
 	ADD("/stun-probe/other-address", test_other_address);
+	ADD("/stun-probe/other-awaited", test_other_awaited);
+	ADD("/stun-probe/other-sources", test_other_sources);
 	ADD("/stun-probe/other-of-the-living", test_other_of_the_living);
+	ADD("/stun-probe/other-lost", test_other_lost);
 	ADD("/stun-probe/other-silent", test_other_silent);
 	ADD("/stun-probe/other-refused", test_other_refused);
 	ADD("/stun-probe/retransmission", test_retransmission);

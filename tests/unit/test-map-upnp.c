@@ -2,8 +2,6 @@
 /* UPnP against a gateway that behaves as told. */
 #include "agent/portmap/map-upnp.h"
 
-#include "agent/portmap/map-http.h"
-
 #include "tests/unit/fake-igd.h"
 
 #define DEADLINE_US (60 * G_USEC_PER_SEC)
@@ -139,16 +137,6 @@ test_liar(World *w, gconstpointer data)
 	w->igd.liar = TRUE;
 	start(w);
 	reaches(w, MAP_UPNP_REFUSED, "the router says it has mapped the port, and has not");
-}
-
-/* The main loop stood still for longer than an answer may take, and the answer is there. */
-static void
-test_stalled(World *w, gconstpointer data)
-{
-	start(w);
-	UNTIL(g_atomic_int_get(&w->igd.adds) == 1);
-	g_usleep((MAP_HTTP_TIMEOUT_MS + 500) * 1000);
-	reaches(w, MAP_UPNP_HELD, NULL);
 }
 
 static void
@@ -355,7 +343,6 @@ main(int argc, char **argv)
 	ADD("conflict", NULL, test_conflict);
 	ADD("overwrites", "", test_conflict);
 	ADD("liar", NULL, test_liar);
-	ADD("stalled", NULL, test_stalled);
 	ADD("permanent", NULL, test_permanent);
 	ADD("refused", NULL, test_refused);
 	ADD("no-address", "0.0.0.0", test_no_address);

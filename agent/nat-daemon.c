@@ -250,6 +250,7 @@ remove_gone(NatDaemon *daemon, const NatConfig *config)
 		if (nat_config_has_interface(config, name))
 			continue;
 		g_message("%s: not served any more; its tunnels stay up", name);
+		nat_interface_give_back(g_ptr_array_index(daemon->interfaces, i - 1));
 		g_ptr_array_remove_index(daemon->interfaces, i - 1);
 		nat_events_forget_interface(daemon->events, name, TRUE);
 	}

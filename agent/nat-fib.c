@@ -18,8 +18,17 @@
 
 #define KIND_MAX 32
 
+typedef struct {
+	int ifindex;
+	gboolean found;
+	unsigned type; /* ARPHRD_ */
+	gboolean line; /* to one other end; what is behind that is no network of ours */
+	char kind[KIND_MAX];
+} Link;
+
 struct NatFib {
 	NatRtnl *rtnl;
+	GArray *links; /* of Link, as asked since nat_fib_remember(TRUE); NULL: none is kept */
 };
 
 NatFib *
@@ -40,6 +49,7 @@ nat_fib_free(NatFib *fib)
 {
 	if (!fib)
 		return;
+	nat_fib_remember(fib, FALSE);
 	nat_rtnl_free(fib->rtnl);
 	g_free(fib);
 }
@@ -59,13 +69,6 @@ read_u32(const struct nlattr *attr, guint32 otherwise)
 }
 
 /* ---- tunnels ---- */
-
-typedef struct {
-	gboolean found;
-	unsigned type; /* ARPHRD_ */
-	gboolean line; /* to one other end; what is behind that is no network of ours */
-	char kind[KIND_MAX];
-} Link;
 
 static void
 read_kind(const struct nlattr *info, Link *link)
@@ -122,7 +125,7 @@ is_tunnel(const Link *link)
 }
 
 static void
-read_link(NatFib *fib, int ifindex, Link *link)
+ask_link(NatFib *fib, int ifindex, Link *link)
 {
 	struct nlmsghdr *nlh = nat_rtnl_begin(fib->rtnl, RTM_GETLINK, 0);
 	struct ifinfomsg *ifi = mnl_nlmsg_put_extra_header(nlh, sizeof *ifi);
@@ -132,6 +135,29 @@ read_link(NatFib *fib, int ifindex, Link *link)
 	/* gone meanwhile: an event will follow */
 	if (nat_rtnl_talk(fib->rtnl, nlh, on_link, link) != 0)
 		*link = (Link){0};
+	link->ifindex = ifindex;
+}
+
+static void
+read_link(NatFib *fib, int ifindex, Link *link)
+{
+	for (guint i = 0; fib->links && i < fib->links->len; i++) {
+		*link = g_array_index(fib->links, Link, i);
+		if (link->ifindex == ifindex)
+			return;
+	}
+	*link = (Link){0};
+	ask_link(fib, ifindex, link);
+	if (fib->links)
+		g_array_append_vals(fib->links, link, 1);
+}
+
+void
+nat_fib_remember(NatFib *fib, gboolean on)
+{
+	g_clear_pointer(&fib->links, g_array_unref);
+	if (on)
+		fib->links = g_array_new(FALSE, FALSE, sizeof(Link));
 }
 
 /* ---- routes ---- */

@@ -29,6 +29,9 @@ typedef struct {
 
 NatFib *nat_fib_new(GError **error);
 void nat_fib_free(NatFib *fib);
+/* From TRUE to FALSE each link is looked at once, which halves the round trips of many questions in
+ * a row. Not to be left on. */
+void nat_fib_remember(NatFib *fib, gboolean on);
 typedef enum {
 	NAT_FIB_FOUND,
 	NAT_FIB_NONE,	/* no route, or it is unreachable, prohibited, blackhole; or no source */

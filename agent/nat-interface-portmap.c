@@ -39,7 +39,7 @@ seen(const WgEndpoint *own, gpointer user_data)
 	return array;
 }
 
-/* STUN servers, and where peers are or may be. */
+/* STUN servers, where peers are, and where they may be. */
 static void
 destinations(GArray *far, gpointer user_data)
 {
@@ -48,6 +48,9 @@ destinations(GArray *far, gpointer user_data)
 	gpointer peer;
 
 	g_array_append_vals(far, iface->server_stun->data, iface->server_stun->len);
+	g_hash_table_iter_init(&iter, iface->peers);
+	while (far->len < MAP_FAR_MAX && g_hash_table_iter_next(&iter, NULL, &peer))
+		nat_peer_add_endpoints(peer, far);
 	g_hash_table_iter_init(&iter, iface->peers);
 	while (far->len < MAP_FAR_MAX && g_hash_table_iter_next(&iter, NULL, &peer))
 		nat_peer_add_destinations(peer, far);
@@ -100,6 +103,13 @@ void
 nat_interface_end_portmap(NatInterface *iface)
 {
 	map_free(g_steal_pointer(&iface->map), has_live_tunnel(iface) ? MAP_KEEP : MAP_END);
+}
+
+void
+nat_interface_give_back(NatInterface *iface)
+{
+	if (!has_live_tunnel(iface))
+		nat_interface_stop_portmap(iface);
 }
 
 void

@@ -40,6 +40,9 @@ NatInterface *nat_interface_new(const NatInterfaceEnv *env, const NatConfigInter
 NatInterface *nat_interface_new_again(const NatInterfaceEnv *env, const NatConfigInterface *config,
 				      GError **error);
 void nat_interface_free(NatInterface *iface);
+/* Before it is freed by an agent that goes on: what it has at the router is given back, and waited
+ * for, unless a tunnel is live. */
+void nat_interface_give_back(NatInterface *iface);
 /* Addresses, links, routes or rules changed. */
 void nat_interface_network_changed(NatInterface *iface);
 /* Adds the addresses that running searches use to `addrs` (of WgEndpoint). */

@@ -355,10 +355,15 @@ add_destination(GArray *far, const WgEndpoint *endpoint)
 }
 
 void
-nat_peer_add_destinations(const NatPeer *peer, GArray *far)
+nat_peer_add_endpoints(const NatPeer *peer, GArray *far)
 {
 	add_destination(far, &peer->selected.endpoint);
 	add_destination(far, &peer->configured);
+}
+
+void
+nat_peer_add_destinations(const NatPeer *peer, GArray *far)
+{
 	for (guint i = 0; peer->has_remote && i < peer->remote.n_candidates; i++)
 		if (peer->remote.candidates[i].type != NAT_CAND_RELAY)
 			add_destination(far, &peer->remote.candidates[i].endpoint);

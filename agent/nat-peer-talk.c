@@ -148,11 +148,28 @@ nat_peer_act_on_snapshot(NatPeer *peer)
 	nat_peer_plan_release(peer);
 }
 
+/* Whether it may be elsewhere than its last message said. */
+static gboolean
+has_moved(const NatPeer *peer, const NatMsg *msg)
+{
+	if (!peer->has_remote || msg->n_candidates != peer->remote.n_candidates)
+		return TRUE;
+	for (guint i = 0; i < msg->n_candidates; i++) {
+		const NatCandidate *now = &msg->candidates[i], *old = &peer->remote.candidates[i];
+
+		if (now->type != old->type ||
+		    !wg_endpoint_same_address(&now->endpoint, &old->endpoint))
+			return TRUE;
+	}
+	return FALSE;
+}
+
 static void
 on_verdict(NatPeer *peer, NatSessionVerdict verdict, const NatMsg *msg, gboolean behind)
 {
 	gboolean left = verdict != NAT_SESSION_DROP && verdict != NAT_SESSION_ANSWER &&
 			nat_peer_leave_beacons(peer);
+	gboolean moved = has_moved(peer, msg);
 
 	switch (verdict) {
 	case NAT_SESSION_DROP:
@@ -178,7 +195,7 @@ on_verdict(NatPeer *peer, NatSessionVerdict verdict, const NatMsg *msg, gboolean
 		peer->has_remote = TRUE;
 		break;
 	}
-	if (peer->env->ways_changed != NULL)
+	if (moved && peer->env->ways_changed != NULL)
 		peer->env->ways_changed(peer->env->user_data);
 	nat_peer_make_watch(peer);
 	await_echo(peer);

@@ -138,7 +138,8 @@ void nat_peer_set_name(NatPeer *peer, const char *name); /* NULL: none */
 void nat_peer_observe(NatPeer *peer, const WgPeer *wg, gint64 now_us, gint64 real_s);
 /* Our candidates grew (a STUN answer came): tell the peer. */
 void nat_peer_candidates_changed(NatPeer *peer);
-/* Where its packets go, or may go, in the internet: appended, of WgEndpoint. */
+/* Where its packets go, and where they may go, in the internet: appended, of WgEndpoint. */
+void nat_peer_add_endpoints(const NatPeer *peer, GArray *far);
 void nat_peer_add_destinations(const NatPeer *peer, GArray *far);
 /* Our relayed address came, changed or went. */
 void nat_peer_relay_changed(NatPeer *peer);

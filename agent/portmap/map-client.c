@@ -324,6 +324,12 @@ map_client_check(MapClient *client)
 	map_client_begin(client, map_grant_is_set(&client->grant) ? ROUND_CHECK : ROUND_ASK);
 }
 
+gboolean
+map_client_has_answered(const MapClient *client)
+{
+	return client->pcp_seen || client->pmp_seen;
+}
+
 MapClientState
 map_client_state(const MapClient *client)
 {

@@ -34,6 +34,8 @@ void map_client_wish(MapClient *client, const MapGrant *old);
 /* Something may have happened to the gateway, or to us: it is asked whether all is as it was. At
  * most once a second. */
 void map_client_check(MapClient *client);
+/* Whether anything of PCP or NAT-PMP has ever come from there. */
+gboolean map_client_has_answered(const MapClient *client);
 /* Nothing is sent any more until it resumes. */
 void map_client_pause(MapClient *client);
 void map_client_resume(MapClient *client); /* where it is paused: asks at once */

@@ -5,7 +5,7 @@
 
 #define RETRY_MIN_S 60
 #define RETRY_MAX_S 3600
-#define RETRY_US (5 * G_USEC_PER_SEC)
+#define MOVED_US (5 * G_USEC_PER_SEC)
 
 typedef struct {
 	MapDebts *debts;
@@ -182,12 +182,15 @@ map_debts_look(MapDebts *debts)
 }
 
 void
-map_debts_retry(MapDebts *debts)
+map_debts_retry(MapDebts *debts, gboolean moved)
 {
-	if (is_busy(debts) || g_get_monotonic_time() - debts->tried_us < RETRY_US)
+	gint64 pause_us = moved ? MOVED_US : RETRY_MIN_S * G_USEC_PER_SEC;
+
+	if (is_busy(debts) || g_get_monotonic_time() - debts->tried_us < pause_us)
 		return;
 	g_clear_handle_id(&debts->timer, g_source_remove);
-	debts->failures = 0;
+	if (moved)
+		debts->failures = 0;
 	g_ptr_array_set_size(debts->debts, 0);
 	map_debts_look(debts);
 }

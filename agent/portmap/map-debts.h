@@ -20,8 +20,9 @@ MapDebts *map_debts_new(MapState *state, guint16 server_port, guint16 ssdp_port,
 void map_debts_free(MapDebts *debts);
 /* What is new is paid at once; what is spared now is let go. */
 void map_debts_look(MapDebts *debts);
-/* The network changed: what could not be paid may be possible now. At most each 5 s. */
-void map_debts_retry(MapDebts *debts);
+/* The network changed: what could not be paid may be possible now. At most each 5 s where the
+ * gateways are others (moved), and then the pauses begin anew; else once a minute. */
+void map_debts_retry(MapDebts *debts, gboolean moved);
 /* Each once more, and then the MapDebts and the state are gone: seconds from now. What is taken up
  * meanwhile, by another who has that file, is left to him. (both transfer full) */
 void map_debts_finish(MapDebts *debts, MapState *state_take);

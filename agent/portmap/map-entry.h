@@ -30,7 +30,7 @@ map_grant_same_mapping(const MapGrant *a, const MapGrant *b)
 static inline gboolean
 map_entry_same_mapping(const MapEntry *a, const MapEntry *b)
 {
-	return map_place_equal(&a->place, &b->place) &&
+	return map_place_same_to_gateway(&a->place, &b->place) &&
 	       map_grant_same_mapping(&a->grant, &b->grant);
 }
 

@@ -46,7 +46,9 @@ ask_all(MapGate *gate)
 		map_upnp_want(gate->upnp, TRUE);
 }
 
-/* The two may share the router's table: what one has granted is never removed for the other. */
+/* The two may share the router's table: what one has granted is never removed for the other. Where
+ * both have granted in one turn of the loop UPnP lets go: what it asked for is written down as
+ * owed, and spared as long as the other has that port. */
 static void
 update(MapGate *gate)
 {
@@ -55,8 +57,7 @@ update(MapGate *gate)
 	if (upnp_holds(gate) && !by_client) {
 		map_client_pause(gate->client);
 	} else if (by_client) {
-		if (!upnp_holds(gate))
-			map_upnp_want(gate->upnp, FALSE);
+		map_upnp_want(gate->upnp, FALSE);
 	} else {
 		ask_all(gate);
 		return;
@@ -155,6 +156,12 @@ map_gate_check(MapGate *gate)
 		map_upnp_check(gate->upnp);
 }
 
+gboolean
+map_gate_has_answered(const MapGate *gate)
+{
+	return map_client_has_answered(gate->client);
+}
+
 const MapPlace *
 map_gate_place(const MapGate *gate)
 {
@@ -173,6 +180,12 @@ const MapGrant *
 map_gate_pending(const MapGate *gate)
 {
 	return map_upnp_pending(gate->upnp);
+}
+
+const MapGrant *
+map_gate_unmade(const MapGate *gate)
+{
+	return map_upnp_unmade(gate->upnp);
 }
 
 MapGateState

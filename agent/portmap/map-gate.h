@@ -28,9 +28,11 @@ MapGate *map_gate_new(const MapPlace *place, guint16 server_port, guint16 ssdp_p
 		      const MapEntry *kept, MapGateFunc changed, gpointer user_data);
 void map_gate_free(MapGate *gate); /* what is held stays */
 void map_gate_check(MapGate *gate);
+gboolean map_gate_has_answered(const MapGate *gate); /* by PCP or NAT-PMP, ever */
 const MapPlace *map_gate_place(const MapGate *gate);
 MapGateState map_gate_state(const MapGate *gate);
 const MapGrant *map_gate_grant(const MapGate *gate);   /* not set: nothing is held */
 const MapGrant *map_gate_pending(const MapGate *gate); /* see map_upnp_pending() */
+const MapGrant *map_gate_unmade(const MapGate *gate);  /* see map_upnp_unmade() */
 const char *map_gate_problem(const MapGate *gate);     /* NULL: none; static */
 guint64 map_gate_dropped(const MapGate *gate);

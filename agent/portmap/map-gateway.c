@@ -2,6 +2,7 @@
 #include "agent/portmap/map-gateway.h"
 
 #include <errno.h>
+#include <net/if.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
@@ -47,20 +48,63 @@ add_internet(NatFib *fib, GArray *places, const char *text, guint16 port, guint3
 	       add_way(fib, places, &far, port, fwmark);
 }
 
+/* FALSE: the kernel does not answer. */
+static gboolean
+add_ways(NatFib *fib, GArray *places, const WgEndpoint *far, gsize n, guint16 port, guint32 fwmark)
+{
+	if (!add_internet(fib, places, NAT_FIB_FAR_V4, port, fwmark) ||
+	    !add_internet(fib, places, NAT_FIB_FAR_V6, port, fwmark))
+		return FALSE;
+	for (gsize i = 0; i < MIN(n, MAP_FAR_MAX); i++) {
+		guint before = places->len;
+
+		if (!add_way(fib, places, &far[i], port, fwmark))
+			return FALSE;
+		if (places->len > before)
+			g_array_index(places, MapPlace, before).far = far[i];
+	}
+	return TRUE;
+}
+
 GArray *
 map_gateway_find(NatFib *fib, const WgEndpoint *far, gsize n, guint16 port, guint32 fwmark)
 {
 	g_autoptr(GArray) places = g_array_new(FALSE, TRUE, sizeof(MapPlace));
+	gboolean ok;
 
 	if (!fib || port == 0)
 		return g_steal_pointer(&places);
-	if (!add_internet(fib, places, NAT_FIB_FAR_V4, port, fwmark) ||
-	    !add_internet(fib, places, NAT_FIB_FAR_V6, port, fwmark))
-		return NULL;
-	for (gsize i = 0; i < MIN(n, MAP_FAR_MAX); i++)
-		if (!add_way(fib, places, &far[i], port, fwmark))
-			return NULL;
-	return g_steal_pointer(&places);
+	nat_fib_remember(fib, TRUE);
+	ok = add_ways(fib, places, far, n, port, fwmark);
+	nat_fib_remember(fib, FALSE);
+	return ok ? g_steal_pointer(&places) : NULL;
+}
+
+static gboolean
+is_on_a_link(const WgEndpoint *address)
+{
+	char name[IF_NAMESIZE];
+
+	return address->v6.sin6_scope_id != 0 &&
+	       if_indextoname(address->v6.sin6_scope_id, name) != NULL;
+}
+
+/* fe80::1 is another router on each link; on a link that is no more it cannot be told from ours. */
+static gboolean
+same_gateway(const WgEndpoint *a, const WgEndpoint *b)
+{
+	WgEndpoint b_here = *b;
+
+	if (wg_endpoint_family(a) == AF_INET6 && wg_endpoint_family(b) == AF_INET6 &&
+	    !(is_on_a_link(a) && is_on_a_link(b)))
+		b_here.v6.sin6_scope_id = a->v6.sin6_scope_id;
+	return wg_endpoint_equal(a, &b_here);
+}
+
+gboolean
+map_place_same_to_gateway(const MapPlace *a, const MapPlace *b)
+{
+	return wg_endpoint_equal(&a->own, &b->own) && same_gateway(&a->gateway, &b->gateway);
 }
 
 gboolean

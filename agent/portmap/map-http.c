@@ -7,6 +7,7 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#define TIMEOUT_PRIORITY (G_PRIORITY_DEFAULT + 10)
 #define PIECE 4096
 #define TURN_MAX 4 /* pieces at once: the main loop has others to serve */
 
@@ -280,6 +281,8 @@ map_http_start(const MapPlace *place, guint16 port, char *request, MapHttpFunc f
 	http->func = func;
 	http->user_data = user_data;
 	http->watch = g_unix_fd_add(fd, G_IO_OUT | G_IO_HUP | G_IO_ERR, on_writable, http);
-	http->timeout = g_timeout_add(MAP_HTTP_TIMEOUT_MS, on_timeout, http);
+	/* after a time without turns of the loop the answer may be there already: it goes first */
+	http->timeout =
+		g_timeout_add_full(TIMEOUT_PRIORITY, MAP_HTTP_TIMEOUT_MS, on_timeout, http, NULL);
 	return http;
 }

@@ -15,8 +15,11 @@ typedef struct {
 	MapPlace place;
 	MapGate *gate;		       /* NULL: nothing is needed there, as far as we know */
 	MapGrant saved, saved_pending; /* as the state has them; not set: it has not */
-	WgEndpoint told;	       /* what is published; unset: nothing */
-	gint64 found_us;	       /* when the routes led by it last */
+	MapGrant wished;      /* owed, and not while the gate asks for it again; not set: none */
+	gboolean owed_before; /* what is pending was written down already, as owed */
+	WgEndpoint told;      /* what is published; unset: nothing */
+	gint64 found_us;      /* when the routes led by it last */
+	gint64 early_us;      /* when it was asked before its time last; 0: never */
 	char *said;
 } MapSide;
 
@@ -29,6 +32,9 @@ struct Map {
 	GPtrArray *sides;      /* of MapSide, the internet's first */
 	guint timer;	       /* of the next look */
 	gboolean hurried;      /* it comes soon */
+	gint64 hurried_us;     /* when the last one is due, or was, that came soon; 0: none */
+	gboolean moved;	       /* a side is new, or gone, since the network changed last */
+	gboolean news;	       /* what was published at a side that is gone is not any more */
 	guint64 dropped;       /* by gates that are gone */
 };
 
@@ -40,6 +46,11 @@ MapSide *map_side_new(Map *map, const MapPlace *place);
 void map_side_free(MapSide *side, gboolean keep);
 /* Asks the gateway, if a mapping could help. Does nothing where it is asked already. */
 void map_side_open_if_needed(MapSide *side);
+/* Something may have happened: it is asked before its time. What holds nothing at most once a
+ * minute: whatever others do, a gateway that refuses is asked in its own pauses. */
+void map_side_check(MapSide *side);
+/* The gateway, or somebody in its name, says so. One that has never answered is not asked. */
+void map_side_announced(MapSide *side);
 const MapGrant *map_side_grant(const MapSide *side); /* not set: nothing is held */
 /* What STUN servers see of us by this gateway. (transfer full, of WgEndpoint) */
 GArray *map_side_seen(const MapSide *side);

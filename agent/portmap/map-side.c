@@ -3,6 +3,8 @@
 
 #include "agent/portmap/map-private.h"
 
+#define EARLY_US (60 * G_USEC_PER_SEC)
+
 static const MapGrant NONE;
 
 int
@@ -70,16 +72,58 @@ save_held(MapSide *side)
 		put(side, grant, FALSE);
 }
 
+static gboolean
+is_owed(const MapSide *side, const MapGrant *grant)
+{
+	MapEntry entry = {.place = side->place, .grant = *grant};
+
+	return map_state_is_owed(side->map->state, &entry);
+}
+
+/* The router has declined it: unless it was there before, there is nothing to be given back. */
+static void
+drop_unmade(MapSide *side)
+{
+	const MapGrant *unmade = side->gate ? map_gate_unmade(side->gate) : &NONE;
+
+	if (map_grant_is_set(&side->saved_pending) && map_grant_is_set(unmade) &&
+	    map_grant_same_mapping(&side->saved_pending, unmade) && !side->owed_before)
+		drop(side, &side->saved_pending);
+}
+
 static void
 save_pending(MapSide *side)
 {
 	const MapGrant *pending = side->gate ? map_gate_pending(side->gate) : &NONE;
+	gboolean same = map_grant_is_set(pending) && map_grant_is_set(&side->saved_pending) &&
+			map_grant_same_mapping(pending, &side->saved_pending);
 
 	if (memcmp(pending, &side->saved_pending, sizeof *pending) == 0)
 		return;
+	if (!same) {
+		drop_unmade(side);
+		side->owed_before = map_grant_is_set(pending) && is_owed(side, pending);
+	}
 	side->saved_pending = *pending;
 	if (map_grant_is_set(pending))
 		put(side, pending, TRUE);
+}
+
+/* What an earlier run owes is wanted again as long as the gate asks for it, so that one that is
+ * just giving it back does not remove what we get. */
+static void
+save_wished(MapSide *side)
+{
+	const MapGrant *grant = map_side_grant(side);
+
+	if (!map_grant_is_set(&side->wished))
+		return;
+	if (map_grant_is_set(grant) ? !map_grant_same_mapping(grant, &side->wished)
+				    : side->gate && map_gate_state(side->gate) != MAP_GATE_ASKING)
+		put(side, &side->wished, TRUE);
+	else if (!map_grant_is_set(grant))
+		return;
+	side->wished = NONE;
 }
 
 gboolean
@@ -90,6 +134,7 @@ map_side_update(MapSide *side)
 	WgEndpoint now = {0}, before = side->told;
 
 	/* what was asked for and is held now comes last */
+	save_wished(side);
 	save_pending(side);
 	save_held(side);
 	if (map_grant_is_set(grant) &&
@@ -107,7 +152,7 @@ map_side_spares(const MapSide *side, const MapEntry *entry)
 {
 	guint16 port = wg_endpoint_port(&entry->grant.external);
 
-	if (!side->gate || !map_place_equal(&side->place, &entry->place))
+	if (!side->gate || !map_place_same_to_gateway(&side->place, &entry->place))
 		return FALSE;
 	return entry->grant.protocol != MAP_UPNP ||
 	       port == wg_endpoint_port(&map_gate_pending(side->gate)->external) ||
@@ -123,7 +168,7 @@ worth(const MapSide *side, const MapEntry *entry)
 {
 	gboolean sound = !map_entry_is_over(entry, g_get_monotonic_time());
 
-	if (!map_place_equal(&entry->place, &side->place))
+	if (!map_place_same_to_gateway(&entry->place, &side->place))
 		return 0;
 	if (entry->grant.protocol == MAP_UPNP)
 		return sound && !entry->grant.unsure ? 2 : 0;
@@ -134,7 +179,7 @@ worth(const MapSide *side, const MapEntry *entry)
 static void
 set_aside(MapSide *side, const MapEntry *entry)
 {
-	if (!map_place_equal(&entry->place, &side->place))
+	if (!map_place_same_to_gateway(&entry->place, &side->place))
 		return;
 	if (entry->grant.protocol != MAP_UPNP)
 		drop(side, &entry->grant);
@@ -187,12 +232,37 @@ map_side_open_if_needed(MapSide *side)
 	if (!map_is_needed(&side->place.own, (const WgEndpoint *)(gpointer)seen->data, seen->len))
 		return;
 	has = take_up(side, &kept);
-	if (has && !kept.owed) {
+	if (has) {
 		put(side, &kept.grant, FALSE);
-		side->saved = kept.grant;
+		*(kept.owed ? &side->wished : &side->saved) = kept.grant;
 	}
 	side->gate = map_gate_new(&side->place, side->map->env.server_port,
 				  side->map->env.ssdp_port, has ? &kept : NULL, on_gate, side);
+}
+
+/* ---- before its time ---- */
+
+void
+map_side_check(MapSide *side)
+{
+	gint64 now = g_get_monotonic_time();
+
+	if (!side->gate)
+		return;
+	if (!map_grant_is_set(map_side_grant(side))) {
+		if (side->early_us != 0 && now - side->early_us < EARLY_US)
+			return;
+		side->early_us = now;
+	}
+	map_gate_check(side->gate);
+}
+
+void
+map_side_announced(MapSide *side)
+{
+	if (side->gate &&
+	    (map_grant_is_set(map_side_grant(side)) || map_gate_has_answered(side->gate)))
+		map_side_check(side);
 }
 
 /* ---- life ---- */
@@ -211,6 +281,8 @@ void
 map_side_free(MapSide *side, gboolean keep)
 {
 	map_side_update(side);
+	if (map_grant_is_set(&side->wished))
+		put(side, &side->wished, TRUE);
 	if (!keep && map_grant_is_set(&side->saved))
 		put(side, &side->saved, TRUE);
 	if (side->gate)

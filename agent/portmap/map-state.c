@@ -233,19 +233,34 @@ find(const MapState *state, const MapEntry *wanted)
 	return NULL;
 }
 
-/* Room for one more: what cannot be understood goes, then what is owed the longest. */
+/* How soon it goes where there is no room; 0: never. Of what is owed, what would be there the
+ * longest goes last. */
+static guint
+lightness(const MapEntry *entry)
+{
+	if (!entry->owed)
+		return 0;
+	if (entry->grant.unsure)
+		return 4;
+	if (map_entry_is_over(entry, g_get_monotonic_time()))
+		return 3;
+	return entry->grant.lifetime_s != 0 ? 2 : 1;
+}
+
+/* Room for one more: what cannot be understood goes, then what is owed, by its lightness, of equal
+ * ones the oldest. */
 static void
 make_room(MapState *state)
 {
 	g_auto(GStrv) groups = g_key_file_get_groups(keys_of(state), NULL);
 	guint n = g_strv_length(groups);
 
-	for (guint round = 0; round < 2; round++) {
+	for (guint round = 5; round > 0; round--) {
 		for (guint i = 0; groups[i] && n >= MAP_STATE_MAX; i++) {
 			MapEntry entry;
 			gboolean known = get_entry(state, groups[i], &entry);
 
-			if (round == 0 ? !known : known && entry.owed)
+			if (known ? lightness(&entry) == round : round == 5)
 				n -= g_key_file_remove_group(keys_of(state), groups[i], NULL);
 		}
 	}

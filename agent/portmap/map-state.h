@@ -10,7 +10,7 @@
 #include "agent/portmap/map-entry.h"
 #include "wgctl/wg-key.h"
 
-#define MAP_STATE_MAX 24 /* beyond it the first one that is owed is forgotten */
+#define MAP_STATE_MAX 24 /* beyond it one that is owed is forgotten, unsure ones first */
 
 typedef struct MapState MapState;
 

@@ -165,6 +165,8 @@ map_upnp_on_reply(guint status, const char *body, gsize len, const char *problem
 		took_firewall(upnp, &reply);
 		break;
 	case STEP_ADD:
+		if (reply.fault != 0)
+			map_upnp_unmake(upnp);
 		(map_upnp_is_v6(upnp) ? took_pinhole : took_add)(upnp, &reply);
 		break;
 	case STEP_VERIFY:

@@ -28,6 +28,7 @@ struct MapUpnp {
 	gboolean wanted;
 	MapGrant grant;
 	MapGrant pending; /* asked for, and not known to be ours, nor not to be */
+	MapGrant unmade;  /* asked for, and the router has declined */
 
 	Step step;
 	MapFind *find;
@@ -54,7 +55,8 @@ void map_upnp_ask_entry(MapUpnp *upnp, Step step);
 void map_upnp_add(MapUpnp *upnp);
 /* It is asked for (unsure), or made, but not known to be ours. */
 void map_upnp_await(MapUpnp *upnp, gboolean unsure);
-void map_upnp_hold(MapUpnp *upnp); /* what was asked for */
+void map_upnp_unmake(MapUpnp *upnp); /* what was asked for has not been made, it says */
+void map_upnp_hold(MapUpnp *upnp);   /* what was asked for */
 /* The next service, or the end. problem NULL: what the fault means. */
 void map_upnp_declined(MapUpnp *upnp, guint fault, const char *problem);
 /* For a minute, or longer. */

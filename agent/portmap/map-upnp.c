@@ -141,8 +141,18 @@ map_upnp_await(MapUpnp *upnp, gboolean unsure)
 	MapGrant pending = asked_grant(upnp);
 
 	pending.unsure = unsure;
+	memset(&upnp->unmade, 0, sizeof upnp->unmade);
 	if (!map_grant_is_set(&upnp->grant) || !map_grant_same_mapping(&pending, &upnp->grant))
 		set_pending(upnp, &pending);
+}
+
+void
+map_upnp_unmake(MapUpnp *upnp)
+{
+	if (!map_grant_is_set(&upnp->pending))
+		return;
+	upnp->unmade = upnp->pending;
+	forget_pending(upnp);
 }
 
 void
@@ -410,6 +420,12 @@ const MapGrant *
 map_upnp_pending(const MapUpnp *upnp)
 {
 	return &upnp->pending;
+}
+
+const MapGrant *
+map_upnp_unmade(const MapUpnp *upnp)
+{
+	return &upnp->unmade;
 }
 
 const char *

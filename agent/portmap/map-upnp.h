@@ -41,4 +41,7 @@ const MapGrant *map_upnp_grant(const MapUpnp *upnp); /* not set: nothing is held
 /* What was asked for, and is not known to be ours; not set: nothing. Where it is neither held nor
  * set any more, it may be there all the same: removing it is the caller's. */
 const MapGrant *map_upnp_pending(const MapUpnp *upnp);
+/* What was asked for and pending before, and the router has said that it did not make; not set:
+ * nothing. */
+const MapGrant *map_upnp_unmade(const MapUpnp *upnp);
 const char *map_upnp_problem(const MapUpnp *upnp); /* one line; NULL: none; static */

@@ -16,15 +16,17 @@
 #define PLACES_MAX 3 /* gateways of a family */
 #define LOOK_S 60    /* destinations come and go */
 #define SOON_MS 200
-#define KERNEL_RETRY_S 5 /* that did not answer */
+#define HASTE_US (5 * G_USEC_PER_SEC) /* between looks that are not waited for */
+#define KERNEL_RETRY_S 5	      /* that did not answer */
 /* So long a gateway is kept that no route in use leads by, while the network is the same. */
 #define UNUSED_US (600 * G_USEC_PER_SEC)
 
 void
 map_update(Map *map)
 {
-	gboolean news = FALSE;
+	gboolean news = map->news;
 
+	map->news = FALSE;
 	for (guint i = 0; i < map->sides->len; i++) {
 		MapSide *side = g_ptr_array_index(map->sides, i);
 
@@ -71,7 +73,9 @@ take_place(Map *map, const MapPlace *place, GPtrArray *sides)
 		g_ptr_array_remove(map->sides, side);
 	else
 		side = map_side_new(map, place);
+	map->moved |= side->found_us == 0;
 	side->found_us = g_get_monotonic_time();
+	side->place.far = place->far;
 	g_ptr_array_add(sides, side);
 }
 
@@ -111,9 +115,23 @@ part_with_sides(Map *map, GPtrArray *sides, gboolean network_changed)
 			g_ptr_array_add(sides, side);
 			continue;
 		}
+		map->moved = TRUE;
+		map->news |= wg_endpoint_is_set(&side->told);
 		map_side_say_gone(side);
 		map_side_free(side, FALSE);
 	}
+}
+
+static gboolean
+is_at_a_side(const Map *map, const MapPlace *place)
+{
+	for (guint i = 0; i < map->sides->len; i++) {
+		const MapSide *side = g_ptr_array_index(map->sides, i);
+
+		if (map_place_same_to_gateway(&side->place, place))
+			return TRUE;
+	}
+	return FALSE;
 }
 
 /* What an earlier run held elsewhere is owed. */
@@ -125,7 +143,7 @@ disown_strangers(Map *map)
 	for (guint i = 0; i < entries->len; i++) {
 		MapEntry *entry = &g_array_index(entries, MapEntry, i);
 
-		if (entry->owed || side_at(map, &entry->place))
+		if (entry->owed || is_at_a_side(map, &entry->place))
 			continue;
 		entry->owed = TRUE;
 		map_state_put(map->state, entry);
@@ -139,6 +157,21 @@ open_needed(Map *map)
 		map_side_open_if_needed(g_ptr_array_index(map->sides, i));
 }
 
+/* There are more destinations than are asked for, not always the same ones: those that our sides
+ * were found by come first. */
+static void
+put_known_first(const Map *map, GArray *far)
+{
+	if (far->len < MAP_FAR_MAX)
+		return;
+	for (guint i = 0; i < map->sides->len; i++) {
+		const MapSide *side = g_ptr_array_index(map->sides, i);
+
+		if (wg_endpoint_is_set(&side->place.far))
+			g_array_prepend_val(far, side->place.far);
+	}
+}
+
 /* FALSE: the kernel does not answer; all is as it was. */
 static gboolean
 find_places(Map *map, gboolean network_changed)
@@ -149,6 +182,7 @@ find_places(Map *map, gboolean network_changed)
 
 	if (map->env.destinations)
 		map->env.destinations(far, map->env.user_data);
+	put_known_first(map, far);
 	places = map->env.off
 			 ? g_array_new(FALSE, FALSE, sizeof(MapPlace))
 			 : map_gateway_find(map->env.fib, (const WgEndpoint *)(gpointer)far->data,
@@ -197,8 +231,8 @@ on_announce(const WgEndpoint *from, gpointer user_data)
 	for (guint i = 0; i < map->sides->len; i++) {
 		MapSide *side = g_ptr_array_index(map->sides, i);
 
-		if (side->gate && wg_endpoint_same_address(from, &side->place.gateway))
-			map_gate_check(side->gate);
+		if (wg_endpoint_same_address(from, &side->place.gateway))
+			map_side_announced(side);
 	}
 }
 
@@ -234,6 +268,7 @@ map_new(const MapEnv *env)
 	if (!env->off)
 		map->announce = map_announce_new(on_announce, map);
 	look(map, TRUE);
+	map->moved = FALSE;
 	map_debts_look(map->debts);
 	return map;
 }
@@ -288,30 +323,31 @@ void
 map_network_changed(Map *map)
 {
 	look(map, TRUE);
-	for (guint i = 0; i < map->sides->len; i++) {
-		MapSide *side = g_ptr_array_index(map->sides, i);
-
-		if (side->gate)
-			map_gate_check(side->gate);
-	}
+	for (guint i = 0; i < map->sides->len; i++)
+		map_side_check(g_ptr_array_index(map->sides, i));
 	map_update(map);
-	map_debts_retry(map->debts);
+	map_debts_retry(map->debts, map->moved);
+	map->moved = FALSE;
 }
 
 void
 map_destinations_changed(Map *map)
 {
+	gint64 now = g_get_monotonic_time();
+	gint64 due = MAX(now + SOON_MS * 1000, map->hurried_us + HASTE_US);
+
 	if (map->env.off || map->hurried)
 		return;
 	map->hurried = TRUE;
+	map->hurried_us = due;
 	g_clear_handle_id(&map->timer, g_source_remove);
-	map->timer = g_timeout_add(SOON_MS, on_timer, map);
+	map->timer = g_timeout_add((guint)((due - now) / 1000), on_timer, map);
 }
 
 void
 map_mapping_changed(Map *map)
 {
-	look(map, FALSE);
+	open_needed(map);
 	map_update(map);
 }
 

@@ -24,8 +24,8 @@ typedef struct {
 	/* What STUN servers see of us when they are asked from `own`: (transfer full, WgEndpoint)
 	 */
 	GArray *(*seen)(const WgEndpoint *own, gpointer user_data);
-	/* Where WireGuard's packets go, or may go: appended to far, of WgEndpoint. NULL: nowhere
-	 * but to the internet. */
+	/* Where WireGuard's packets go, or may go: appended to far, of WgEndpoint, what counts most
+	 * first: no more than MAP_FAR_MAX are asked for. NULL: nowhere but to the internet. */
 	void (*destinations)(GArray *far, gpointer user_data);
 	gpointer user_data;
 	guint16 server_port, ssdp_port; /* 0: as the protocols have them; for tests others */
@@ -43,7 +43,8 @@ Map *map_new(const MapEnv *env);
 void map_free(Map *map, MapFate fate);
 /* Addresses, routes or gateways may be others. */
 void map_network_changed(Map *map);
-/* MapEnv.destinations() would tell others than before: looked at soon, once for many calls. */
+/* MapEnv.destinations() would tell others than before: looked at soon, once for many calls, each 5
+ * s at most. */
 void map_destinations_changed(Map *map);
 /* STUN servers see us elsewhere, or no longer. */
 void map_mapping_changed(Map *map);

@@ -130,14 +130,14 @@ test_refused(World *w, gconstpointer data)
 	turn_for(300);
 	asked = w->pcp.asked;
 	map_debts_look(w->debts);
-	map_debts_retry(w->debts);
+	map_debts_retry(w->debts, TRUE);
 	turn_for(300);
 	/* on a machine that stood still meanwhile it may be time again */
 	if (g_get_monotonic_time() - began < 4 * G_USEC_PER_SEC)
 		g_assert_cmpuint(w->pcp.asked, ==, asked);
 	g_assert_cmpuint(owed(w), ==, 1);
 	w->pcp.code = 0;
-	UNTIL((map_debts_retry(w->debts), owed(w) == 0));
+	UNTIL((map_debts_retry(w->debts, TRUE), owed(w) == 0));
 }
 
 /* Its time is over: it is asked for, for clocks are wrong at times, and then forgotten. */

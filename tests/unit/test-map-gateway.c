@@ -155,6 +155,89 @@ sides_are(const Map *map, const char *second, const char *third)
 	g_assert_cmpuint(n, ==, third ? 3 : 2);
 }
 
+static void
+look(Map *map)
+{
+	gint64 end = g_get_monotonic_time() + 60 * G_USEC_PER_SEC;
+
+	map->hurried_us = 0; /* not five seconds later */
+	map_destinations_changed(map);
+	while (map->hurried) {
+		g_assert_cmpint(g_get_monotonic_time(), <, end);
+		g_main_context_iteration(NULL, TRUE);
+	}
+}
+
+/* More destinations than are asked for: the one that a gateway was found by has become the last. */
+static void
+many_destinations(GArray *far, gpointer last)
+{
+	WgEndpoint special = net_ep("198.51.3.1:1"), other = net_ep("203.0.113.1:1");
+
+	if (!*(gboolean *)last)
+		g_array_append_val(far, special);
+	for (guint i = 0; i < MAP_FAR_MAX; i++)
+		g_array_append_val(far, other);
+	if (*(gboolean *)last)
+		g_array_append_val(far, special);
+}
+
+static void
+test_many(void)
+{
+	g_autoptr(NatFib) fib = make();
+	gboolean last = FALSE;
+	const WgKey key = {0};
+	MapEnv env = {.fib = fib,
+		      .public_key = &key,
+		      .port = PORT,
+		      .changed = on_changed,
+		      .record = on_record,
+		      .seen = nothing_seen,
+		      .destinations = many_destinations,
+		      .user_data = &last};
+	Map *map;
+
+	if (!fib) {
+		g_test_skip("needs root");
+		return;
+	}
+	map = map_new(&env);
+	sides_are(map, "192.168.3.1", NULL);
+	last = TRUE;
+	map_network_changed(map);
+	sides_are(map, "192.168.3.1", NULL);
+	map_free(map, MAP_KEEP);
+}
+
+/* An interface that was made anew has another index, and is the same to the gateway; another link's
+ * router is another one, as long as that link is there. */
+static void
+test_same(void)
+{
+	MapPlace a = {.gateway = net_ep("192.168.1.1"), .own = net_ep("192.168.1.2:51820")}, b = a;
+	MapPlace six = {.gateway = net_ep("fe80::1"), .own = net_ep("[2001:db8::2]:51820")},
+		 other = six;
+
+	a.ifindex = 3;
+	b.ifindex = 4;
+	g_assert_false(map_place_equal(&a, &b));
+	g_assert_true(map_place_same_to_gateway(&a, &b));
+	wg_endpoint_set_port(&b.own, 51821);
+	g_assert_false(map_place_same_to_gateway(&a, &b));
+	six.gateway.v6.sin6_scope_id = 1; /* lo */
+	other.gateway.v6.sin6_scope_id = 1000000;
+	g_assert_true(map_place_same_to_gateway(&six, &other));
+	g_assert_true(map_place_same_to_gateway(&other, &six));
+	if (!net_fresh()) {
+		g_test_skip("needs root");
+		return;
+	}
+	net_run("ip link add six9 index 77 type veth peer name six9p");
+	other.gateway.v6.sin6_scope_id = 77;
+	g_assert_false(map_place_same_to_gateway(&six, &other));
+}
+
 /* Four gateways, three of which may be asked: the same ones, in whatever order they are found; and
  * for a while one that nothing leads by any more, unless the network changed. */
 static void
@@ -184,10 +267,10 @@ test_choice(void)
 	map = map_new(&env);
 	sides_are(map, "192.168.2.1", "192.168.3.1");
 	far = (Far){.far = {four, three, two}};
-	map_mapping_changed(map);
+	look(map);
 	sides_are(map, "192.168.3.1", "192.168.2.1");
 	far = (Far){.far = {one, three, one}};
-	map_mapping_changed(map);
+	look(map);
 	sides_are(map, "192.168.3.1", "192.168.2.1");
 	map_network_changed(map);
 	sides_are(map, "192.168.3.1", NULL);
@@ -274,5 +357,7 @@ main(int argc, char **argv)
 	g_test_add_func("/map-gateway/none", test_none);
 	g_test_add_func("/map-gateway/halves", test_halves);
 	g_test_add_func("/map-gateway/failure", test_failure);
+	g_test_add_func("/map-gateway/many", test_many);
+	g_test_add_func("/map-gateway/same", test_same);
 	return g_test_run();
 }

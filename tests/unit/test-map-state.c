@@ -172,6 +172,36 @@ test_full(World *w, gconstpointer data)
 	g_assert_cmpuint(count(state), ==, MAP_STATE_MAX - 1);
 }
 
+/* What may not be there at all goes first, then what ends by itself; what is there for ever is kept
+ * the longest. */
+static void
+test_full_order(World *w, gconstpointer data)
+{
+	g_autoptr(MapState) state = map_state_new(w->dir, &w->key, "wg0");
+	MapEntry finite = w->entry, unsure = w->entry, endless = w->entry;
+
+	finite.owed = unsure.owed = endless.owed = unsure.grant.unsure = TRUE;
+	endless.grant.lifetime_s = 0;
+	wg_endpoint_set_port(&endless.grant.external, 1);
+	map_state_put(state, &endless);
+	wg_endpoint_set_port(&finite.grant.external, 2);
+	map_state_put(state, &finite);
+	for (guint16 port = 100; port < 200; port++) {
+		wg_endpoint_set_port(&unsure.grant.external, port);
+		map_state_put(state, &unsure);
+	}
+	g_assert_true(map_state_is_owed(state, &endless));
+	g_assert_true(map_state_is_owed(state, &finite));
+	for (guint16 port = 200; port < 200 + MAP_STATE_MAX; port++) {
+		wg_endpoint_set_port(&finite.grant.external, port);
+		map_state_put(state, &finite);
+	}
+	g_assert_true(map_state_is_owed(state, &endless));
+	g_assert_true(map_state_is_owed(state, &finite));
+	g_assert_false(map_state_is_owed(state, &unsure));
+	g_assert_cmpuint(count(state), ==, MAP_STATE_MAX);
+}
+
 /* What 0.1 has written, a group for each family. */
 static void
 test_old(World *w, gconstpointer data)
@@ -252,6 +282,7 @@ main(int argc, char **argv)
 	g_test_add("/map-state/several", World, NULL, set_up, test_several, tear_down);
 	g_test_add("/map-state/two", World, NULL, set_up, test_two, tear_down);
 	g_test_add("/map-state/full", World, NULL, set_up, test_full, tear_down);
+	g_test_add("/map-state/full-order", World, NULL, set_up, test_full_order, tear_down);
 	g_test_add("/map-state/old", World, NULL, set_up, test_old, tear_down);
 	g_test_add("/map-state/odd", World, NULL, set_up, test_odd, tear_down);
 	g_test_add("/map-state/memory", World, NULL, set_up, test_memory, tear_down);

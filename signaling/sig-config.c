@@ -190,6 +190,7 @@ unknown_key(const char *name, const char *key, GError **error)
 static gboolean
 parse_key(Texts *texts, GKeyFile *file, const char *name, const char *key, GError **error)
 {
+	g_autoptr(GError) cause = NULL;
 	const Key *found = NULL;
 	gpointer *text;
 
@@ -201,12 +202,14 @@ parse_key(Texts *texts, GKeyFile *file, const char *name, const char *key, GErro
 	text = text_of(texts, found);
 	if (*text)
 		return TRUE;
+	/* GLib gives a value together with an error: one that ends in a backslash is cut */
 	*text = found->list
-			? (gpointer)g_key_file_get_string_list(file, "signald", key, NULL, error)
-			: g_key_file_get_string(file, "signald", key, error);
-	if (!*text)
-		g_prefix_error(error, "%s: [signald] %s: ", name, key);
-	return *text != NULL;
+			? (gpointer)g_key_file_get_string_list(file, "signald", key, NULL, &cause)
+			: g_key_file_get_string(file, "signald", key, &cause);
+	if (!cause)
+		return TRUE;
+	g_propagate_prefixed_error(error, g_steal_pointer(&cause), "%s: [signald] %s: ", name, key);
+	return FALSE;
 }
 
 static gboolean

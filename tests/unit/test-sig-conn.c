@@ -477,6 +477,7 @@ test_config(void)
 	refused("[signald]\nname=a b\n", "a b");
 	refused("[signald]\nname=a\\qb\n", "name");
 	refused("[signald]\nlisten=\xff\n", "listen");
+	refused("[signald]\ntls-cert=/c\\\ntls-key=/k\n", "tls-cert");
 	refused("[limits]\nrate=+5\n", "rate");
 	refused("junk", "f");
 }

@@ -83,3 +83,26 @@ mapping_is()
 
 # teardown NODE [ARGUMENTS…]: what the agent, which has ended, left in place; its words in $LAB_DIR/out
 teardown() { nx "$1" env STATE_DIRECTORY=/run/state/nat-agent "$NAT_AGENT" teardown "${@:2}" >"$LAB_DIR/out" 2>&1; }
+
+# firewalled_home OPTION…: host a behind router ra, whose IPv6 firewall lets in nobody who was not asked; the router maps
+# ports, and is told so much more (maps)
+firewalled_home()
+{
+	internet
+	server sig 192.0.2.10 2001:db8:ff::10
+	node ra a
+	nat_setup ra symmetric 20.30.40.50 192.168.1.1/24
+	nat_v6 ra 2001:db8:a::
+	lan_attach a ra 192.168.1.2/24
+	lan_attach a ra 2001:db8:a::2/64
+	wg_up a 1
+	signald sig
+	maps ra ipv6_disable=no "$@"
+}
+
+# How many pinholes for a's address the firewall of firewalled_home has: nft shows miniupnpd's rules as bytes
+let_in() { nx ra nft list chain inet miniupnpd miniupnpd | grep -c 0x20010db8000a00000000000000000002; }
+let_in_is() { [ "$(let_in)" = "$1" ]; }
+
+# pinhole true|false: what a's status says
+pinhole() { field_is a port_mapping.ipv6_pinhole "$1"; }

@@ -7,8 +7,7 @@
 #include <sys/socket.h>
 
 #include "tests/unit/net-util.h"
-
-#define DEADLINE_US (60 * G_USEC_PER_SEC)
+#include "tests/unit/map-world.h"
 
 typedef struct {
 	int fd;
@@ -160,32 +159,6 @@ tear_down(World *w, gconstpointer data)
 	close(w->fd);
 }
 
-#define UNTIL(w, condition)                                                                        \
-	for (gint64 end_ = g_get_monotonic_time() + DEADLINE_US; !(condition);) {                  \
-		g_assert_cmpint(g_get_monotonic_time(), <, end_);                                  \
-		turn();                                                                            \
-	}
-
-static gboolean
-on_turn(gpointer user_data)
-{
-	return G_SOURCE_REMOVE;
-}
-
-static void
-turn(void)
-{
-	g_timeout_add(10, on_turn, NULL);
-	g_main_context_iteration(NULL, TRUE);
-}
-
-static void
-turn_for(guint ms)
-{
-	for (gint64 end = g_get_monotonic_time() + ms * 1000; g_get_monotonic_time() < end;)
-		turn();
-}
-
 static gboolean
 is_held(World *w)
 {
@@ -198,7 +171,7 @@ holds(World *w, MapProtocol protocol, guint32 lifetime_s)
 	WgEndpoint expected = net_ep("20.30.40.50:51820");
 	const MapGrant *grant = map_client_grant(w->client);
 
-	UNTIL(w, is_held(w));
+	UNTIL(is_held(w));
 	g_assert_cmpint(grant->protocol, ==, protocol);
 	g_assert_true(wg_endpoint_equal(&grant->external, &expected));
 	g_assert_cmpuint(grant->lifetime_s, ==, lifetime_s);
@@ -236,7 +209,7 @@ static void
 refused(World *w, const char *problem)
 {
 	map_client_start(w->client, NULL);
-	UNTIL(w, map_client_state(w->client) == MAP_CLIENT_REFUSED);
+	UNTIL(map_client_state(w->client) == MAP_CLIENT_REFUSED);
 	g_assert_cmpstr(map_client_problem(w->client), ==, problem);
 	g_assert_false(map_grant_is_set(map_client_grant(w->client)));
 	g_assert_false(map_client_is_waiting(w->client));
@@ -267,7 +240,7 @@ test_stranger(World *w, gconstpointer data)
 	w->pmp = FALSE;
 	w->mute = TRUE;
 	map_client_start(w->client, NULL);
-	UNTIL(w, map_client_dropped(w->client) >= 2);
+	UNTIL(map_client_dropped(w->client) >= 2);
 	g_assert_cmpint(map_client_state(w->client), ==, MAP_CLIENT_ASKING);
 	*(gboolean *)(gpointer)((guint8 *)w + offset) = FALSE;
 	holds(w, MAP_PCP, 3600);
@@ -280,7 +253,7 @@ test_pmp_stranger(World *w, gconstpointer data)
 	w->pcp = FALSE;
 	w->other_port = TRUE;
 	map_client_start(w->client, NULL);
-	UNTIL(w, map_client_dropped(w->client) >= 2);
+	UNTIL(map_client_dropped(w->client) >= 2);
 	g_assert_false(map_grant_is_set(map_client_grant(w->client)));
 }
 
@@ -305,7 +278,7 @@ maps(const World *w)
 }
 
 /* Asked, as often as it lets itself be, until the condition is true */
-#define CHECK_UNTIL(w, condition) UNTIL(w, (map_client_check((w)->client), (condition)))
+#define CHECK_UNTIL(condition) UNTIL((map_client_check((w)->client), (condition)))
 
 /* Started anew: what it held is asked for again, though half its life is not over. And again: a
  * gateway whose clock jumps does not keep us busy. */
@@ -320,16 +293,16 @@ test_epoch(World *w, gconstpointer data)
 	holds(w, w->pcp ? MAP_PCP : MAP_PMP, 3600);
 	/* its clock was seen in its own way */
 	before = w->announces + w->addresses;
-	CHECK_UNTIL(w, w->announces + w->addresses > before);
+	CHECK_UNTIL(w->announces + w->addresses > before);
 	g_assert_cmpuint(maps(w), ==, 1);
 	before = maps(w);
 	w->epoch_us = g_get_monotonic_time();
-	CHECK_UNTIL(w, maps(w) > before);
+	CHECK_UNTIL(maps(w) > before);
 	began = g_get_monotonic_time();
-	UNTIL(w, is_held(w));
+	UNTIL(is_held(w));
 	before = maps(w);
 	w->epoch_us = g_get_monotonic_time() - 1000 * (gint64)G_USEC_PER_SEC;
-	CHECK_UNTIL(w, w->announces + w->addresses > 3);
+	CHECK_UNTIL(w->announces + w->addresses > 3);
 	turn_for(300);
 	if (g_get_monotonic_time() - began < 9 * G_USEC_PER_SEC)
 		g_assert_cmpuint(maps(w), ==, before);
@@ -348,7 +321,7 @@ test_kept(World *w, gconstpointer data)
 	map_client_start(w->client, &kept);
 	g_assert_true(is_held(w));
 	g_assert_true(wg_endpoint_equal(&map_client_grant(w->client)->external, &kept.external));
-	UNTIL(w, map_client_grant(w->client)->lifetime_s == 3600);
+	UNTIL(map_client_grant(w->client)->lifetime_s == 3600);
 	g_assert_cmpmem(w->last + 24, MAP_NONCE_LEN, kept.nonce, MAP_NONCE_LEN);
 	g_assert_cmpmem(w->last + 42, 2, "\x12\x34", 2);
 	g_assert_cmpuint(wg_endpoint_port(&map_client_grant(w->client)->external), ==, 4660);
@@ -365,7 +338,7 @@ test_wish(World *w, gconstpointer data)
 	map_client_wish(w->client, &old);
 	map_client_start(w->client, NULL);
 	g_assert_false(map_grant_is_set(map_client_grant(w->client)));
-	UNTIL(w, is_held(w));
+	UNTIL(is_held(w));
 	g_assert_cmpmem(w->last + 24, MAP_NONCE_LEN, old.nonce, MAP_NONCE_LEN);
 	g_assert_cmpuint(wg_endpoint_port(&map_client_grant(w->client)->external), ==, 4660);
 }

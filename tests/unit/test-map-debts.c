@@ -5,8 +5,7 @@
 #include <glib/gstdio.h>
 
 #include "tests/unit/fake-pcp.h"
-
-#define DEADLINE_US (60 * G_USEC_PER_SEC)
+#include "tests/unit/map-world.h"
 
 typedef struct {
 	FakePcp pcp;
@@ -44,44 +43,10 @@ set_up(World *w, gconstpointer data)
 static void
 tear_down(World *w, gconstpointer data)
 {
-	g_auto(GStrv) names = map_state_list(w->dir);
-
 	map_debts_free(w->debts);
 	map_state_free(w->state);
-	for (guint i = 0; names[i]; i++) {
-		g_autofree char *path = g_build_filename(w->dir, names[i], NULL);
-
-		g_remove(path);
-	}
-	g_assert_cmpint(g_rmdir(w->dir), ==, 0);
-	g_free(w->dir);
+	remove_state_dir(w->dir);
 	fake_pcp_stop(&w->pcp);
-}
-
-static gboolean
-on_turn(gpointer user_data)
-{
-	return G_SOURCE_REMOVE;
-}
-
-static void
-turn(void)
-{
-	g_timeout_add(10, on_turn, NULL);
-	g_main_context_iteration(NULL, TRUE);
-}
-
-#define UNTIL(condition)                                                                           \
-	for (gint64 end_ = g_get_monotonic_time() + DEADLINE_US; !(condition);) {                  \
-		g_assert_cmpint(g_get_monotonic_time(), <, end_);                                  \
-		turn();                                                                            \
-	}
-
-static void
-turn_for(guint ms)
-{
-	for (gint64 end = g_get_monotonic_time() + ms * 1000; g_get_monotonic_time() < end;)
-		turn();
 }
 
 /* By the file, which another start would read. */

@@ -3,8 +3,7 @@
 #include "agent/portmap/map-upnp.h"
 
 #include "tests/unit/fake-igd.h"
-
-#define DEADLINE_US (60 * G_USEC_PER_SEC)
+#include "tests/unit/map-world.h"
 
 typedef struct {
 	FakeIgd igd;
@@ -42,25 +41,6 @@ tear_down(World *w, gconstpointer data)
 	fake_igd_stop(&w->igd);
 	g_array_unref(w->pending);
 }
-
-static gboolean
-on_turn(gpointer user_data)
-{
-	return G_SOURCE_REMOVE;
-}
-
-static void
-turn(void)
-{
-	g_timeout_add(10, on_turn, NULL);
-	g_main_context_iteration(NULL, TRUE);
-}
-
-#define UNTIL(condition)                                                                           \
-	for (gint64 end_ = g_get_monotonic_time() + DEADLINE_US; !(condition);) {                  \
-		g_assert_cmpint(g_get_monotonic_time(), <, end_);                                  \
-		turn();                                                                            \
-	}
 
 static void
 start(World *w)

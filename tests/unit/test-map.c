@@ -6,8 +6,7 @@
 #include "agent/portmap/map-private.h"
 #include "tests/unit/fake-igd.h"
 #include "tests/unit/fake-pcp.h"
-
-#define DEADLINE_US (60 * G_USEC_PER_SEC)
+#include "tests/unit/map-world.h"
 
 typedef struct {
 	FakeIgd igd;
@@ -61,38 +60,11 @@ set_up(World *w, gconstpointer data)
 static void
 tear_down(World *w, gconstpointer data)
 {
-	g_auto(GStrv) names = map_state_list(w->dir);
-
 	map_free(w->map, MAP_KEEP);
-	for (guint i = 0; names[i]; i++) {
-		g_autofree char *path = g_build_filename(w->dir, names[i], NULL);
-
-		g_remove(path);
-	}
-	g_assert_cmpint(g_rmdir(w->dir), ==, 0);
-	g_free(w->dir);
+	remove_state_dir(w->dir);
 	fake_pcp_stop(&w->pcp);
 	fake_igd_stop(&w->igd);
 }
-
-static gboolean
-on_turn(gpointer user_data)
-{
-	return G_SOURCE_REMOVE;
-}
-
-static void
-turn(void)
-{
-	g_timeout_add(10, on_turn, NULL);
-	g_main_context_iteration(NULL, TRUE);
-}
-
-#define UNTIL(condition)                                                                           \
-	for (gint64 end_ = g_get_monotonic_time() + DEADLINE_US; !(condition);) {                  \
-		g_assert_cmpint(g_get_monotonic_time(), <, end_);                                  \
-		turn();                                                                            \
-	}
 
 /* A loopback address is no private one, and needs no mapping, but for STUN's word. */
 static GArray *

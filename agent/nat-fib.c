@@ -31,6 +31,16 @@ struct NatFib {
 	GArray *links; /* of Link, as asked since nat_fib_remember(TRUE); NULL: none is kept */
 };
 
+WgEndpoint
+nat_fib_far(int family)
+{
+	WgEndpoint far = {0};
+
+	wg_endpoint_parse_address(family == AF_INET ? "198.41.0.4" : "2001:503:ba3e::2:30", 3478,
+				  &far);
+	return far;
+}
+
 NatFib *
 nat_fib_new(GError **error)
 {

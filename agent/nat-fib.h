@@ -9,11 +9,6 @@
 
 #include "wgctl/wg-endpoint.h"
 
-/* Somewhere in the internet, per family (root server A), to ask which address leads out. Nothing is
- * ever sent there. */
-#define NAT_FIB_FAR_V4 "198.41.0.4"
-#define NAT_FIB_FAR_V6 "2001:503:ba3e::2:30"
-
 typedef struct NatFib NatFib;
 
 typedef struct {
@@ -26,6 +21,11 @@ typedef struct {
 	gboolean local;	  /* destination is an address of this host */
 	gboolean tunnel;  /* leaves by WireGuard, tun, ipip, gre, sit, vti, xfrm, … */
 } NatRoute;
+
+/* Somewhere in the internet (root server A), to ask which address leads out: at the port that STUN
+ * would be sent to, for rules may look at it. Nothing is ever sent there. Pure. family: AF_INET or
+ * AF_INET6. */
+WgEndpoint nat_fib_far(int family);
 
 NatFib *nat_fib_new(GError **error);
 void nat_fib_free(NatFib *fib);

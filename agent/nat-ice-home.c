@@ -285,14 +285,13 @@ choose(NatIceHome *home, int family, WgEndpoint *out)
 static void
 try_firewall(NatIceHome *home, const WgEndpoint *address)
 {
-	WgEndpoint far;
-	gboolean v4 = wg_endpoint_family(address) == AF_INET;
+	WgEndpoint far = nat_fib_far(wg_endpoint_family(address));
 	int fd = socket(wg_endpoint_family(address), SOCK_DGRAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
 
 	if (fd < 0)
 		return;
 	nat_ice_home_bind(home, fd);
-	wg_endpoint_parse_address(v4 ? NAT_FIB_FAR_V4 : NAT_FIB_FAR_V6, DISCARD_PORT, &far);
+	wg_endpoint_set_port(&far, DISCARD_PORT);
 	if (bind(fd, &address->sa, wg_endpoint_socklen(address)) == 0 &&
 	    sendto(fd, "", 0, 0, &far.sa, wg_endpoint_socklen(&far)) < 0 && errno == EPERM &&
 	    !home->told) {

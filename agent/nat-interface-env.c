@@ -5,7 +5,6 @@
 #include "agent/nat-log.h"
 
 #define FRESH_US 2000
-#define DEFAULT_STUN_PORT 3478
 
 void
 nat_interface_add_source(NatInterface *iface, GArray *array, const WgEndpoint *dst)
@@ -43,13 +42,11 @@ nat_interface_candidates(gpointer user_data)
 	NatInterface *iface = user_data;
 	g_autoptr(GArray) sources = nat_stun_probe_sources(iface->probe);
 	GArray *candidates = nat_stun_probe_candidates(iface->probe);
-	WgEndpoint far;
+	const WgEndpoint far4 = nat_fib_far(AF_INET), far6 = nat_fib_far(AF_INET6);
 
 	nat_interface_add_mapped(iface, candidates);
-	if (wg_endpoint_parse_address(NAT_FIB_FAR_V4, DEFAULT_STUN_PORT, &far))
-		nat_interface_add_source(iface, sources, &far);
-	if (wg_endpoint_parse_address(NAT_FIB_FAR_V6, DEFAULT_STUN_PORT, &far))
-		nat_interface_add_source(iface, sources, &far);
+	nat_interface_add_source(iface, sources, &far4);
+	nat_interface_add_source(iface, sources, &far6);
 	for (guint i = sources->len; i > 0; i--) {
 		NatCandidate cand = {
 			.type = NAT_CAND_HOST,

@@ -4,7 +4,6 @@
 #include "agent/portmap/map-gateway.h"
 
 #define LIVE_S 180 /* WireGuard's REJECT_AFTER_TIME */
-#define FAR_PORT 3478
 
 static void
 on_changed(gpointer user_data)
@@ -24,13 +23,10 @@ seen(const WgEndpoint *own, gpointer user_data)
 {
 	NatInterface *iface = user_data;
 	GArray *array = nat_stun_probe_seen_from(iface->probe, own);
-	WgEndpoint far, source;
+	const WgEndpoint far = nat_fib_far(wg_endpoint_family(own));
+	WgEndpoint source;
 
-	if (iface->inn_observed == NULL ||
-	    !wg_endpoint_parse_address(wg_endpoint_family(own) == AF_INET6 ? NAT_FIB_FAR_V6
-									   : NAT_FIB_FAR_V4,
-				       FAR_PORT, &far) ||
-	    !nat_mux_source_for(iface->mux, &far, &source) ||
+	if (iface->inn_observed == NULL || !nat_mux_source_for(iface->mux, &far, &source) ||
 	    !wg_endpoint_same_address(&source, own))
 		return array;
 	for (guint i = 0; i < iface->inn_observed->len; i++)

@@ -6,9 +6,9 @@
 #include <unistd.h>
 
 static int
-open_bound(const WgEndpoint *local, int flags, guint32 fwmark, WgEndpoint *own)
+open_bound(const WgEndpoint *local, int type, guint32 fwmark, WgEndpoint *own)
 {
-	int fd = socket(wg_endpoint_family(local), SOCK_DGRAM | SOCK_CLOEXEC | flags, 0);
+	int fd = socket(wg_endpoint_family(local), type | SOCK_CLOEXEC, 0);
 	struct sockaddr_storage sa = {0};
 	socklen_t len = sizeof sa;
 	int err;
@@ -27,9 +27,9 @@ open_bound(const WgEndpoint *local, int flags, guint32 fwmark, WgEndpoint *own)
 }
 
 int
-nat_local_socket(const WgEndpoint *local, guint32 fwmark, WgEndpoint *own)
+nat_local_socket(const WgEndpoint *local, int type, guint32 fwmark, WgEndpoint *own)
 {
-	return open_bound(local, SOCK_NONBLOCK, fwmark, own);
+	return open_bound(local, type | SOCK_NONBLOCK, fwmark, own);
 }
 
 static WgEndpoint
@@ -52,7 +52,7 @@ int
 nat_loopback_socket(guint16 wg_port, guint32 fwmark, WgEndpoint *own)
 {
 	const WgEndpoint any = loopback(0);
-	int fd = open_bound(&any, 0, fwmark, own), err;
+	int fd = open_bound(&any, SOCK_DGRAM, fwmark, own), err;
 
 	if (fd < 0 || nat_loopback_connect(fd, wg_port))
 		return fd;

@@ -164,7 +164,7 @@ open_socket(NatStunSocket *sock, const WgEndpoint *local, guint32 fwmark)
 	WgEndpoint any_port = *local, own;
 
 	wg_endpoint_set_port(&any_port, 0);
-	sock->fd = nat_local_socket(&any_port, fwmark, &own);
+	sock->fd = nat_local_socket(&any_port, SOCK_DGRAM, fwmark, &own);
 	if (sock->fd < 0)
 		return FALSE;
 	sock->port = wg_endpoint_port(&own);

@@ -22,7 +22,6 @@
 #include "agent/netcheck/net-thread.h"
 #include "agent/netcheck/net-uplink.h"
 
-#define STUN_PORT 3478
 #define SERVERS_WITHIN_MS 30000 /* three times what their own limits come to */
 #define NAT64_WITHIN_MS 2000
 #define PROGRESS_MS 1000
@@ -231,11 +230,9 @@ start_through_nat64(Run *run)
 static gboolean
 leads_out(int af, WgEndpoint *source)
 {
-	WgEndpoint far;
+	const WgEndpoint far = nat_fib_far(af);
 
-	return wg_endpoint_parse_address(af == AF_INET ? NAT_FIB_FAR_V4 : NAT_FIB_FAR_V6, STUN_PORT,
-					 &far) &&
-	       net_stun_source(&far, source);
+	return net_stun_source(&far, source);
 }
 
 static gboolean

@@ -8,7 +8,6 @@
 #include "agent/nat-rtnl.h"
 
 #define UPLINKS_MAX 16
-#define FAR_PORT 3478 /* rules may look at it: what STUN would be sent by */
 
 typedef struct {
 	int family, oif;
@@ -168,12 +167,9 @@ fill_addresses(NetUplink *uplink, const GArray *own)
 static gboolean
 find_used(NatFib *fib, int family, NatRoute *out)
 {
-	WgEndpoint far;
+	const WgEndpoint far = nat_fib_far(family);
 
-	return fib &&
-	       wg_endpoint_parse_address(family == AF_INET ? NAT_FIB_FAR_V4 : NAT_FIB_FAR_V6,
-					 FAR_PORT, &far) &&
-	       nat_fib_lookup(fib, &far, 0, out) && !out->local;
+	return fib && nat_fib_lookup(fib, &far, 0, out) && !out->local;
 }
 
 /* way: how packets to the internet go, where it is this one. */

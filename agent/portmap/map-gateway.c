@@ -1,12 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 #include "agent/portmap/map-gateway.h"
 
-#include <errno.h>
-#include <net/if.h>
-#include <sys/socket.h>
-#include <unistd.h>
+#include "agent/nat-local-socket.h"
 
-#define FAR_PORT 3478 /* rules may look at it: what STUN would be sent by */
+#include <net/if.h>
 
 static void
 add(GArray *places, const MapPlace *place)
@@ -40,20 +37,19 @@ add_way(NatFib *fib, GArray *places, const WgEndpoint *far, guint16 port, guint3
 }
 
 static gboolean
-add_internet(NatFib *fib, GArray *places, const char *text, guint16 port, guint32 fwmark)
+add_internet(NatFib *fib, GArray *places, int family, guint16 port, guint32 fwmark)
 {
-	WgEndpoint far;
+	const WgEndpoint far = nat_fib_far(family);
 
-	return !wg_endpoint_parse_address(text, FAR_PORT, &far) ||
-	       add_way(fib, places, &far, port, fwmark);
+	return add_way(fib, places, &far, port, fwmark);
 }
 
 /* FALSE: the kernel does not answer. */
 static gboolean
 add_ways(NatFib *fib, GArray *places, const WgEndpoint *far, gsize n, guint16 port, guint32 fwmark)
 {
-	if (!add_internet(fib, places, NAT_FIB_FAR_V4, port, fwmark) ||
-	    !add_internet(fib, places, NAT_FIB_FAR_V6, port, fwmark))
+	if (!add_internet(fib, places, AF_INET, port, fwmark) ||
+	    !add_internet(fib, places, AF_INET6, port, fwmark))
 		return FALSE;
 	for (gsize i = 0; i < MIN(n, MAP_FAR_MAX); i++) {
 		guint before = places->len;
@@ -118,18 +114,7 @@ int
 map_place_socket(const MapPlace *place, int type)
 {
 	WgEndpoint own = place->own;
-	int fd = socket(wg_endpoint_family(&own), type | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
-	int saved;
 
-	if (fd < 0)
-		return -1;
 	wg_endpoint_set_port(&own, 0);
-	if ((place->fwmark == 0 ||
-	     setsockopt(fd, SOL_SOCKET, SO_MARK, &place->fwmark, sizeof place->fwmark) == 0) &&
-	    bind(fd, &own.sa, wg_endpoint_socklen(&own)) == 0)
-		return fd;
-	saved = errno;
-	close(fd);
-	errno = saved;
-	return -1;
+	return nat_local_socket(&own, type, place->fwmark, NULL);
 }

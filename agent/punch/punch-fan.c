@@ -74,7 +74,7 @@ add_one(PunchFan *fan, const WgEndpoint *local, guint32 fwmark)
 	int fd;
 
 	wg_endpoint_set_port(&any_port, 0);
-	fd = nat_local_socket(&any_port, fwmark, &own);
+	fd = nat_local_socket(&any_port, SOCK_DGRAM, fwmark, &own);
 	if (fd < 0)
 		return FALSE;
 	fan->ports[fan->n] = wg_endpoint_port(&own);

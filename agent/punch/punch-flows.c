@@ -91,7 +91,7 @@ hold(const PunchFlow *flow, guint32 fwmark)
 	WgEndpoint own = flow->local;
 
 	wg_endpoint_set_port(&own, flow->port);
-	return nat_local_socket(&own, fwmark, NULL);
+	return nat_local_socket(&own, SOCK_DGRAM, fwmark, NULL);
 }
 
 /* ---- what is remembered ---- */

@@ -4,8 +4,8 @@
  * of two devices reaches the raw sockets and leaves WireGuard alone, WireGuard's own packets
  * reach WireGuard only. IPv4 and IPv6.
  */
-#include "agent/nat-rawsock.h"
-#include "agent/nat-stun.h"
+#include "agent/mux/nat-rawsock.h"
+#include "agent/mux/nat-stun.h"
 #include "tests/vm/wg-pair.h"
 
 #include <stdio.h>

@@ -4,7 +4,7 @@
  * and handshakes, in both directions. So the agent takes no difference of a few packets for data
  * (NatTraffic).
  */
-#include "agent/nat-traffic.h"
+#include "agent/net/nat-traffic.h"
 #include "tests/vm/wg-pair.h"
 
 #include <net/if.h>

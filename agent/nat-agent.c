@@ -2,7 +2,7 @@
 /* nat-agent: one command line, a few commands. */
 #include <stdio.h>
 
-#include "agent/nat-cli.h"
+#include "agent/cli/nat-cli.h"
 
 int
 main(int argc, char **argv)

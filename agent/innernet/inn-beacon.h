@@ -15,7 +15,7 @@
  */
 #pragma once
 
-#include "agent/nat-types.h"
+#include "agent/base/nat-types.h"
 
 #define INN_BEACON_LIST 10 /* entries a server takes */
 #define INN_BEACON_CANDIDATES (INN_BEACON_LIST - 2)

@@ -17,7 +17,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include "agent/nat-log.h"
+#include "agent/base/nat-log.h"
 
 #define OVERTAKEN EAGAIN /* another writer was faster; no call here has it */
 #define ATTEMPTS 5

@@ -6,7 +6,7 @@
 #include <sodium.h>
 #include <string.h>
 
-#include "agent/nat-log.h"
+#include "agent/base/nat-log.h"
 
 #define HOST_MAX 253 /* RFC 1035 §2.3.4, without the final dot */
 #define LABEL_MAX 63

@@ -21,7 +21,7 @@
 #include <sys/xattr.h>
 #include <unistd.h>
 
-#include "agent/nat-log.h"
+#include "agent/base/nat-log.h"
 
 #define OVERTAKEN EAGAIN /* another writer was faster; no call here has it */
 #define NEW_MODE 0644

@@ -6,7 +6,7 @@
 #include <string.h>
 
 #include "agent/innernet/inn-conf-private.h"
-#include "agent/nat-log.h"
+#include "agent/base/nat-log.h"
 
 /* Whether `conf` is what this invitation becomes. */
 static gboolean

@@ -8,8 +8,8 @@
 
 #include "agent/innernet/inn-http.h"
 #include "agent/innernet/inn-link.h"
-#include "agent/nat-log.h"
-#include "agent/nat-resolve.h"
+#include "agent/base/nat-log.h"
+#include "agent/net/nat-resolve.h"
 
 #define POLL_MS 50
 #define KEEPALIVE_S 25	   /* innernet's */

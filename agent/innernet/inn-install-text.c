@@ -4,8 +4,8 @@
 
 #include <string.h>
 
-#include "agent/nat-json.h"
-#include "agent/nat-log.h"
+#include "agent/base/nat-json.h"
+#include "agent/base/nat-log.h"
 
 gboolean
 inn_install_fail(GError **error, GIOErrorEnum code, const char *format, ...)

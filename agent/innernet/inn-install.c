@@ -13,8 +13,8 @@
 #include <string.h>
 
 #include "agent/innernet/inn-link.h"
-#include "agent/nat-log.h"
-#include "agent/nat-privs.h"
+#include "agent/base/nat-log.h"
+#include "agent/base/nat-privs.h"
 #include "wgctl/wg-link.h"
 
 static gboolean

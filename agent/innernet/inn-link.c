@@ -21,7 +21,7 @@
 
 #include "agent/innernet/inn-routes.h"
 #include "agent/innernet/inn-userspace.h"
-#include "agent/nat-log.h"
+#include "agent/base/nat-log.h"
 #include "wgctl/wg-ctl.h"
 #include "wgctl/wg-link.h"
 #include "wgctl/wg-uapi.h"

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 #include "agent/innernet/inn-names.h"
 
-#include "agent/nat-log.h"
-#include "agent/nat-resolve.h"
+#include "agent/base/nat-log.h"
+#include "agent/net/nat-resolve.h"
 
 #define SEC ((gint64)G_USEC_PER_SEC)
 #define AGAIN_US (300 * SEC)

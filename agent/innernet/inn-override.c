@@ -8,7 +8,7 @@
 #include <sodium.h>
 #include <string.h>
 
-#include "agent/nat-log.h"
+#include "agent/base/nat-log.h"
 
 typedef struct {
 	gsize at, cut; /* bytes that go */

@@ -3,7 +3,7 @@
 
 #include <sys/stat.h>
 
-#include "agent/nat-log.h"
+#include "agent/base/nat-log.h"
 
 /* Which version of the file is known. */
 typedef struct {

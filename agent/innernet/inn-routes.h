@@ -5,7 +5,7 @@
  */
 #pragma once
 
-#include "agent/nat-rtnl.h"
+#include "agent/net/nat-rtnl.h"
 #include "wgctl/wg-endpoint.h"
 
 /* FALSE, with one line that names both, where a route or address of another interface covers the

@@ -8,8 +8,8 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include "agent/nat-json.h"
-#include "agent/nat-log.h"
+#include "agent/base/nat-json.h"
+#include "agent/base/nat-log.h"
 
 #define NAME_MAX_BYTES 255
 #define STORE_PEERS (8 * INN_STATE_PEERS) /* it never forgets one */

@@ -7,7 +7,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-#include "agent/nat-log.h"
+#include "agent/base/nat-log.h"
 #include "wgctl/wg-uapi.h"
 
 #define PATIENCE_MS 5000

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 #include "agent/netcheck/net-json.h"
 
-#include "agent/nat-json.h"
+#include "agent/base/nat-json.h"
 #include "agent/netcheck/net-verdict.h"
 
 /* ---- values that may be unknown ---- */

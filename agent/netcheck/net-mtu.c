@@ -10,7 +10,7 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
-#include "agent/nat-fib.h"
+#include "agent/net/nat-fib.h"
 #include "agent/netcheck/net-stun.h"
 
 #define ROUND_MS 350

@@ -4,7 +4,7 @@
 
 #include <gio/gio.h>
 
-#include "agent/nat-log.h"
+#include "agent/base/nat-log.h"
 
 #define OF_A_FAMILY (NET_NAME_MAX / 2)
 

@@ -10,8 +10,8 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
-#include "agent/nat-class-test.h"
-#include "agent/nat-stun-probe.h"
+#include "agent/probe/nat-class-test.h"
+#include "agent/probe/nat-stun-probe.h"
 #include "agent/netcheck/net-mtu.h"
 #include "agent/netcheck/net-stun.h"
 

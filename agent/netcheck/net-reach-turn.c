@@ -13,9 +13,9 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
-#include "agent/nat-log.h"
-#include "agent/nat-turn-socket.h"
-#include "agent/nat-turn-talk.h"
+#include "agent/base/nat-log.h"
+#include "agent/relay/nat-turn-socket.h"
+#include "agent/relay/nat-turn-talk.h"
 #include "agent/netcheck/net-name.h"
 
 #define RELEASE_MS 1000

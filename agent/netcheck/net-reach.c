@@ -3,7 +3,7 @@
 
 #include <string.h>
 
-#include "agent/nat-websocket.h"
+#include "agent/session/nat-websocket.h"
 #include "signaling/sig-wire.h"
 
 struct NetReachSignal {

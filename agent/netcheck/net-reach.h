@@ -7,7 +7,7 @@
  */
 #pragma once
 
-#include "agent/nat-turn-uri.h"
+#include "agent/relay/nat-turn-uri.h"
 #include "agent/netcheck/netcheck.h"
 
 #define NET_REACH_WITHIN_MS 4000 /* connecting, TLS and all */

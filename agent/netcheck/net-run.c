@@ -11,7 +11,7 @@
  */
 #include "agent/netcheck/net-run.h"
 
-#include "agent/nat-fib.h"
+#include "agent/net/nat-fib.h"
 #include "agent/netcheck/net-name.h"
 #include "agent/netcheck/net-nat64.h"
 #include "agent/netcheck/net-probe.h"

@@ -10,9 +10,9 @@
 
 #include <string.h>
 
-#include "agent/nat-config.h"
-#include "agent/nat-signal-url.h"
-#include "agent/nat-turn-uri.h"
+#include "agent/config/nat-config.h"
+#include "agent/session/nat-signal-url.h"
+#include "agent/relay/nat-turn-uri.h"
 #include "agent/netcheck/net-name.h"
 #include "agent/netcheck/net-reach.h"
 #include "agent/netcheck/net-stun.h"

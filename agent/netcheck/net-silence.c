@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 #include "agent/netcheck/net-silence.h"
 
-#include "agent/nat-lifetime-probe.h"
+#include "agent/probe/nat-lifetime-probe.h"
 
 /* The longest leaves room for its own questions; 120 s itself, the least that RFC 4787 §4.3 asks
  * for and the kernel's own, would be a race. */

@@ -3,7 +3,7 @@
  * thread. */
 #pragma once
 
-#include "agent/nat-stun.h"
+#include "agent/mux/nat-stun.h"
 
 typedef struct {
 	WgEndpoint mapped, other; /* other: RFC 5780's, unset where the server has none */

@@ -3,8 +3,8 @@
 
 #include <string.h>
 
-#include "agent/nat-log.h"
-#include "agent/nat-text.h"
+#include "agent/base/nat-log.h"
+#include "agent/base/nat-text.h"
 #include "agent/netcheck/net-portmap.h"
 #include "agent/netcheck/net-verdict.h"
 

@@ -4,8 +4,8 @@
 #include <net/if.h>
 #include <string.h>
 
-#include "agent/nat-fib.h"
-#include "agent/nat-rtnl.h"
+#include "agent/net/nat-fib.h"
+#include "agent/net/nat-rtnl.h"
 
 #define UPLINKS_MAX 16
 

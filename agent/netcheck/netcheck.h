@@ -9,7 +9,7 @@
 
 #include <glib.h>
 
-#include "agent/nat-class.h"
+#include "agent/probe/nat-class.h"
 
 typedef enum { NET_UNKNOWN, NET_NO, NET_YES } NetAnswer;
 

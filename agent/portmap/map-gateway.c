@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 #include "agent/portmap/map-gateway.h"
 
-#include "agent/nat-local-socket.h"
+#include "agent/net/nat-local-socket.h"
 
 #include <net/if.h>
 

@@ -7,7 +7,7 @@
  */
 #pragma once
 
-#include "agent/nat-fib.h"
+#include "agent/net/nat-fib.h"
 
 typedef struct {
 	WgEndpoint gateway; /* port 0; a link-local one with its scope */

@@ -3,7 +3,7 @@
 
 #include <string.h>
 
-#include "agent/nat-state-file.h"
+#include "agent/base/nat-state-file.h"
 #include "agent/portmap/map-xml.h"
 
 #define KIND "portmap"

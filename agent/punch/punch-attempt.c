@@ -4,7 +4,7 @@
 #include <sodium.h>
 #include <string.h>
 
-#include "agent/nat-stun.h"
+#include "agent/mux/nat-stun.h"
 
 #define TICK_MS 20
 #define PER_TICK (PUNCH_RATE * TICK_MS / 1000)

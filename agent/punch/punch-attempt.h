@@ -9,7 +9,7 @@
  */
 #pragma once
 
-#include "agent/nat-watch-keys.h"
+#include "agent/path/nat-watch-keys.h"
 #include "agent/punch/punch-fan.h"
 #include "agent/punch/punch-guess.h"
 #include "agent/punch/punch-plan.h"

@@ -8,7 +8,7 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
-#include "agent/nat-local-socket.h"
+#include "agent/net/nat-local-socket.h"
 
 #define EVENTS 16
 #define READS 8		  /* of one socket, before the others have their turn */

@@ -9,7 +9,7 @@
  */
 #pragma once
 
-#include "agent/nat-packet.h"
+#include "agent/net/nat-packet.h"
 #include "agent/punch/punch-rewrite.h"
 #include "wgctl/wg-key.h"
 

@@ -6,7 +6,7 @@
  */
 #pragma once
 
-#include "agent/nat-class.h"
+#include "agent/probe/nat-class.h"
 
 #define PUNCH_GUESS_MAX 64 /* foretold */
 

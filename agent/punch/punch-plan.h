@@ -13,7 +13,7 @@
  */
 #pragma once
 
-#include "agent/nat-class.h"
+#include "agent/probe/nat-class.h"
 
 typedef enum {
 	PUNCH_NONE,

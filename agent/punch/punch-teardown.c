@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 #include "agent/punch/punch-teardown.h"
 
-#include "agent/nat-state-file.h"
+#include "agent/base/nat-state-file.h"
 #include "agent/punch/punch-flows.h"
 
 #define COST "what is removed is looked for again"

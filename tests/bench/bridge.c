@@ -3,7 +3,7 @@
  * bridge OWN SERVER: the agent's data path and nothing else: one pump from OWN to a TURN server's
  * port at SERVER, one bridge to WireGuard's port. Prints the bridge's port, then serves.
  */
-#include "agent/nat-pump.h"
+#include "agent/relay/nat-pump.h"
 
 #include <stdio.h>
 #include <stdlib.h>

@@ -3,7 +3,7 @@
  * `PROGRAM GROUP KEY` each. For tests/docs/check. */
 #include <stdio.h>
 
-#include "agent/nat-config-group.h"
+#include "agent/config/nat-config-group.h"
 #include "signaling/sig-config.h"
 
 static void

@@ -6,7 +6,7 @@
  */
 #include <string.h>
 
-#include "agent/nat-config-group.h"
+#include "agent/config/nat-config-group.h"
 #include "signaling/sig-config.h"
 
 static const char *dir;

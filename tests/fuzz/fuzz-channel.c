@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* The data lies inside of the message, and its head can be built again from it. */
-#include "agent/nat-channel.h"
+#include "agent/relay/nat-channel.h"
 
 #include <stdint.h>
 #include <stdlib.h>

@@ -3,7 +3,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "agent/nat-config.h"
+#include "agent/config/nat-config.h"
 #include "tests/fuzz/fuzz-check.h"
 
 int LLVMFuzzerTestOneInput(const guint8 *data, size_t size);

@@ -3,7 +3,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "agent/nat-http-ask.h"
+#include "agent/status/nat-http-ask.h"
 
 int LLVMFuzzerTestOneInput(const guint8 *data, size_t size);
 

@@ -5,7 +5,7 @@
 #include <string.h>
 
 #include "agent/innernet/inn-beacon.h"
-#include "agent/nat-json.h"
+#include "agent/base/nat-json.h"
 
 #define ENTRIES 24
 

@@ -3,7 +3,7 @@
 #include <gio/gio.h>
 #include <string.h>
 
-#include "agent/nat-msg.h"
+#include "agent/session/nat-msg.h"
 
 int LLVMFuzzerTestOneInput(const guint8 *data, gsize size);
 

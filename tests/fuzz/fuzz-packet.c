@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* What parses can be built again, and the built packet parses to the same. */
-#include "agent/nat-packet.h"
+#include "agent/net/nat-packet.h"
 
 #include <stdlib.h>
 #include <string.h>

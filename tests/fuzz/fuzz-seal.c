@@ -6,7 +6,7 @@
 #include <gio/gio.h>
 #include <string.h>
 
-#include "agent/nat-seal.h"
+#include "agent/session/nat-seal.h"
 
 int LLVMFuzzerTestOneInput(const guint8 *data, gsize size);
 

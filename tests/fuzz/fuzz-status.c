@@ -3,10 +3,10 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "agent/nat-json.h"
-#include "agent/nat-status.h"
-#include "agent/nat-text.h"
-#include "agent/nat-why.h"
+#include "agent/base/nat-json.h"
+#include "agent/status/nat-status.h"
+#include "agent/base/nat-text.h"
+#include "agent/peer/nat-why.h"
 
 int LLVMFuzzerTestOneInput(const guint8 *data, size_t size);
 

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* Everything that parsing yields lies inside the message, and the integrity check reads no
  * further than the message. */
-#include "agent/nat-stun.h"
+#include "agent/mux/nat-stun.h"
 
 #include <stdlib.h>
 

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /* What a TURN server sends: messages (made to answer an open transaction, else nothing would get
  * past its id) and the stream they come on. */
-#include "agent/nat-turn-frame.h"
-#include "agent/nat-turn-msg.h"
+#include "agent/relay/nat-turn-frame.h"
+#include "agent/relay/nat-turn-msg.h"
 
 #include <stdlib.h>
 #include <string.h>

@@ -3,8 +3,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "agent/nat-json.h"
-#include "agent/nat-service.h"
+#include "agent/base/nat-json.h"
+#include "agent/control/nat-service.h"
 
 int LLVMFuzzerTestOneInput(const guint8 *data, size_t size);
 

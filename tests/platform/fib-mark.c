@@ -4,7 +4,7 @@
  * socket with this mark then really uses, and refuses where the socket would be refused. nat-fib.c
  * stands on this.
  */
-#include "agent/nat-fib.h"
+#include "agent/net/nat-fib.h"
 #include "tests/platform/prove.h"
 
 static void

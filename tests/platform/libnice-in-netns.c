@@ -4,9 +4,9 @@
  * exactly that host candidate, without asking anyone, and its checks come out of the TUN as
  * A:Q → R. The whole of DESIGN §2 stands on this.
  */
-#include "agent/nat-ice-ns.h"
-#include "agent/nat-packet.h"
-#include "agent/nat-stun.h"
+#include "agent/ice/nat-ice-ns.h"
+#include "agent/net/nat-packet.h"
+#include "agent/mux/nat-stun.h"
 #include "tests/platform/prove.h"
 
 #include <nice/agent.h>

@@ -4,7 +4,7 @@
  * send from that port. IPv4 delivers from the IP header on, IPv6 from the UDP header on, to the
  * reader and to the BPF filter alike. nat-rawsock.c stands on this.
  */
-#include "agent/nat-packet.h"
+#include "agent/net/nat-packet.h"
 #include "tests/platform/prove.h"
 
 #include <linux/filter.h>

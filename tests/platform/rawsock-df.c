@@ -8,7 +8,7 @@
  *
  *     a: 192.0.2.1, 2001:db8::1 ── 1500 ── r ── 1280 ── 198.51.100.0/24, 2001:db8:1::/64
  */
-#include "agent/nat-packet.h"
+#include "agent/net/nat-packet.h"
 #include "tests/platform/prove.h"
 
 #include <linux/if_ether.h>

@@ -11,7 +11,7 @@
  */
 #include "tests/platform/prove.h"
 
-#include "agent/nat-packet.h"
+#include "agent/net/nat-packet.h"
 
 #include <net/if.h>
 

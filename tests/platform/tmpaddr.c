@@ -4,7 +4,7 @@
  * socket without a source does; even a lookup from the stable address names the temporary one. So
  * only the temporary one is a candidate (DESIGN §2), and its rotation is a network event.
  */
-#include "agent/nat-fib.h"
+#include "agent/net/nat-fib.h"
 #include "tests/platform/prove.h"
 
 #define STABLE "2001:db8::1234"

@@ -10,8 +10,8 @@
  */
 #include "tests/platform/prove.h"
 
-#include "agent/nat-fib.h"
-#include "agent/nat-packet.h"
+#include "agent/net/nat-fib.h"
+#include "agent/net/nat-packet.h"
 
 #include <linux/if_tun.h>
 #include <net/if.h>

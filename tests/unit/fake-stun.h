@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 #pragma once
 
-#include "agent/nat-stun.h"
+#include "agent/mux/nat-stun.h"
 #include "tests/unit/net-util.h"
 
 #include <glib-unix.h>

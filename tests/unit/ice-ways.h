@@ -5,7 +5,7 @@
  */
 #pragma once
 
-#include "agent/nat-ice-ns.h"
+#include "agent/ice/nat-ice-ns.h"
 
 #include <linux/capability.h>
 #include <sys/syscall.h>

@@ -3,7 +3,7 @@
 
 #include <sys/socket.h>
 
-#include "agent/nat-relay-plain.h"
+#include "agent/relay/nat-relay-plain.h"
 #include "tests/unit/fake-turn.h"
 
 /* Plain peers of a WireGuard and two relays, all of which we play ourselves, in a network of our

@@ -11,7 +11,7 @@
  */
 #pragma once
 
-#include "agent/nat-relay.h"
+#include "agent/relay/nat-relay.h"
 #include "tests/unit/coturn.h"
 #include "tests/unit/two-peers.h"
 

@@ -8,7 +8,7 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
-#include "agent/nat-signal-client.h"
+#include "agent/session/nat-signal-client.h"
 #include "signaling/sig-wire.h"
 #include "tests/unit/net-own.h"
 

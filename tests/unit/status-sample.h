@@ -3,8 +3,8 @@
 
 #include <string.h>
 
-#include "agent/nat-json.h"
-#include "agent/nat-status.h"
+#include "agent/base/nat-json.h"
+#include "agent/status/nat-status.h"
 
 /* Statuses that have one of everything. */
 

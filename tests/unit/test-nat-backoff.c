@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-#include "agent/nat-backoff.h"
+#include "agent/base/nat-backoff.h"
 
 static void
 test_bounds(void)

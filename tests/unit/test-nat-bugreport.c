@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-#include "agent/nat-bugreport.h"
+#include "agent/status/nat-bugreport.h"
 
 #include <string.h>
 

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-#include "agent/nat-channel.h"
+#include "agent/relay/nat-channel.h"
 
 #define MSG(text) (const guint8 *)(text), sizeof(text) - 1
 

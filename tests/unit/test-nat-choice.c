@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-#include "agent/nat-choice.h"
+#include "agent/path/nat-choice.h"
 
 #define SEC ((gint64)G_USEC_PER_SEC)
 #define NOW (1000 * SEC)

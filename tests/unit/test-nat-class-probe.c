@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: MIT */
-#include "agent/nat-class-probe.h"
+#include "agent/probe/nat-class-probe.h"
 
 #include <glib/gstdio.h>
 
-#include "agent/nat-class-counter.h"
-#include "agent/nat-class-test.h"
+#include "agent/probe/nat-class-counter.h"
+#include "agent/probe/nat-class-test.h"
 #include "tests/unit/fake-nat.h"
 
 #define WAIT_MS 60000

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-#include "agent/nat-class.h"
+#include "agent/probe/nat-class.h"
 
 /* Mappings, the kind that they make, and its step; whether odd and even are kept: NO, YES, or
  * nothing can be said. */

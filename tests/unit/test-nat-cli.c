@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: MIT */
-#include "agent/nat-cli.h"
+#include "agent/cli/nat-cli.h"
 
 #include <string.h>
 
-#include "agent/nat-privs.h"
+#include "agent/base/nat-privs.h"
 
 #define ARGS(...) ((const char *const[]){"nat-agent", __VA_ARGS__, NULL})
 

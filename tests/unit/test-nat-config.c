@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-#include "agent/nat-config.h"
+#include "agent/config/nat-config.h"
 
 #include <gio/gio.h>
 #include <glib/gstdio.h>

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-#include "agent/nat-control.h"
+#include "agent/control/nat-control.h"
 
 #include <errno.h>
 #include <gio/gio.h>
@@ -11,7 +11,7 @@
 #include <sys/un.h>
 #include <unistd.h>
 
-#include "agent/nat-json.h"
+#include "agent/base/nat-json.h"
 
 #define DEADLINE_US (10 * G_USEC_PER_SEC)
 #define BIG (8 * 1024 * 1024)

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-#include "agent/nat-dgram.h"
+#include "agent/relay/nat-dgram.h"
 #include "tests/unit/net-own.h"
 #include "tests/unit/net-util.h"
 

@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: MIT */
-#include "agent/nat-events.h"
+#include "agent/status/nat-events.h"
 
 #include <string.h>
 
-#include "agent/nat-json.h"
+#include "agent/base/nat-json.h"
 
 static const WgKey ALICE = {{1, 1}}, BOB = {{2, 2}};
 

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-#include "agent/nat-fib.h"
+#include "agent/net/nat-fib.h"
 #include "tests/unit/net-util.h"
 
 #include <linux/if_tun.h>

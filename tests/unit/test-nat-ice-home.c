@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-#include "agent/nat-ice-home.h"
-#include "agent/nat-tun.h"
+#include "agent/ice/nat-ice-home.h"
+#include "agent/ice/nat-tun.h"
 #include "tests/unit/ice-ways.h"
 #include "tests/unit/net-util.h"
 

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-#include "agent/nat-ice-ns.h"
-#include "agent/nat-packet.h"
+#include "agent/ice/nat-ice-ns.h"
+#include "agent/net/nat-packet.h"
 #include "tests/unit/ice-ways.h"
 #include "tests/unit/net-util.h"
 

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-#include "agent/nat-ice-private.h"
+#include "agent/net/nat-ice-private.h"
 #include "tests/unit/net-util.h"
 
 #include <linux/fib_rules.h>

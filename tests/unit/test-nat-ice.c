@@ -3,8 +3,8 @@
  * A search between two hosts: two ICE namespaces with a TUN each, two muxes on WireGuard's port,
  * libnice at both ends. What is not in nat-ice.c itself is what it cannot be without.
  */
-#include "agent/nat-search.h"
-#include "agent/nat-stun.h"
+#include "agent/ice/nat-search.h"
+#include "agent/mux/nat-stun.h"
 #include "tests/unit/ice-ways.h"
 #include "tests/unit/two-hosts.h"
 

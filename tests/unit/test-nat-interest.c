@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 #include <gio/gio.h>
 
-#include "agent/nat-interest.h"
+#include "agent/session/nat-interest.h"
 #include "signaling/sig-wire.h"
 
 static WgKey

@@ -4,7 +4,7 @@
  * status says after keys, ports, peers and the device itself come and go. In network and mount
  * namespaces of its own.
  */
-#include "agent/nat-interface.h"
+#include "agent/interface/nat-interface.h"
 #include "tests/unit/net-util.h"
 #include "wgctl/wg-ctl.h"
 #include "wgctl/wg-uapi.h"

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-#include "agent/nat-keepalive.h"
+#include "agent/probe/nat-keepalive.h"
 #include "tests/unit/fake-stun.h"
 #include "tests/unit/net-own.h"
 

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-#include "agent/nat-lifetime-probe.h"
+#include "agent/probe/nat-lifetime-probe.h"
 #include "tests/unit/fake-stun.h"
 #include "tests/unit/net-own.h"
 

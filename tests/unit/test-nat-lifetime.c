@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-#include "agent/nat-lifetime.h"
+#include "agent/probe/nat-lifetime.h"
 
 #include <gio/gio.h>
 #include <glib/gstdio.h>

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-#include "agent/nat-link-mtu.h"
+#include "agent/net/nat-link-mtu.h"
 #include "tests/unit/net-util.h"
 
 #include <gio/gio.h>

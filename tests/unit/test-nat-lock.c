@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-#include "agent/nat-lock.h"
+#include "agent/base/nat-lock.h"
 
 #include <errno.h>
 #include <gio/gio.h>

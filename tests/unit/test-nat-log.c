@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-#include "agent/nat-log.h"
+#include "agent/base/nat-log.h"
 
 #include <stdlib.h>
 #include <string.h>

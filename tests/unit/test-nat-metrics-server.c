@@ -8,8 +8,8 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
-#include "agent/nat-http-ask.h"
-#include "agent/nat-metrics-server.h"
+#include "agent/status/nat-http-ask.h"
+#include "agent/status/nat-metrics-server.h"
 #include "tests/unit/net-own.h"
 
 #define DEADLINE_US (60 * G_USEC_PER_SEC)

@@ -3,7 +3,7 @@
 #include <sodium.h>
 #include <string.h>
 
-#include "agent/nat-msg.h"
+#include "agent/session/nat-msg.h"
 
 /* The vector of signaling/PROTOCOL.md, "Session messages". */
 static const char VECTOR_HEX[] = "01"

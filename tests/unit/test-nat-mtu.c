@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-#include "agent/nat-mtu.h"
+#include "agent/path/nat-mtu.h"
 
 #include <sys/socket.h>
 

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-#include "agent/nat-ice-home.h"
-#include "agent/nat-netmon.h"
+#include "agent/ice/nat-ice-home.h"
+#include "agent/net/nat-netmon.h"
 #include "tests/unit/net-util.h"
 
 #include <net/if.h>

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-#include "agent/nat-originals.h"
+#include "agent/path/nat-originals.h"
 
 #include <gio/gio.h>
 #include <glib/gstdio.h>

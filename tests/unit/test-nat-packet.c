@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-#include "agent/nat-packet.h"
+#include "agent/net/nat-packet.h"
 
 #include <string.h>
 

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-#include "agent/nat-path.h"
+#include "agent/path/nat-path.h"
 
 #define S ((gint64)G_USEC_PER_SEC)
 #define T0 (1000 * S)

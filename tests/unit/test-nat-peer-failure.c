@@ -3,7 +3,7 @@
  * What fails between two agents, and what becomes of it. Slow: ICE and the back-off have times of
  * their own.
  */
-#include "agent/nat-msg.h"
+#include "agent/session/nat-msg.h"
 #include "tests/unit/two-peers.h"
 
 #define AGENTS(name, func)                                                                         \

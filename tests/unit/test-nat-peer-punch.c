@@ -3,8 +3,8 @@
  * What a peer may ask of us when it speaks of many ports, and what not: to send to whom it names,
  * the same twice, what contradicts what both know.
  */
-#include "agent/nat-peer-private.h"
-#include "agent/nat-peer-punch.h"
+#include "agent/peer/nat-peer-private.h"
+#include "agent/peer/nat-peer-punch.h"
 #include "agent/punch/punch-msg.h"
 #include "tests/unit/two-peers.h"
 

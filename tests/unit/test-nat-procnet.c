@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-#include "agent/nat-procnet.h"
+#include "agent/net/nat-procnet.h"
 #include "tests/unit/net-util.h"
 
 #include <string.h>

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-#include "agent/nat-pump.h"
+#include "agent/relay/nat-pump.h"
 #include "tests/unit/net-own.h"
 #include "tests/unit/net-util.h"
 

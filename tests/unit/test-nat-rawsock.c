@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-#include "agent/nat-rawsock.h"
-#include "agent/nat-stun.h"
+#include "agent/mux/nat-rawsock.h"
+#include "agent/mux/nat-stun.h"
 #include "tests/unit/net-util.h"
 
 #include <gio/gio.h>

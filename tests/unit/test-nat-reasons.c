@@ -3,7 +3,7 @@
  * Every reason of `why` is explained to operators (docs/troubleshooting.md), and is reached by real
  * agents: the table in tests/README.md names the scenario or the test, which must look for it.
  */
-#include "agent/nat-why.h"
+#include "agent/peer/nat-why.h"
 
 #include <string.h>
 

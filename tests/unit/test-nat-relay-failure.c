@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* What a relay does when its servers behave badly. */
-#include "agent/nat-relay.h"
+#include "agent/relay/nat-relay.h"
 #include "tests/unit/fake-resolver.h"
 #include "tests/unit/fake-turn.h"
 #include "tests/unit/net-own.h"

@@ -6,7 +6,7 @@
  *     us ─ 192.0.2.0/24 ─ pub ─ 198.51.100.0/24 ─ router ─ 192.168.1.0/24 ─ phone
  *     wgus 10.77.0.1      203.0.113.2: coturn     .7: NAT                  wgphone 10.77.0.2
  */
-#include "agent/nat-relay-plain.h"
+#include "agent/relay/nat-relay-plain.h"
 #include "tests/unit/coturn.h"
 #include "tests/unit/two-hosts.h"
 #include "wgctl/wg-ctl.h"

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* The spare allocation at a second server: when it is held, when it takes over, and what its
  * troubles do to the first one, which is nothing. */
-#include "agent/nat-relay.h"
+#include "agent/relay/nat-relay.h"
 #include "tests/unit/fake-turn.h"
 #include "tests/unit/net-own.h"
 

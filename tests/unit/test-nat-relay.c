@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* Against a real coturn on host b; we are host a. */
-#include "agent/nat-relay.h"
+#include "agent/relay/nat-relay.h"
 #include "tests/unit/coturn.h"
 #include "tests/unit/two-hosts.h"
 

@@ -3,7 +3,7 @@
 #include <glib/gstdio.h>
 #include <string.h>
 
-#include "agent/nat-resolve.h"
+#include "agent/net/nat-resolve.h"
 #include "tests/unit/fake-resolver.h"
 
 typedef struct {

@@ -3,7 +3,7 @@
 #include <sodium.h>
 #include <string.h>
 
-#include "agent/nat-seal.h"
+#include "agent/session/nat-seal.h"
 
 /* The vectors of signaling/PROTOCOL.md, "Seal": private keys are 0x01…01 and 0x02…02. */
 #define VECTOR_PLAIN "hello from A"

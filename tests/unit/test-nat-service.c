@@ -4,12 +4,12 @@
  * would read it (https://varlink.org/Interface-Definition), and what the agent answers must be of
  * the types that it names, no member more and none less.
  */
-#include "agent/nat-service.h"
+#include "agent/control/nat-service.h"
 
 #include <gio/gio.h>
 #include <string.h>
 
-#include "agent/nat-json.h"
+#include "agent/base/nat-json.h"
 
 /* ---- a reader of descriptions ---- */
 

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-#include "agent/nat-session.h"
+#include "agent/session/nat-session.h"
 
 static NatMsg
 message(guint64 sid, guint64 echo, guint32 seq)

@@ -2,7 +2,7 @@
 #include <gio/gio.h>
 #include <string.h>
 
-#include "agent/nat-signal-url.h"
+#include "agent/session/nat-signal-url.h"
 
 static void
 test_good(void)

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-#include "agent/nat-state-file.h"
+#include "agent/base/nat-state-file.h"
 
 #include <glib/gstdio.h>
 #include <string.h>

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* Status as people read it. */
-#include "agent/nat-text.h"
+#include "agent/base/nat-text.h"
 #include "tests/unit/status-sample.h"
 
 static guint

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-#include "agent/nat-stun-probe-private.h"
+#include "agent/probe/nat-stun-probe-private.h"
 #include "tests/unit/two-hosts.h"
 
 #include <glib-unix.h>

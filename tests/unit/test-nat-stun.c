@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-#include "agent/nat-stun.h"
+#include "agent/mux/nat-stun.h"
 
 #include <string.h>
 #include <stun/stunagent.h>

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-#include "agent/nat-traffic.h"
+#include "agent/net/nat-traffic.h"
 #include "tests/unit/net-util.h"
 
 #include <linux/if_tun.h>

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-#include "agent/nat-turn-list.h"
+#include "agent/relay/nat-turn-list.h"
 
 #define OWN "turn:bob:secret@relay.example:3478?transport=udp"
 #define OWN_BARE "turn:bare.example:3478?transport=udp"

@@ -2,9 +2,9 @@
 /* Messages and stream framing; the whole conversation is test-nat-turn's. */
 #include <string.h>
 
-#include "agent/nat-stun.h"
-#include "agent/nat-turn-frame.h"
-#include "agent/nat-turn-msg.h"
+#include "agent/mux/nat-stun.h"
+#include "agent/relay/nat-turn-frame.h"
+#include "agent/relay/nat-turn-msg.h"
 #include "tests/unit/net-util.h"
 
 typedef struct {

@@ -4,7 +4,7 @@
 #include <string.h>
 #include <sys/socket.h>
 
-#include "agent/nat-turn-socket.h"
+#include "agent/relay/nat-turn-socket.h"
 #include "tests/unit/net-util.h"
 
 #define SOON_MS 5000

@@ -2,7 +2,7 @@
 #include <gio/gio.h>
 #include <string.h>
 
-#include "agent/nat-turn-uri.h"
+#include "agent/relay/nat-turn-uri.h"
 
 static void
 test_good(void)

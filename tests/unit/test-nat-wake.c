@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-#include "agent/nat-wake.h"
+#include "agent/net/nat-wake.h"
 
 #include <signal.h>
 #include <sys/wait.h>

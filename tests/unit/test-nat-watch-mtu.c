@@ -3,7 +3,7 @@
  * A pair between two hosts, whose link takes what the far end's does: a veth drops what exceeds the
  * MTU of its other end, without a word. And one by a relay that is made up.
  */
-#include "agent/nat-watch-mtu.h"
+#include "agent/path/nat-watch-mtu.h"
 #include "tests/unit/two-hosts.h"
 
 #include <gio/gio.h>

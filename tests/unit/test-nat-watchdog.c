@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-#include "agent/nat-watchdog.h"
+#include "agent/base/nat-watchdog.h"
 
 #include <gio/gio.h>
 #include <gio/gunixsocketaddress.h>

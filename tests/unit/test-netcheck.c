@@ -3,9 +3,9 @@
 
 #include <string.h>
 
-#include "agent/nat-cli.h"
-#include "agent/nat-json.h"
-#include "agent/nat-stun.h"
+#include "agent/cli/nat-cli.h"
+#include "agent/base/nat-json.h"
+#include "agent/mux/nat-stun.h"
 #include "agent/netcheck/net-json.h"
 #include "agent/netcheck/net-mtu.h"
 #include "agent/netcheck/net-text.h"

@@ -2,7 +2,7 @@
 /* One attempt by real sockets: what is sent, how fast, and what counts as a hit. */
 #include <string.h>
 
-#include "agent/nat-stun.h"
+#include "agent/mux/nat-stun.h"
 #include "agent/punch/punch-attempt.h"
 #include "tests/unit/net-util.h"
 

@@ -8,7 +8,7 @@
  */
 #pragma once
 
-#include "agent/nat-mux.h"
+#include "agent/mux/nat-mux.h"
 #include "tests/unit/net-util.h"
 
 #include <string.h>

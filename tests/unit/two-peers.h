@@ -9,8 +9,8 @@
  */
 #pragma once
 
-#include "agent/nat-peer.h"
-#include "agent/nat-seal.h"
+#include "agent/peer/nat-peer.h"
+#include "agent/session/nat-seal.h"
 #include "tests/unit/two-hosts.h"
 
 typedef struct Agents Agents;

@@ -2,7 +2,7 @@
 /* Two hosts whose watches look at each other; what test-nat-watch*.c share. */
 #pragma once
 
-#include "agent/nat-watch.h"
+#include "agent/path/nat-watch.h"
 #include "tests/unit/two-hosts.h"
 
 #include <glib-unix.h>

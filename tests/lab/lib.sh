@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: MIT
 # The laboratory: nodes, daemons, deadlines and the end of it all. Sourced by bash (set -u).
 #
-# A node is a network, mount, PID and UTS namespace with one holder as its PID 1. When the holder
+# A node is a network, mount, PID and UTS namespace with one holder (node.c) as its PID 1. When it
 # dies, the kernel kills whatever runs in the node and takes its interfaces, rules and mounts
 # along, so that cleaning up means ending the holders, and nothing else on the machine is touched.
 # Each node has a private /run: WireGuard's UAPI socket, control sockets, locks, states. All
@@ -22,6 +22,7 @@ LAB_RUN=${LAB_RUN:-/run/nat-lab}
 NAT_BUILD=${NAT_BUILD:-$LAB_ROOT/build}
 NAT_AGENT=${NAT_AGENT:-$NAT_BUILD/agent/nat-agent}
 NAT_SIGNALD=${NAT_SIGNALD:-$NAT_BUILD/signaling/nat-signald}
+LAB_NODE=$NAT_BUILD/tests/lab/node
 
 # shellcheck source=net.sh
 . "$LAB_SRC/net.sh"
@@ -137,15 +138,13 @@ lab_kill()
 # node NAME…: all at once, because each takes some milliseconds
 node()
 {
-	local n name pid with=(setpriv --pdeathsig KILL)
-	[ -z "${LAB_KEEP:-}" ] || with=(setsid)
+	local n name pid
+	[ -x "$LAB_NODE" ] || fail "$LAB_NODE is not built: NAT_BUILD names the build directory"
 	mkdir "${@/#/$LAB_DIR/nodes/}"
 	exec 7<>"$LAB_DIR/ready" # stays open: a pipe that nobody holds forgets
 	for n; do
 		[ "${#n}" -le 13 ] || fail "node name '$n' is longer than 13 characters"
-		"${with[@]}" unshare --net --mount --uts --pid --fork --kill-child=KILL \
-			bash -u "$LAB_SRC/holder" "$LAB_NAME-$n" "$LAB_DIR/ready" \
-			</dev/null >"$LAB_DIR/log/$n.holder" 2>&1 7>&- &
+		LAB_KEEP=${LAB_KEEP:-} "$LAB_NODE" hold "$LAB_NAME-$n" "$LAB_DIR/ready" </dev/null >"$LAB_DIR/log/$n.holder" 2>&1 7>&- &
 		disown
 	done
 	for n; do
@@ -180,17 +179,11 @@ nx()
 # daemon NODE NAME CMD…: starts it in the background; its log is $LAB_DIR/log/NODE.NAME
 daemon()
 {
-	local node=$1 name=$2 pid with=()
+	local node=$1 name=$2 pid
 	find_node "$node"
 	shift 2
 	rm -f "$LAB_DIR/pid/$node.$name"
-	[ -z "${LAB_KEEP:-}" ] || with=(setsid)
-	# $$ is the PID inside the node, and stays the daemon's through exec. The shell may start as
-	# a background job with SIGINT ignored; a daemon must not inherit that.
-	"${with[@]}" nsenter -t "$pid" -n -m -p -u -- env --default-signal=INT,QUIT \
-		STATE_DIRECTORY=/run/state/nat-agent \
-		sh -c 'echo $$ >"$0"; exec "$@"' "$LAB_DIR/pid/$node.$name" "$@" \
-		</dev/null >>"$LAB_DIR/log/$node.$name" 2>&1 &
+	LAB_KEEP=${LAB_KEEP:-} "$LAB_NODE" daemon "$pid" "$LAB_DIR/pid/$node.$name" "$@" </dev/null >>"$LAB_DIR/log/$node.$name" 2>&1 &
 	disown # no word from the shell when it is killed
 	wait_until 10 test -s "$LAB_DIR/pid/$node.$name" || fail "$name did not start on $node: $(tail -n 3 "$LAB_DIR/log/$node.$name")"
 }
@@ -223,18 +216,9 @@ outer_pid()
 	fail "$2 on $1 does not run"
 }
 
-# daemon_pause NODE NAME: it stands still. The nsenter above it stops along with it, and would keep
-# the node from ending: lab_kill must know of it.
-daemon_pause()
-{
-	local above
-	above=$(awk '/^PPid:/ { print $2 }' "/proc/$(outer_pid "$1" "$2")/status")
-	proc_id "$above" >>"$LAB_RUN/$LAB_NAME/holders"
-	echo "$above" >"$LAB_DIR/pid/$1.$2.above"
-	nx "$1" kill -STOP "$(daemon_pid "$1" "$2")"
-}
-
-daemon_resume() { kill -CONT "$(<"$LAB_DIR/pid/$1.$2.above")"; }
+# daemon_pause NODE NAME: it stands still
+daemon_pause() { nx "$1" kill -STOP "$(daemon_pid "$1" "$2")"; }
+daemon_resume() { nx "$1" kill -CONT "$(daemon_pid "$1" "$2")"; }
 
 daemon_gone() { ! daemon_alive "$@"; }
 

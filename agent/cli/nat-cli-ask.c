@@ -9,9 +9,9 @@
 #include <sys/ioctl.h>
 #include <unistd.h>
 
+#include "agent/base/nat-json.h"
 #include "agent/config/nat-config.h"
 #include "agent/control/nat-control.h"
-#include "agent/base/nat-json.h"
 #include "agent/control/nat-service.h"
 
 #define TIMEOUT_MS 30000 /* a reload may have to look names up */

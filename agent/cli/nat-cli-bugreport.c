@@ -13,13 +13,13 @@
 #include <sys/utsname.h>
 #include <unistd.h>
 
-#include "agent/status/nat-bugreport.h"
-#include "agent/config/nat-config.h"
-#include "agent/control/nat-control.h"
-#include "agent/status/nat-events.h"
 #include "agent/base/nat-json.h"
 #include "agent/base/nat-log.h"
+#include "agent/config/nat-config.h"
+#include "agent/control/nat-control.h"
 #include "agent/control/nat-service.h"
+#include "agent/status/nat-bugreport.h"
+#include "agent/status/nat-events.h"
 #include "wgctl/wg-ctl.h"
 
 #define TIMEOUT_MS 5000

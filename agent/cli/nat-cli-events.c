@@ -6,11 +6,11 @@
 #include <signal.h>
 #include <stdio.h>
 
-#include "agent/control/nat-control.h"
-#include "agent/status/nat-events.h"
 #include "agent/base/nat-json.h"
 #include "agent/base/nat-log.h"
+#include "agent/control/nat-control.h"
 #include "agent/control/nat-service.h"
+#include "agent/status/nat-events.h"
 
 #define TIMEOUT_MS 5000
 

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 #include "agent/cli/nat-cli-flags.h"
 
-#include "agent/config/nat-config.h"
 #include "agent/base/nat-log.h"
+#include "agent/config/nat-config.h"
 
 gboolean
 nat_cli_usage(GError **error, const char *format, ...)

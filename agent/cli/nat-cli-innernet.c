@@ -2,8 +2,8 @@
 /* nat-agent innernet: what it does about networks of innernet that the daemon does not. */
 #include "agent/cli/nat-cli.h"
 
-#include "agent/innernet/inn-install.h"
 #include "agent/base/nat-log.h"
+#include "agent/innernet/inn-install.h"
 
 static void
 say(const char *line, gpointer user_data)

@@ -3,9 +3,9 @@
  */
 #include <string.h>
 
+#include "agent/base/nat-log.h"
 #include "agent/cli/nat-cli-flags.h"
 #include "agent/config/nat-config.h"
-#include "agent/base/nat-log.h"
 
 static gboolean
 take_count(NatCliFlags *flags, NatCli *cli, GError **error)

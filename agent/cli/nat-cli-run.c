@@ -12,17 +12,17 @@
 #include <sys/resource.h>
 #include <systemd/sd-daemon.h>
 
+#include "agent/base/nat-lock.h"
+#include "agent/base/nat-log.h"
+#include "agent/base/nat-privs.h"
+#include "agent/base/nat-watchdog.h"
 #include "agent/config/nat-config.h"
 #include "agent/control/nat-control.h"
 #include "agent/control/nat-daemon-service.h"
+#include "agent/control/nat-service.h"
 #include "agent/interface/nat-daemon.h"
-#include "agent/base/nat-lock.h"
-#include "agent/base/nat-log.h"
 #include "agent/status/nat-metrics-server.h"
 #include "agent/status/nat-metrics.h"
-#include "agent/base/nat-privs.h"
-#include "agent/control/nat-service.h"
-#include "agent/base/nat-watchdog.h"
 
 typedef struct {
 	const NatCli *cli;

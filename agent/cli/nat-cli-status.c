@@ -9,9 +9,9 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "agent/control/nat-control.h"
 #include "agent/base/nat-json.h"
 #include "agent/base/nat-log.h"
+#include "agent/control/nat-control.h"
 #include "agent/control/nat-service.h"
 #include "agent/status/nat-status.h"
 

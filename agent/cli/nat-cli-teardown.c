@@ -2,11 +2,11 @@
 /* nat-agent teardown: what a stopped agent has left in place is given back. */
 #include <stdio.h>
 
-#include "agent/cli/nat-cli-flags.h"
-#include "agent/config/nat-config.h"
 #include "agent/base/nat-lock.h"
 #include "agent/base/nat-log.h"
+#include "agent/cli/nat-cli-flags.h"
 #include "agent/cli/nat-teardown.h"
+#include "agent/config/nat-config.h"
 
 static gboolean
 take_teardown(NatCliFlags *flags, NatCli *cli, GError **error)

@@ -3,10 +3,10 @@
 
 #include <string.h>
 
-#include "agent/innernet/inn-conf.h"
+#include "agent/base/nat-log.h"
 #include "agent/cli/nat-cli-flags.h"
 #include "agent/config/nat-config.h"
-#include "agent/base/nat-log.h"
+#include "agent/innernet/inn-conf.h"
 
 static const char USAGE[] =
 	"nat-agent: direct paths for WireGuard peers behind NATs\n"

@@ -10,8 +10,8 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "agent/config/nat-config-group.h"
 #include "agent/base/nat-log.h"
+#include "agent/config/nat-config-group.h"
 
 #define INTERFACE NAT_CONFIG_GROUP_INTERFACE
 #define PEER NAT_CONFIG_GROUP_PEER

@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 #include "agent/control/nat-daemon-service.h"
 
-#include "agent/status/nat-candidate-json.h"
 #include "agent/base/nat-json.h"
 #include "agent/peer/nat-peer-ping.h"
+#include "agent/status/nat-candidate-json.h"
 
 static NatStatus *
 status(const NatServiceWhom *whom, gboolean detail, GError **error, gpointer user_data)

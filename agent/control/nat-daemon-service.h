@@ -4,8 +4,8 @@
  */
 #pragma once
 
-#include "agent/interface/nat-daemon.h"
 #include "agent/control/nat-service.h"
+#include "agent/interface/nat-daemon.h"
 
 typedef struct {
 	NatDaemon *daemon; /* not NULL when a call comes */

@@ -18,8 +18,8 @@
  */
 #include "agent/ice/nat-ice-ns.h"
 
-#include "agent/ice/nat-ice-home.h"
 #include "agent/base/nat-privs.h"
+#include "agent/ice/nat-ice-home.h"
 
 #include <errno.h>
 #include <gio/gio.h>

@@ -8,8 +8,8 @@
  */
 #pragma once
 
-#include "agent/ice/nat-ice-ns.h"
 #include "agent/base/nat-types.h"
+#include "agent/ice/nat-ice-ns.h"
 
 typedef struct NatIce NatIce;
 

@@ -11,8 +11,8 @@
 
 #include "agent/ice/nat-checks.h"
 #include "agent/ice/nat-ice.h"
-#include "agent/mux/nat-mux.h"
 #include "agent/ice/nat-tun.h"
+#include "agent/mux/nat-mux.h"
 
 typedef struct NatSearch NatSearch;
 

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 #include "agent/innernet/inn-hold.h"
 
-#include "agent/innernet/inn-conf-private.h"
 #include "agent/base/nat-state-file.h"
+#include "agent/innernet/inn-conf-private.h"
 
 #define GROUP "overrides"
 #define SPACE_US (2 * (gint64)G_USEC_PER_SEC)

@@ -3,9 +3,9 @@
 
 #include <string.h>
 
+#include "agent/base/nat-log.h"
 #include "agent/innernet/inn-hosts-file.h"
 #include "agent/innernet/inn-sync.h"
-#include "agent/base/nat-log.h"
 
 #define LABEL_MAX 63 /* RFC 1035 §2.3.4 */
 #define NAME_MAX_BYTES 253

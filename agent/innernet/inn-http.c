@@ -19,9 +19,9 @@
 #include <libsoup/soup.h>
 #include <string.h>
 
+#include "agent/base/nat-log.h"
 #include "agent/net/nat-address-list.h"
 #include "agent/net/nat-bounded-stream.h"
-#include "agent/base/nat-log.h"
 
 #define PIECE 16384
 

@@ -5,8 +5,8 @@
 #include <glib/gstdio.h>
 #include <string.h>
 
-#include "agent/innernet/inn-conf-private.h"
 #include "agent/base/nat-log.h"
+#include "agent/innernet/inn-conf-private.h"
 
 /* Whether `conf` is what this invitation becomes. */
 static gboolean

@@ -6,9 +6,9 @@
 #include <signal.h>
 #include <string.h>
 
+#include "agent/base/nat-log.h"
 #include "agent/innernet/inn-http.h"
 #include "agent/innernet/inn-link.h"
-#include "agent/base/nat-log.h"
 #include "agent/net/nat-resolve.h"
 
 #define POLL_MS 50

@@ -5,9 +5,9 @@
  */
 #pragma once
 
+#include "agent/base/nat-lock.h"
 #include "agent/innernet/inn-install-files.h"
 #include "agent/innernet/inn-install.h"
-#include "agent/base/nat-lock.h"
 #include "wgctl/wg-ctl.h"
 
 /* WireGuard sends its first packet at once and the second one 5 s later (REKEY_TIMEOUT, and up to a

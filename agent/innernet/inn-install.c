@@ -12,9 +12,9 @@
 #include <glib/gstdio.h>
 #include <string.h>
 
-#include "agent/innernet/inn-link.h"
 #include "agent/base/nat-log.h"
 #include "agent/base/nat-privs.h"
+#include "agent/innernet/inn-link.h"
 #include "wgctl/wg-link.h"
 
 static gboolean

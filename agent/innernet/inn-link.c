@@ -19,9 +19,9 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "agent/base/nat-log.h"
 #include "agent/innernet/inn-routes.h"
 #include "agent/innernet/inn-userspace.h"
-#include "agent/base/nat-log.h"
 #include "wgctl/wg-ctl.h"
 #include "wgctl/wg-link.h"
 #include "wgctl/wg-uapi.h"

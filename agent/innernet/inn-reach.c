@@ -3,8 +3,8 @@
 
 #include <string.h>
 
-#include "agent/innernet/inn-tries.h"
 #include "agent/base/nat-log.h"
+#include "agent/innernet/inn-tries.h"
 #include "agent/net/nat-resolve.h"
 
 #define SHOWN 4 /* addresses in a line */

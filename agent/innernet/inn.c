@@ -4,10 +4,10 @@
 #include <sodium.h>
 #include <string.h>
 
+#include "agent/base/nat-state-file.h"
 #include "agent/innernet/inn-http.h"
 #include "agent/innernet/inn-pins.h"
 #include "agent/innernet/inn-seen.h"
-#include "agent/base/nat-state-file.h"
 
 #define PUT_SPACE_MS 1000
 

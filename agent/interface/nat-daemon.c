@@ -4,12 +4,12 @@
 #include <gio/gio.h>
 #include <string.h>
 
-#include "agent/net/nat-fib.h"
-#include "agent/ice/nat-ice-ns.h"
-#include "agent/interface/nat-interface.h"
 #include "agent/base/nat-log.h"
-#include "agent/net/nat-netmon.h"
+#include "agent/ice/nat-ice-ns.h"
 #include "agent/ice/nat-tun.h"
+#include "agent/interface/nat-interface.h"
+#include "agent/net/nat-fib.h"
+#include "agent/net/nat-netmon.h"
 
 #define NETWORK_DEBOUNCE_MS 200
 

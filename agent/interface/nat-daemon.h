@@ -6,8 +6,8 @@
 #pragma once
 
 #include "agent/config/nat-config.h"
-#include "agent/status/nat-events.h"
 #include "agent/peer/nat-peer.h"
+#include "agent/status/nat-events.h"
 #include "agent/status/nat-status.h"
 
 typedef struct NatDaemon NatDaemon;

@@ -8,10 +8,10 @@
 #include <gio/gio.h>
 #include <string.h>
 
+#include "agent/base/nat-log.h"
 #include "agent/innernet/inn-link.h"
 #include "agent/innernet/inn-order.h"
 #include "agent/innernet/inn-sync.h"
-#include "agent/base/nat-log.h"
 
 #define SEC ((gint64)G_USEC_PER_SEC)
 /* nat-signald beside the innernet server, on its address inside the tunnel. */

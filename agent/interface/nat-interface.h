@@ -8,12 +8,12 @@
 #pragma once
 
 #include "agent/config/nat-config.h"
-#include "agent/status/nat-events.h"
-#include "agent/net/nat-fib.h"
 #include "agent/ice/nat-ice-ns.h"
-#include "agent/peer/nat-peer.h"
-#include "agent/status/nat-status.h"
 #include "agent/ice/nat-tun.h"
+#include "agent/net/nat-fib.h"
+#include "agent/peer/nat-peer.h"
+#include "agent/status/nat-events.h"
+#include "agent/status/nat-status.h"
 
 typedef struct NatInterface NatInterface;
 

@@ -15,9 +15,9 @@
  */
 #pragma once
 
+#include "agent/mux/nat-stun.h"
 #include "agent/net/nat-fib.h"
 #include "agent/net/nat-packet.h"
-#include "agent/mux/nat-stun.h"
 
 typedef struct NatMux NatMux;
 typedef struct NatMuxClient NatMuxClient;

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 #define G_LOG_DOMAIN "resolve"
+#include "agent/base/nat-state-file.h"
 #include "agent/net/nat-address-store.h"
 #include "agent/net/nat-resolve.h"
-#include "agent/base/nat-state-file.h"
 
 #include <string.h>
 

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 #include "agent/net/nat-link-mtu.h"
 
-#include "agent/net/nat-rtnl.h"
 #include "agent/base/nat-state-file.h"
+#include "agent/net/nat-rtnl.h"
 
 #include <errno.h>
 #include <gio/gio.h>

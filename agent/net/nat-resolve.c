@@ -5,8 +5,8 @@
 #include <gio/gio.h>
 #include <string.h>
 
-#include "agent/net/nat-address-store.h"
 #include "agent/base/nat-log.h"
+#include "agent/net/nat-address-store.h"
 
 struct NatResolve {
 	NatAddressStore *store;

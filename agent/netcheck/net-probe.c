@@ -10,10 +10,10 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
-#include "agent/probe/nat-class-test.h"
-#include "agent/probe/nat-stun-probe.h"
 #include "agent/netcheck/net-mtu.h"
 #include "agent/netcheck/net-stun.h"
+#include "agent/probe/nat-class-test.h"
+#include "agent/probe/nat-stun-probe.h"
 
 #define PATIENCE_MS 1200
 #define FILTER_PATIENCE_MS 700

@@ -14,9 +14,9 @@
 #include <unistd.h>
 
 #include "agent/base/nat-log.h"
+#include "agent/netcheck/net-name.h"
 #include "agent/relay/nat-turn-socket.h"
 #include "agent/relay/nat-turn-talk.h"
-#include "agent/netcheck/net-name.h"
 
 #define RELEASE_MS 1000
 #define STAGGER_MS 300

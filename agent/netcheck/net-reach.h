@@ -7,8 +7,8 @@
  */
 #pragma once
 
-#include "agent/relay/nat-turn-uri.h"
 #include "agent/netcheck/netcheck.h"
+#include "agent/relay/nat-turn-uri.h"
 
 #define NET_REACH_WITHIN_MS 4000 /* connecting, TLS and all */
 

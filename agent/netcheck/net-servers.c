@@ -11,12 +11,12 @@
 #include <string.h>
 
 #include "agent/config/nat-config.h"
-#include "agent/session/nat-signal-url.h"
-#include "agent/relay/nat-turn-uri.h"
 #include "agent/netcheck/net-name.h"
 #include "agent/netcheck/net-reach.h"
 #include "agent/netcheck/net-stun.h"
 #include "agent/netcheck/net-thread.h"
+#include "agent/relay/nat-turn-uri.h"
+#include "agent/session/nat-signal-url.h"
 
 #define STUN_PORT 3478
 #define STUN_WITHIN_MS 2000

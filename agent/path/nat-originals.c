@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-#include "agent/path/nat-originals.h"
 #include "agent/base/nat-state-file.h"
+#include "agent/path/nat-originals.h"
 
 struct NatOriginals {
 	NatStateFile *file;

@@ -15,11 +15,11 @@
  */
 #pragma once
 
-#include "agent/mux/nat-mux.h"
-#include "agent/session/nat-seal.h"
 #include "agent/base/nat-stats.h"
 #include "agent/base/nat-types.h"
+#include "agent/mux/nat-mux.h"
 #include "agent/path/nat-watch-keys.h"
+#include "agent/session/nat-seal.h"
 
 typedef struct NatWatch NatWatch;
 typedef struct NatWatchPair NatWatchPair;

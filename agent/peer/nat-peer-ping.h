@@ -6,8 +6,8 @@
  */
 #pragma once
 
-#include "agent/peer/nat-peer.h"
 #include "agent/path/nat-watch.h"
+#include "agent/peer/nat-peer.h"
 
 typedef struct {
 	NatCandidate local, remote; /* endpoint unset: unknown */

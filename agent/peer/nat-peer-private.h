@@ -22,13 +22,13 @@
 #pragma once
 
 #include "agent/path/nat-choice.h"
-#include "agent/session/nat-msg.h"
-#include "agent/peer/nat-peer.h"
-#include "agent/session/nat-seal.h"
-#include "agent/session/nat-session.h"
 #include "agent/path/nat-watch-mtu.h"
 #include "agent/path/nat-watch.h"
+#include "agent/peer/nat-peer.h"
 #include "agent/peer/nat-why.h"
+#include "agent/session/nat-msg.h"
+#include "agent/session/nat-seal.h"
+#include "agent/session/nat-session.h"
 
 struct NatPeer {
 	const NatPeerEnv *env;

@@ -4,16 +4,13 @@
  * becomes a pair under watch like any other. The controlling end asks, for both conclude the same
  * from both NATs' classes. It begins when a relay is in use or the checks have failed, and ends
  * with the first direct pair that lives, whoever found it.
- *
- * Nobody is sprayed whom the peer could have made up: its address must be one that an authenticated
- * packet of the peer's came from, over a relay of ours or directly, or that the signaling server
- * sees it at.
  */
 #include "agent/peer/nat-peer-punch.h"
 
 #include <string.h>
 #include <unistd.h>
 
+#include "agent/peer/nat-peer-target.h"
 #include "agent/punch/punch-attempt.h"
 #include "agent/punch/punch-flows.h"
 #include "agent/punch/punch-msg.h"
@@ -63,170 +60,12 @@ punch_of(NatPeer *peer)
 	return peer->punch;
 }
 
-/* ---- what is known ---- */
-
-static gboolean
-is_living(NatWatchPair *pair)
-{
-	return nat_watch_state(pair) == NAT_PAIR_ALIVE || nat_watch_state(pair) == NAT_PAIR_SUSPECT;
-}
-
-static gboolean
-is_direct(NatWatchPair *pair)
-{
-	return !nat_watch_is_relay(pair) && is_living(pair);
-}
-
-/* NULL: none. */
-static NatWatchPair *
-find_direct(NatPeer *peer)
-{
-	for (guint i = 0; peer->watch != NULL && i < nat_watch_count(peer->watch); i++)
-		if (is_direct(nat_watch_nth(peer->watch, i)))
-			return nat_watch_nth(peer->watch, i);
-	return NULL;
-}
-
-/* Authenticated packets of the peer's came from there lately, or its connection to the server does.
- */
-static gboolean
-is_proven_address(NatPeer *peer, const WgEndpoint *address)
-{
-	if (wg_endpoint_is_set(&peer->seen) && wg_endpoint_same_address(&peer->seen, address))
-		return TRUE;
-	for (guint i = 0; peer->watch != NULL && i < nat_watch_count(peer->watch); i++) {
-		NatWatchPair *pair = nat_watch_nth(peer->watch, i);
-
-		if (nat_watch_remote(pair)->type != NAT_CAND_RELAY && is_living(pair) &&
-		    wg_endpoint_same_address(&nat_watch_remote(pair)->endpoint, address))
-			return TRUE;
-	}
-	return FALSE;
-}
-
-static gboolean
-is_public_v4(const WgEndpoint *endpoint)
-{
-	return wg_endpoint_family(endpoint) == AF_INET && !wg_endpoint_is_bogus(endpoint) &&
-	       !wg_endpoint_is_private(endpoint);
-}
-
-/* A relay's address is not the peer's, though its packets come from there. */
-static gboolean
-is_relays(const NatPeer *peer, const WgEndpoint *address)
-{
-	for (guint i = 0; i < peer->remote.n_candidates; i++)
-		if (peer->remote.candidates[i].type == NAT_CAND_RELAY &&
-		    wg_endpoint_same_address(&peer->remote.candidates[i].endpoint, address))
-			return TRUE;
-	return FALSE;
-}
-
-/* IPv4 alone: where IPv6 is translated at all, it is not by port. */
-static gboolean
-may_be_sprayed(NatPeer *peer, const WgEndpoint *address)
-{
-	WgEndpoint probe = *address, source;
-
-	wg_endpoint_set_port(&probe, 1);
-	return is_public_v4(address) && !is_relays(peer, address) &&
-	       nat_mux_source_for(peer->env->mux, &probe, &source) &&
-	       is_proven_address(peer, address);
-}
-
-/* Where the guesses go: the address that the peer says it opens ports at; or, as it may not know
- * all that its NAT has, another one that is proven. */
-static gboolean
-spray_target(NatPeer *peer, const WgEndpoint *said, WgEndpoint *out)
-{
-	*out = *said;
-	if (may_be_sprayed(peer, said))
-		return TRUE;
-	for (guint i = 0; peer->watch != NULL && i < nat_watch_count(peer->watch); i++) {
-		*out = nat_watch_remote(nat_watch_nth(peer->watch, i))->endpoint;
-		if (may_be_sprayed(peer, out))
-			return TRUE;
-	}
-	*out = peer->seen;
-	return may_be_sprayed(peer, out);
-}
-
-/* The peer's mapping, as STUN showed it to the peer. */
-static gboolean
-peer_mapping(NatPeer *peer, WgEndpoint *out)
-{
-	for (guint i = 0; i < peer->remote.n_candidates; i++) {
-		const NatCandidate *cand = &peer->remote.candidates[i];
-
-		if ((cand->type == NAT_CAND_SRFLX || cand->type == NAT_CAND_HOST) &&
-		    may_be_sprayed(peer, &cand->endpoint)) {
-			*out = cand->endpoint;
-			return TRUE;
-		}
-	}
-	return FALSE;
-}
-
-/* Where this end's packets would go, as far as it knows by itself. */
-static gboolean
-peer_target(NatPeer *peer, PunchRole role, WgEndpoint *out)
-{
-	const WgEndpoint nothing = {0};
-
-	return peer_mapping(peer, out) ||
-	       (role == PUNCH_SPRAY && spray_target(peer, &nothing, out));
-}
-
-static gboolean
-own_public(NatPeer *peer, WgEndpoint *out)
-{
-	g_autoptr(GArray) public = NULL;
-
-	if (peer->env->public_endpoints == NULL)
-		return FALSE;
-	public = peer->env->public_endpoints(peer->env->user_data);
-	for (guint i = 0; i < public->len; i++) {
-		*out = g_array_index(public, WgEndpoint, i);
-		if (is_public_v4(out))
-			return TRUE;
-	}
-	return FALSE;
-}
-
 static void
 own_class(NatPeer *peer, NatClass *out)
 {
 	memset(out, 0, sizeof *out);
 	if (peer->env->nat_class != NULL)
 		peer->env->nat_class(out, peer->env->user_data);
-}
-
-static guint
-hash_host(const NatCandidate *list, guint n)
-{
-	for (guint i = 0; i < n; i++) {
-		WgEndpoint host = list[i].endpoint;
-
-		if (list[i].type != NAT_CAND_HOST || wg_endpoint_family(&host) != AF_INET)
-			continue;
-		wg_endpoint_set_port(&host, 1);
-		return wg_endpoint_hash(&host);
-	}
-	return 0;
-}
-
-/* Another network is another matter. Public addresses are not looked at: a NAT may have several,
- * and show another one each time. What the peer says of itself counts for who asks alone: else it
- * could make us forget its failures. */
-static guint
-networks(NatPeer *peer)
-{
-	g_autoptr(GArray) own = peer->env->candidates(peer->env->user_data);
-	guint hash = hash_host((const NatCandidate *)(gpointer)own->data, own->len) * 31;
-
-	return peer->controlling
-		       ? hash + hash_host(peer->remote.candidates, peer->remote.n_candidates)
-		       : hash;
 }
 
 /* ---- ending ---- */
@@ -415,7 +254,7 @@ open_ports(NatPeer *peer, const NatClass *here, const WgEndpoint *target, guint1
 	guint n;
 
 	if (!nat_mux_source_for(peer->env->mux, target, &source) ||
-	    !own_public(peer, &msg->address)) {
+	    !nat_peer_own_public(peer, &msg->address)) {
 		g_set_error_literal(error, G_IO_ERROR, G_IO_ERROR_NOT_FOUND,
 				    "our own public address is not known");
 		return FALSE;
@@ -460,7 +299,8 @@ prepare(NatPeer *peer, guint16 last)
 	NatClass here;
 
 	own_class(peer, &here);
-	if ((asking || punch->role == PUNCH_OPEN) && !peer_target(peer, punch->role, &target)) {
+	if ((asking || punch->role == PUNCH_OPEN) &&
+	    !nat_peer_punch_target(peer, punch->role, &target)) {
 		not_prepared(peer, "no address of the other end is proven");
 		return;
 	}
@@ -542,7 +382,7 @@ is_capable(const NatPeer *peer)
 static gboolean
 is_needed(NatPeer *peer, gint64 now)
 {
-	if (find_direct(peer) != NULL || peer->direct_blocked)
+	if (nat_peer_find_direct(peer) != NULL || peer->direct_blocked)
 		return FALSE;
 	return nat_peer_on_relay(peer) ? now - peer->chosen_us > RELAYED_US
 				       : peer->state == NAT_PEER_FAILED;
@@ -557,7 +397,7 @@ nat_peer_punch_tick(NatPeer *peer, gint64 now_us)
 	WgEndpoint far;
 
 	if (punch != NULL && punch->state != PUNCH_IDLE) {
-		NatWatchPair *pair = find_direct(peer);
+		NatWatchPair *pair = nat_peer_find_direct(peer);
 
 		if (pair != NULL)
 			succeed(peer, pair);
@@ -567,10 +407,10 @@ nat_peer_punch_tick(NatPeer *peer, gint64 now_us)
 		return;
 	own_class(peer, &here);
 	role = punch_plan(&here, &peer->remote.nat, TRUE, NULL);
-	if (role == PUNCH_NONE || !peer_target(peer, role, &far))
+	if (role == PUNCH_NONE || !nat_peer_punch_target(peer, role, &far))
 		return;
 	punch = punch_of(peer);
-	punch_backoff_note(&punch->backoff, networks(peer));
+	punch_backoff_note(&punch->backoff, nat_peer_networks(peer));
 	if (punch->won_us != 0 && now_us - punch->won_us < LASTING_US)
 		punch_backoff_failed(&punch->backoff, now_us);
 	punch->won_us = 0;
@@ -607,7 +447,7 @@ is_hasty(const struct NatPeerPunch *punch)
 static gboolean
 is_direct_now(NatPeer *peer)
 {
-	return find_direct(peer) != NULL ||
+	return nat_peer_find_direct(peer) != NULL ||
 	       (peer->state == NAT_PEER_CONNECTED && nat_peer_tunnel_live(peer) &&
 		!nat_peer_on_relay(peer) && peer->failure != NAT_FAILURE_SILENCE);
 }
@@ -619,8 +459,8 @@ is_answerable(NatPeer *peer, PunchRole role, WgEndpoint *address)
 	WgEndpoint said = *address;
 
 	if (role == PUNCH_SPRAY)
-		return spray_target(peer, &said, address);
-	return role == PUNCH_OPEN || may_be_sprayed(peer, address);
+		return nat_peer_spray_target(peer, &said, address);
+	return role == PUNCH_OPEN || nat_peer_may_spray(peer, address);
 }
 
 static void
@@ -646,7 +486,7 @@ on_ask(NatPeer *peer, const PunchMsg *msg)
 	punch->asked = *msg;
 	punch->role = role;
 	own_class(peer, &here);
-	punch_backoff_note(&punch->backoff, networks(peer));
+	punch_backoff_note(&punch->backoff, nat_peer_networks(peer));
 	if (role == PUNCH_NONE || punch_plan(&here, &peer->remote.nat, FALSE, NULL) != role)
 		refuse(peer, msg->number, "the two ends see their NATs otherwise");
 	else if (is_direct_now(peer))
@@ -728,7 +568,7 @@ nat_peer_punch_message(NatPeer *peer, const guint8 *data, gsize len)
 void
 nat_peer_punch_alive(NatPeer *peer, NatWatchPair *pair)
 {
-	if (peer->punch != NULL && peer->punch->state != PUNCH_IDLE && is_direct(pair))
+	if (peer->punch != NULL && peer->punch->state != PUNCH_IDLE && nat_peer_is_direct(pair))
 		succeed(peer, pair);
 }
 
@@ -786,7 +626,8 @@ nat_peer_flow_use(NatPeer *peer, const PunchFlow *flow)
 		return PUNCH_FLOW_VOID;
 	if ((peer->punch != NULL && peer->punch->state == PUNCH_WON &&
 	     wg_endpoint_equal(&peer->punch->won, &flow->remote)) ||
-	    (pair != NULL && is_direct(pair)) || (nat_peer_tunnel_live(peer) && is_at(peer, flow)))
+	    (pair != NULL && nat_peer_is_direct(pair)) ||
+	    (nat_peer_tunnel_live(peer) && is_at(peer, flow)))
 		return PUNCH_FLOW_USED;
 	return PUNCH_FLOW_UNUSED;
 }

@@ -17,17 +17,17 @@
 
 #include <gio/gio.h>
 
+#include "agent/base/nat-stats.h"
+#include "agent/ice/nat-search.h"
 #include "agent/innernet/inn-beacon.h"
-#include "agent/probe/nat-class-probe.h"
-#include "agent/status/nat-events.h"
 #include "agent/path/nat-originals.h"
 #include "agent/path/nat-path.h"
-#include "agent/relay/nat-relay.h"
-#include "agent/ice/nat-search.h"
-#include "agent/base/nat-stats.h"
-#include "agent/status/nat-status.h"
+#include "agent/probe/nat-class-probe.h"
 #include "agent/punch/punch-flows.h"
 #include "agent/punch/punch-turn.h"
+#include "agent/relay/nat-relay.h"
+#include "agent/status/nat-events.h"
+#include "agent/status/nat-status.h"
 
 typedef struct NatPeer NatPeer;
 

@@ -5,8 +5,8 @@
  */
 #pragma once
 
-#include "agent/net/nat-fib.h"
 #include "agent/base/nat-types.h"
+#include "agent/net/nat-fib.h"
 #include "wgctl/wg-key.h"
 
 typedef struct Map Map;

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-#include "agent/probe/nat-lifetime.h"
 #include "agent/base/nat-state-file.h"
+#include "agent/probe/nat-lifetime.h"
 
 #include <string.h>
 

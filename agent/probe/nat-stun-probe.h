@@ -9,9 +9,9 @@
  */
 #pragma once
 
-#include "agent/mux/nat-mux.h"
 #include "agent/base/nat-stats.h"
 #include "agent/base/nat-types.h"
+#include "agent/mux/nat-mux.h"
 
 typedef struct NatStunProbe NatStunProbe;
 

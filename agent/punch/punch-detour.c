@@ -14,9 +14,9 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
-#include "agent/relay/nat-dgram.h"
-#include "agent/net/nat-local-socket.h"
 #include "agent/mux/nat-stun.h"
+#include "agent/net/nat-local-socket.h"
+#include "agent/relay/nat-dgram.h"
 
 #define WAITING_MAX 64 /* STUN messages for the host; more are dropped */
 

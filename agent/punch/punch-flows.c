@@ -5,9 +5,9 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "agent/net/nat-local-socket.h"
 #include "agent/base/nat-log.h"
 #include "agent/base/nat-state-file.h"
+#include "agent/net/nat-local-socket.h"
 #include "agent/punch/punch-detour.h"
 
 /* A group for each peer, named by its key in base64; the interface is for punch-teardown.c */

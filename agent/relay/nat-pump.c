@@ -12,8 +12,8 @@
  * without a datagram from the server between them are a server that is gone. The next one is
  * provoked by whatever the host or WireGuard sends next.
  */
-#include "agent/relay/nat-pump-private.h"
 #include "agent/mux/nat-stun.h"
+#include "agent/relay/nat-pump-private.h"
 
 #include <errno.h>
 #include <gio/gio.h>

@@ -2,8 +2,8 @@
 /* What nat-relay.c and nat-relay-{seat,servers,leg,round,bridge}.c share. */
 #pragma once
 
-#include "agent/relay/nat-relay.h"
 #include "agent/net/nat-resolve.h"
+#include "agent/relay/nat-relay.h"
 
 typedef struct NatRelayLeg NatRelayLeg;
 typedef struct NatRelaySeat NatRelaySeat;

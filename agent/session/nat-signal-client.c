@@ -1,69 +1,13 @@
 /* SPDX-License-Identifier: MIT */
 #define G_LOG_DOMAIN "signal"
-#include "agent/session/nat-signal-client.h"
+#include "agent/session/nat-signal-client-private.h"
 
 #include <gio/gio.h>
 #include <sodium.h>
-#include <string.h>
 
-#include "agent/base/nat-backoff.h"
-#include "agent/session/nat-interest.h"
-#include "agent/base/nat-log.h"
-#include "agent/net/nat-resolve.h"
-#include "agent/session/nat-signal-url.h"
-#include "agent/session/nat-websocket.h"
-#include "signaling/sig-login.h"
-#include "signaling/sig-wire.h"
-
-/*
- * CONNECTING  a lookup, then a NatWebsocket, until login is sent; `attempt_timer` bounds it all
- * CONNECTED   login, interest and what the sessions have to say are on their way in one flight; the
- *             server's welcome is outstanding at first, and still under `attempt_timer`
- * WAITING, DUPLICATE  no socket; `retry_timer` runs; the lookup may still be under way
- *
- * So one of retry_timer, attempt_timer and a logged-in websocket exists at any time after _start,
- * and each of them leads on. set_state() is the only place that changes the state.
- *
- * Callbacks may free the client: it is reference counted by those who call them, and `gone` then
- * stops the rest.
- */
 #define ATTEMPT_TIMEOUT_MS 15000
 #define RESTART_AGE_MS 500 /* younger attempts have seen the network as it is now */
 #define STUN_PORT_GUESS 3478
-
-struct NatSignalClient {
-	NatSignalFuncs funcs;
-	gpointer user_data;
-	NatSignalUrl *url;
-	WgKey private_key;
-	guint32 fwmark;
-
-	NatSignalState state;
-	char *reason;
-	gboolean started, gone;
-	NatBackoff backoff;
-	guint retry_timer, attempt_timer, flush_idle;
-	gint64 attempt_at;
-
-	NatResolve *resolve;
-	NatLookup *lookup;
-	gboolean resolved; /* it has said addresses */
-	NatWebsocket *ws;
-	GArray *addrs; /* of WgEndpoint: what the present connection was made from */
-
-	gboolean may_send;		     /* login is sent */
-	gint64 welcome_at;		     /* 0: not logged in */
-	WgEndpoint seen;		     /* where the server sees us; unset: unknown */
-	char refusal[SIG_WIRE_CODE_MAX + 1]; /* of the last error frame */
-	char *refusal_text;		     /* escaped */
-	gint64 drain_until;		     /* 0: no drain */
-
-	guint n_stun;
-	guint16 stun[SIG_WIRE_STUN_MAX];
-
-	NatInterest *interest;
-	guint64 dropped;
-};
 
 static void begin(NatSignalClient *client);
 
@@ -97,22 +41,20 @@ client_clear(gpointer data)
 	nat_signal_url_free(client->url);
 }
 
-static void
-unref(NatSignalClient *client)
+void
+nat_signal_client_unref(NatSignalClient *client)
 {
 	g_rc_box_release_full(client, client_clear);
 }
 
-/* Stays at hand while callbacks run: hold = hold(client) … unref(hold). */
-static NatSignalClient *
-hold(NatSignalClient *client)
+NatSignalClient *
+nat_signal_client_hold(NatSignalClient *client)
 {
 	return g_rc_box_acquire(client);
 }
 
-/* reason NULL: none. The client may be gone afterwards. */
-static void
-set_state(NatSignalClient *client, NatSignalState state, const char *reason)
+void
+nat_signal_client_set_state(NatSignalClient *client, NatSignalState state, const char *reason)
 {
 	if (client->state == state && g_strcmp0(client->reason, reason) == 0)
 		return;
@@ -126,9 +68,8 @@ set_state(NatSignalClient *client, NatSignalState state, const char *reason)
 
 /* ---- ending a connection ---- */
 
-/* The last connection's age counts before the next wait is chosen. */
-static void
-count_age(NatSignalClient *client)
+void
+nat_signal_client_count_age(NatSignalClient *client)
 {
 	if (client->welcome_at)
 		nat_backoff_lasted(&client->backoff,
@@ -138,7 +79,7 @@ count_age(NatSignalClient *client)
 static void
 drop_connection(NatSignalClient *client)
 {
-	count_age(client);
+	nat_signal_client_count_age(client);
 	client->welcome_at = 0;
 	client->may_send = FALSE;
 	client->drain_until = 0;
@@ -150,8 +91,8 @@ drop_connection(NatSignalClient *client)
 	g_clear_pointer(&client->ws, nat_websocket_free);
 }
 
-static gboolean
-on_retry(gpointer user_data)
+gboolean
+nat_signal_client_on_retry(gpointer user_data)
 {
 	NatSignalClient *client = user_data;
 
@@ -164,13 +105,13 @@ static void
 wait_and_retry(NatSignalClient *client, NatSignalState state, const char *reason, guint delay_ms)
 {
 	drop_connection(client);
-	client->retry_timer = g_timeout_add(delay_ms, on_retry, client);
+	client->retry_timer = g_timeout_add(delay_ms, nat_signal_client_on_retry, client);
 	g_debug("next try in %u ms", delay_ms);
-	set_state(client, state, reason);
+	nat_signal_client_set_state(client, state, reason);
 }
 
-static void
-fail(NatSignalClient *client, const char *reason)
+void
+nat_signal_client_fail(NatSignalClient *client, const char *reason)
 {
 	g_autofree char *copy = g_strdup(reason);
 
@@ -223,7 +164,7 @@ on_closed(guint code, const char *reason, gpointer user_data)
 		text = g_strdup_printf("%s is being restarted", client->url->authority);
 		wait_and_retry(client, NAT_SIGNAL_WAITING, text, left);
 	} else {
-		fail(client, text ? text : reason);
+		nat_signal_client_fail(client, text ? text : reason);
 	}
 }
 
@@ -244,14 +185,14 @@ on_attempt_timeout(gpointer user_data)
 					 client->url->authority,
 					 client->may_send ? "does not answer the login"
 							  : "does not greet");
-	fail(client, reason);
+	nat_signal_client_fail(client, reason);
 	return G_SOURCE_REMOVE;
 }
 
 /* ---- interest ---- */
 
-static void
-flush_interest(NatSignalClient *client)
+void
+nat_signal_client_flush(NatSignalClient *client)
 {
 	char *frame;
 
@@ -269,7 +210,7 @@ on_flush(gpointer user_data)
 
 	client->flush_idle = 0;
 	if (client->may_send)
-		flush_interest(client);
+		nat_signal_client_flush(client);
 	return G_SOURCE_REMOVE;
 }
 
@@ -282,182 +223,13 @@ flush_soon(NatSignalClient *client)
 		client->flush_idle = g_idle_add_full(G_PRIORITY_DEFAULT, on_flush, client, NULL);
 }
 
-/* ---- STUN servers ---- */
-
-static void
-report_stun(NatSignalClient *client)
-{
-	g_autoptr(GArray) all = g_array_new(FALSE, FALSE, sizeof(WgEndpoint));
-
-	for (guint p = 0; p < client->n_stun; p++) {
-		for (guint i = 0; i < client->addrs->len; i++) {
-			WgEndpoint ep = g_array_index(client->addrs, WgEndpoint, i);
-
-			wg_endpoint_set_port(&ep, client->stun[p]);
-			g_array_append_val(all, ep);
-		}
-	}
-	client->funcs.stun_servers((const WgEndpoint *)(const void *)all->data, all->len,
-				   client->user_data);
-}
-
-/* The announced ports replace the guess; saying the same again is spared. */
-static void
-learn_stun(NatSignalClient *client, const SigHello *hello)
-{
-	gsize size = hello->n_stun * sizeof hello->stun[0];
-
-	if (client->n_stun == hello->n_stun && memcmp(client->stun, hello->stun, size) == 0)
-		return;
-	client->n_stun = hello->n_stun;
-	memcpy(client->stun, hello->stun, size);
-	report_stun(client);
-}
-
-/* ---- frames from the server ---- */
-
-static void
-on_hello(NatSignalClient *client, const SigHello *hello)
-{
-	g_autoptr(GError) error = NULL;
-	g_autofree char *login = NULL;
-	g_autofree char *reason = NULL;
-
-	if (client->may_send)
-		return; /* a second one means nothing */
-	login = sig_login_answer(hello, &client->private_key, client->url->authority, &error);
-	if (!login) {
-		reason = g_strdup_printf("%s: %s", client->url->authority, error->message);
-		fail(client, reason);
-		return;
-	}
-	nat_websocket_send_text(client->ws, login);
-	client->may_send = TRUE;
-	nat_interest_forget_told(client->interest);
-	flush_interest(client);
-	learn_stun(client, hello);
-	if (client->may_send && !client->gone)
-		set_state(client, NAT_SIGNAL_CONNECTED, NULL);
-}
-
-/* Who is seen where we are is behind our NAT, or the server behind a proxy: either way that address
- * says nothing of the peer. */
-static void
-report_presence(NatSignalClient *client, const SigKeys *keys, const WgEndpoint *seen,
-		gboolean online)
-{
-	for (guint i = 0; i < keys->n && client->may_send && !client->gone; i++) {
-		if (client->funcs.seen && seen && wg_endpoint_is_set(&seen[i]) &&
-		    !wg_endpoint_same_address(&seen[i], &client->seen))
-			client->funcs.seen(&keys->keys[i], &seen[i], client->user_data);
-		client->funcs.presence(&keys->keys[i], online, client->user_data);
-	}
-}
-
-static void
-on_drain(NatSignalClient *client, guint within_s)
-{
-	guint delay, least;
-
-	if (client->drain_until)
-		return;
-	/* One that drains whoever comes is not to be met in a loop. */
-	count_age(client);
-	least = nat_backoff_next_ms(&client->backoff, randombytes_random());
-	delay = MAX(nat_backoff_drain_ms(within_s, randombytes_random()), least);
-	client->drain_until = g_get_monotonic_time() + (gint64)delay * 1000;
-	/* Should the server linger, we go when our time has come. */
-	g_clear_handle_id(&client->retry_timer, g_source_remove);
-	client->retry_timer = g_timeout_add(delay, on_retry, client);
-}
-
-static void
-on_turn(NatSignalClient *client, const SigTurnGrant *turn)
-{
-	if (!client->may_send)
-		client->dropped++; /* nobody knows us yet */
-	else if (client->funcs.turn)
-		client->funcs.turn((const char *const *)turn->uris, turn->username, turn->password,
-				   turn->ttl_s, client->user_data);
-}
-
-static void
-on_frame(NatSignalClient *client, const SigFrame *frame)
-{
-	switch (frame->type) {
-	case SIG_FRAME_HELLO:
-		on_hello(client, &frame->hello);
-		break;
-	case SIG_FRAME_WELCOME:
-		if (client->may_send && !client->welcome_at) {
-			client->welcome_at = g_get_monotonic_time();
-			if (!wg_endpoint_parse(frame->welcome.seen, &client->seen))
-				client->seen = (WgEndpoint){0};
-			g_clear_handle_id(&client->attempt_timer, g_source_remove);
-		}
-		break;
-	case SIG_FRAME_PRESENCE:
-		report_presence(client, &frame->presence.online, frame->presence.seen, TRUE);
-		report_presence(client, &frame->presence.offline, NULL, FALSE);
-		break;
-	case SIG_FRAME_ERROR:
-		g_strlcpy(client->refusal, frame->error.code, sizeof client->refusal);
-		g_free(client->refusal_text);
-		client->refusal_text = nat_log_escape(frame->error.text, -1);
-		break;
-	case SIG_FRAME_DRAIN:
-		on_drain(client, frame->drain.within_s);
-		break;
-	case SIG_FRAME_TURN:
-		on_turn(client, &frame->turn);
-		break;
-	case SIG_FRAME_UNAVAILABLE: /* presence is what counts, sessions repeat their snapshot */
-	case SIG_FRAME_UNKNOWN:	    /* of a later version */
-	case SIG_FRAME_LOGIN:
-	case SIG_FRAME_INTEREST:
-	case SIG_FRAME_TURN_WANTED:
-		break;
-	}
-}
-
-static void
-on_text(const char *text, gsize len, gpointer user_data)
-{
-	NatSignalClient *client = hold(user_data);
-	g_auto(SigFrame) frame = {.type = SIG_FRAME_UNKNOWN};
-	g_autoptr(GError) error = NULL;
-
-	if (sig_wire_decode(text, len, &frame, &error)) {
-		on_frame(client, &frame);
-	} else {
-		client->dropped++;
-		g_debug("frame from %s dropped: %s", client->url->authority, error->message);
-	}
-	unref(client);
-}
-
-static void
-on_binary(const guint8 *data, gsize len, gpointer user_data)
-{
-	NatSignalClient *client = user_data;
-	const guint8 *body;
-	gsize body_len;
-	WgKey from;
-
-	if (!client->may_send ||
-	    !sig_wire_decode_binary(data, len, &from, &body, &body_len, NULL)) {
-		client->dropped++;
-		return;
-	}
-	client->funcs.message(&from, body, body_len, client->user_data);
-}
-
 /* ---- making a connection ---- */
 
 static void
 open_websocket(NatSignalClient *client)
 {
-	static const NatWebsocketFuncs funcs = {on_text, on_binary, on_closed};
+	static const NatWebsocketFuncs funcs = {nat_signal_client_on_text,
+						nat_signal_client_on_binary, on_closed};
 
 	g_clear_pointer(&client->ws, nat_websocket_free);
 	client->ws = nat_websocket_new(client->url->url, client->url->host, client->url->port,
@@ -476,7 +248,7 @@ start_attempt(NatSignalClient *client)
 	client->attempt_at = g_get_monotonic_time();
 	client->attempt_timer = g_timeout_add(ATTEMPT_TIMEOUT_MS, on_attempt_timeout, client);
 	/* Why the last try failed stays to be seen until this one ends. */
-	set_state(client, NAT_SIGNAL_CONNECTING, last);
+	nat_signal_client_set_state(client, NAT_SIGNAL_CONNECTING, last);
 	return !client->gone;
 }
 
@@ -493,7 +265,7 @@ on_resolved(const WgEndpoint *addrs, gsize n, gboolean stored, const GError *err
 
 	if (n == 0) {
 		if (client->state == NAT_SIGNAL_CONNECTING)
-			fail(client, error->message);
+			nat_signal_client_fail(client, error->message);
 		return;
 	}
 	client->resolved = TRUE;
@@ -503,7 +275,7 @@ on_resolved(const WgEndpoint *addrs, gsize n, gboolean stored, const GError *err
 		g_array_set_size(client->addrs, 0);
 		g_array_append_vals(client->addrs, addrs, (guint)n);
 	}
-	hold(client);
+	nat_signal_client_hold(client);
 	if (client->state == NAT_SIGNAL_CONNECTING) {
 		if (!client->ws || (news && !nat_websocket_is_open(client->ws)))
 			open_websocket(client);
@@ -511,8 +283,8 @@ on_resolved(const WgEndpoint *addrs, gsize n, gboolean stored, const GError *err
 		open_websocket(client);
 	}
 	if (news && !client->gone)
-		report_stun(client);
-	unref(client);
+		nat_signal_client_report_stun(client);
+	nat_signal_client_unref(client);
 }
 
 /* A lookup that is still running is not begun again: with a slow resolver and stored addresses that
@@ -520,9 +292,9 @@ on_resolved(const WgEndpoint *addrs, gsize n, gboolean stored, const GError *err
 static void
 begin(NatSignalClient *client)
 {
-	hold(client);
+	nat_signal_client_hold(client);
 	if (!start_attempt(client)) {
-		unref(client);
+		nat_signal_client_unref(client);
 		return;
 	}
 	if (!client->lookup || !nat_lookup_is_running(client->lookup)) {
@@ -533,7 +305,7 @@ begin(NatSignalClient *client)
 	} else if (client->resolved) {
 		open_websocket(client);
 	}
-	unref(client);
+	nat_signal_client_unref(client);
 }
 
 /* ---- the interface ---- */
@@ -576,14 +348,15 @@ nat_signal_client_free(NatSignalClient *client)
 	client->gone = TRUE;
 	drop_connection(client);
 	g_clear_pointer(&client->lookup, nat_lookup_free);
-	unref(client);
+	nat_signal_client_unref(client);
 }
 
 static void
 begin_soon(NatSignalClient *client)
 {
 	g_clear_handle_id(&client->retry_timer, g_source_remove);
-	client->retry_timer = g_idle_add_full(G_PRIORITY_DEFAULT, on_retry, client, NULL);
+	client->retry_timer =
+		g_idle_add_full(G_PRIORITY_DEFAULT, nat_signal_client_on_retry, client, NULL);
 }
 
 void
@@ -652,7 +425,7 @@ nat_signal_client_send(NatSignalClient *client, const WgKey *peer, GBytes *body)
 
 	if (!client->may_send)
 		return FALSE;
-	flush_interest(client); /* what is routed by it must come after it */
+	nat_signal_client_flush(client); /* what is routed by it must come after it */
 	frame = sig_wire_encode_binary(peer, data, len);
 	return frame && nat_websocket_send_binary(client->ws, frame);
 }
@@ -664,7 +437,7 @@ nat_signal_client_want_turn(NatSignalClient *client)
 
 	if (!client->may_send)
 		return FALSE;
-	flush_interest(client); /* by it the server judges */
+	nat_signal_client_flush(client); /* by it the server judges */
 	frame = sig_wire_encode_turn_wanted();
 	return nat_websocket_send_text(client->ws, frame);
 }

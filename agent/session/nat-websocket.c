@@ -8,10 +8,10 @@
 #include <string.h>
 #include <sys/socket.h>
 
+#include "agent/base/nat-log.h"
 #include "agent/net/nat-address-list.h"
 #include "agent/net/nat-bounded-stream.h"
 #include "agent/net/nat-certificate.h"
-#include "agent/base/nat-log.h"
 
 /*
  * A dead connection shows in three ways, whichever comes first: TCP gives up on unacknowledged data

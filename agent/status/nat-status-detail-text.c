@@ -3,8 +3,8 @@
 #include <string.h>
 
 #include "agent/base/nat-pen.h"
-#include "agent/status/nat-status-detail.h"
 #include "agent/base/nat-text.h"
+#include "agent/status/nat-status-detail.h"
 
 #define LINE 4 /* indent */
 

@@ -5,10 +5,10 @@
 #include <math.h>
 #include <string.h>
 
-#include "agent/status/nat-candidate-json.h"
-#include "agent/status/nat-class-json.h"
 #include "agent/base/nat-json.h"
 #include "agent/base/nat-log.h"
+#include "agent/status/nat-candidate-json.h"
+#include "agent/status/nat-class-json.h"
 
 /* Of an answer: more is not of ours. */
 #define LIST_MAX 256

@@ -4,9 +4,9 @@
 #include <math.h>
 #include <string.h>
 
+#include "agent/base/nat-json.h"
 #include "agent/status/nat-candidate-json.h"
 #include "agent/status/nat-class-json.h"
-#include "agent/base/nat-json.h"
 #include "agent/status/nat-status.h"
 
 static void

@@ -4,8 +4,8 @@
 #include <gio/gio.h>
 #include <string.h>
 
-#include "agent/status/nat-class-json.h"
 #include "agent/base/nat-json.h"
+#include "agent/status/nat-class-json.h"
 #include "agent/status/nat-status.h"
 
 #define LIFETIME_MAX 86400 /* s */

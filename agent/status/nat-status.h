@@ -8,10 +8,10 @@
 
 #include <json-glib/json-glib.h>
 
-#include "agent/probe/nat-class.h"
-#include "agent/status/nat-status-detail.h"
 #include "agent/base/nat-stats.h"
 #include "agent/base/nat-types.h"
+#include "agent/probe/nat-class.h"
+#include "agent/status/nat-status-detail.h"
 
 typedef struct {
 	WgKey public_key;

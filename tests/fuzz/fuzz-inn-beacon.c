@@ -4,8 +4,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "agent/innernet/inn-beacon.h"
 #include "agent/base/nat-json.h"
+#include "agent/innernet/inn-beacon.h"
 
 #define ENTRIES 24
 

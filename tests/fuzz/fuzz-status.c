@@ -4,9 +4,9 @@
 #include <string.h>
 
 #include "agent/base/nat-json.h"
-#include "agent/status/nat-status.h"
 #include "agent/base/nat-text.h"
 #include "agent/peer/nat-why.h"
+#include "agent/status/nat-status.h"
 
 int LLVMFuzzerTestOneInput(const guint8 *data, size_t size);
 

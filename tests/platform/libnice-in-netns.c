@@ -5,8 +5,8 @@
  * A:Q → R. The whole of DESIGN §2 stands on this.
  */
 #include "agent/ice/nat-ice-ns.h"
-#include "agent/net/nat-packet.h"
 #include "agent/mux/nat-stun.h"
+#include "agent/net/nat-packet.h"
 #include "tests/platform/prove.h"
 
 #include <nice/agent.h>

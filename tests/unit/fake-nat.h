@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 #pragma once
 
-#include "agent/probe/nat-class.h"
 #include "agent/mux/nat-stun.h"
+#include "agent/probe/nat-class.h"
 #include "tests/unit/net-util.h"
 
 #include <glib-unix.h>

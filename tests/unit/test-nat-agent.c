@@ -12,9 +12,9 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "agent/base/nat-json.h"
 #include "agent/cli/nat-cli.h"
 #include "agent/interface/nat-daemon.h"
-#include "agent/base/nat-json.h"
 
 #define DEADLINE_US (10 * G_USEC_PER_SEC)
 #define AS_AGENT "--as-agent"

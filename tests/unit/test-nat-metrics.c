@@ -6,10 +6,10 @@
 #include <math.h>
 #include <string.h>
 
-#include "agent/status/nat-metrics.h"
 #include "agent/mux/nat-mux.h"
-#include "agent/status/nat-prom.h"
 #include "agent/relay/nat-relay-plain.h"
+#include "agent/status/nat-metrics.h"
+#include "agent/status/nat-prom.h"
 
 /* ---- histogram ---- */
 

@@ -3,8 +3,8 @@
  * A peer's tunnel over a real TURN server: when it comes to the relay, how it leaves it, and what
  * is left behind. Once with the relay held by the end that chooses, once by the one that follows.
  */
-#include "agent/session/nat-msg.h"
 #include "agent/relay/nat-relay-private.h"
+#include "agent/session/nat-msg.h"
 #include "tests/unit/relayed-peers.h"
 
 #define FOLLOWER ((gconstpointer) "follower")

@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 #include "tests/unit/two-peers.h"
 
-#include "agent/session/nat-msg.h"
 #include "agent/peer/nat-peer-pair.h"
 #include "agent/peer/nat-peer-private.h"
+#include "agent/session/nat-msg.h"
 
 #include <stdio.h>
 

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-#include "agent/relay/nat-turn.h"
 #include "agent/relay/nat-turn-msg.h"
+#include "agent/relay/nat-turn.h"
 #include "tests/unit/fake-turn.h"
 #include "tests/unit/net-own.h"
 

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* Each reason follows from the facts that make it, and its sentence says what they are. */
-#include "agent/probe/nat-stun-probe.h"
 #include "agent/peer/nat-why.h"
+#include "agent/probe/nat-stun-probe.h"
 
 #include <string.h>
 

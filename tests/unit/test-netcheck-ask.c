@@ -5,8 +5,8 @@
 #include <string.h>
 #include <sys/socket.h>
 
-#include "agent/net/nat-certificate.h"
 #include "agent/mux/nat-stun.h"
+#include "agent/net/nat-certificate.h"
 #include "agent/netcheck/net-mtu.h"
 #include "agent/netcheck/net-name.h"
 #include "agent/netcheck/net-nat64.h"

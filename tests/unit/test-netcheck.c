@@ -3,8 +3,8 @@
 
 #include <string.h>
 
-#include "agent/cli/nat-cli.h"
 #include "agent/base/nat-json.h"
+#include "agent/cli/nat-cli.h"
 #include "agent/mux/nat-stun.h"
 #include "agent/netcheck/net-json.h"
 #include "agent/netcheck/net-mtu.h"

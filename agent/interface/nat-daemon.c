@@ -12,6 +12,8 @@
 #include "agent/net/nat-netmon.h"
 
 #define NETWORK_DEBOUNCE_MS 200
+#define NETWORK_DEBOUNCE_MAX_MS 1000
+#define NETWORK_SHARE 10 /* a network that never rests takes this part of our time, at the most */
 
 struct NatDaemon {
 	PunchTurn *punch_turn;
@@ -47,12 +49,17 @@ use_addresses(const WgEndpoint *addrs, gsize n, gpointer user_data)
 }
 
 static void
-on_network_changed(gpointer user_data)
+on_network_changed(const NatNetChange *change, gpointer user_data)
 {
 	NatDaemon *daemon = user_data;
+	gint64 began = g_get_monotonic_time();
+	guint ms;
 
 	for (guint i = 0; i < daemon->interfaces->len; i++)
-		nat_interface_network_changed(g_ptr_array_index(daemon->interfaces, i));
+		nat_interface_network_changed(g_ptr_array_index(daemon->interfaces, i), change);
+	ms = (guint)((g_get_monotonic_time() - began) * NETWORK_SHARE / 1000);
+	nat_netmon_set_debounce(daemon->netmon,
+				CLAMP(ms, NETWORK_DEBOUNCE_MS, NETWORK_DEBOUNCE_MAX_MS));
 }
 
 static gboolean

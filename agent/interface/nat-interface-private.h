@@ -89,6 +89,7 @@ struct NatInterface {
 	NatStunNames *stun_names; /* --stun */
 	GHashTable *dropped;	  /* cause → guint64* */
 	GHashTable *kept;	  /* counter → guint64*: of what is served no more */
+	GHashTable *ways;	  /* where packets went when the network changed last */
 	NatStats stats;
 };
 
@@ -101,6 +102,11 @@ void nat_interface_read_device(NatInterface *iface);
 GArray *nat_interface_candidates(gpointer iface); /* what peers are told (transfer full) */
 void nat_interface_poll_soon(NatInterface *iface);
 void nat_interface_for_each_peer(NatInterface *iface, void (*func)(NatPeer *peer));
+
+/* nat-interface-ways.c */
+/* Whether any of the ways that packets take is another one than when this was last asked, or has
+ * been without its link meanwhile. change NULL: taken for so. */
+gboolean nat_interface_ways_differ(NatInterface *iface, const NatNetChange *change);
 
 /* nat-interface-status.c */
 /* What mux, relay and signaling client have counted, before they go. */

@@ -130,6 +130,7 @@ stop_serving(NatInterface *iface)
 	g_clear_pointer(&iface->originals, nat_originals_free);
 	wg_key_clear(&iface->peer_env.private_key);
 	g_array_set_size(iface->server_stun, 0);
+	g_clear_pointer(&iface->ways, g_hash_table_unref);
 }
 
 static gboolean
@@ -287,7 +288,7 @@ follow_settings(NatInterface *iface)
 		stop_serving(iface);
 	} else if (moved) {
 		nat_interface_restart_portmap(iface);
-		nat_interface_network_changed(iface);
+		nat_interface_network_changed(iface, NULL);
 	}
 }
 
@@ -402,7 +403,7 @@ on_poll(gpointer user_data)
 	if (nat_wake_now(iface->wake) && iface->serving) {
 		nat_interface_record(iface, G_LOG_LEVEL_MESSAGE, NAT_EVENT_NETWORK,
 				     "awake after a sleep: the network is looked at anew");
-		nat_interface_network_changed(iface);
+		nat_interface_network_changed(iface, NULL);
 	}
 	/* a device that cannot be read brings no proof, however often it is asked */
 	urgent = iface->serving && iface->problem == NULL && any_urgent(iface, now);
@@ -420,9 +421,9 @@ on_poll(gpointer user_data)
 }
 
 void
-nat_interface_network_changed(NatInterface *iface)
+nat_interface_network_changed(NatInterface *iface, const NatNetChange *change)
 {
-	if (!iface->serving)
+	if (!iface->serving || !nat_interface_ways_differ(iface, change))
 		return;
 	nat_interface_record(iface, G_LOG_LEVEL_DEBUG, NAT_EVENT_NETWORK,
 			     "the network is looked at anew");

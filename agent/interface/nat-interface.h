@@ -11,6 +11,7 @@
 #include "agent/ice/nat-ice-ns.h"
 #include "agent/ice/nat-tun.h"
 #include "agent/net/nat-fib.h"
+#include "agent/net/nat-netmon.h"
 #include "agent/peer/nat-peer.h"
 #include "agent/status/nat-events.h"
 #include "agent/status/nat-status.h"
@@ -43,8 +44,9 @@ void nat_interface_free(NatInterface *iface);
 /* Before it is freed by an agent that goes on: what it has at the router is given back, and waited
  * for, unless a tunnel is live. */
 void nat_interface_give_back(NatInterface *iface);
-/* Addresses, links, routes or rules changed. */
-void nat_interface_network_changed(NatInterface *iface);
+/* Addresses, links, routes or rules changed. Where no way that this interface's packets take is
+ * another one than before, that is all. NULL: they are to be taken for other ones. */
+void nat_interface_network_changed(NatInterface *iface, const NatNetChange *change);
 /* Adds the addresses that running searches use to `addrs` (of WgEndpoint). */
 void nat_interface_collect_addresses(NatInterface *iface, GArray *addrs);
 /* detail: with the details of the peers that match `peer` (NULL: of all). */

@@ -27,6 +27,8 @@ struct NatNetmon {
 	GSource *readable;
 	GSource *timer; /* runs: a change waits to be told */
 	guint debounce_ms;
+	gboolean lost;	       /* of the change that waits to be told */
+	GArray *changed_links; /* of int, likewise */
 	NatNetmonFunc func;
 	gpointer user_data;
 	GHashTable *links; /* ifindex → flags that matter, with SEEN */
@@ -50,6 +52,15 @@ remember(GHashTable *table, gpointer key, guint32 value)
 	return before != (value | SEEN);
 }
 
+static void
+note_link(NatNetmon *mon, int ifindex)
+{
+	for (guint i = 0; i < mon->changed_links->len; i++)
+		if (g_array_index(mon->changed_links, int, i) == ifindex)
+			return;
+	g_array_append_val(mon->changed_links, ifindex);
+}
+
 static gboolean
 link_changed(NatNetmon *mon, const struct nlmsghdr *nlh)
 {
@@ -60,9 +71,11 @@ link_changed(NatNetmon *mon, const struct nlmsghdr *nlh)
 	if (mnl_nlmsg_get_payload_len(nlh) < sizeof *ifi || ifi->ifi_family != AF_UNSPEC)
 		return FALSE;
 	key = GINT_TO_POINTER(ifi->ifi_index);
-	if (nlh->nlmsg_type == RTM_NEWLINK)
-		return remember(mon->links, key, ifi->ifi_flags & LINK_FLAGS);
-	g_hash_table_remove(mon->links, key);
+	if (nlh->nlmsg_type == RTM_DELLINK)
+		g_hash_table_remove(mon->links, key);
+	else if (!remember(mon->links, key, ifi->ifi_flags & LINK_FLAGS))
+		return FALSE;
+	note_link(mon, ifi->ifi_index);
 	return TRUE;
 }
 
@@ -140,9 +153,17 @@ static gboolean
 on_timer(gpointer user_data)
 {
 	NatNetmon *mon = user_data;
+	g_autoptr(GArray) links = g_steal_pointer(&mon->changed_links);
+	const NatNetChange change = {
+		.lost = mon->lost,
+		.links = (const int *)(gpointer)links->data,
+		.n_links = links->len,
+	};
 
 	g_clear_pointer(&mon->timer, g_source_unref);
-	mon->func(mon->user_data); /* may free mon */
+	mon->changed_links = g_array_new(FALSE, FALSE, sizeof(int));
+	mon->lost = FALSE;
+	mon->func(&change, mon->user_data); /* may free mon */
 	return G_SOURCE_REMOVE;
 }
 
@@ -171,6 +192,7 @@ read_events(NatNetmon *mon)
 		/* events are lost: anything may have happened, and what is remembered is old */
 		g_hash_table_remove_all(mon->links);
 		g_hash_table_remove_all(mon->addresses);
+		mon->lost = TRUE;
 		note_change(mon);
 		return TRUE;
 	}
@@ -213,6 +235,7 @@ nat_netmon_new(guint debounce_ms, NatNetmonFunc func, gpointer user_data, GError
 	NatNetmon *mon = g_new0(NatNetmon, 1);
 
 	mon->debounce_ms = debounce_ms;
+	mon->changed_links = g_array_new(FALSE, FALSE, sizeof(int));
 	mon->func = func;
 	mon->user_data = user_data;
 	mon->links = g_hash_table_new(NULL, NULL);
@@ -253,5 +276,12 @@ nat_netmon_free(NatNetmon *mon)
 		mnl_socket_close(mon->socket);
 	g_hash_table_unref(mon->links);
 	g_hash_table_unref(mon->addresses);
+	g_array_unref(mon->changed_links);
 	g_free(mon);
+}
+
+void
+nat_netmon_set_debounce(NatNetmon *mon, guint ms)
+{
+	mon->debounce_ms = ms;
 }

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* What `status PEER` shows of a peer beside its row. */
+/* What `status PEER` shows of a peer beside its row; where it may be. */
 #include "agent/peer/nat-peer-pair.h"
 #include "agent/peer/nat-peer-private.h"
 
@@ -59,6 +59,24 @@ add_remote(NatPeer *peer, NatStatusDetail *detail)
 		configured.endpoint = g_array_index(peer->plain, WgEndpoint, i);
 		g_array_append_val(detail->remote, configured);
 	}
+}
+
+void
+nat_peer_add_remotes(NatPeer *peer, GArray *endpoints)
+{
+	const WgEndpoint *endpoint = nat_path_endpoint(peer->path);
+
+	if (wg_endpoint_is_set(endpoint))
+		g_array_append_val(endpoints, *endpoint);
+	for (guint i = 0; peer->watch != NULL && i < nat_watch_count(peer->watch); i++)
+		g_array_append_val(endpoints,
+				   nat_watch_remote(nat_watch_nth(peer->watch, i))->endpoint);
+	for (guint i = 0; peer->has_remote && i < peer->remote.n_candidates; i++)
+		g_array_append_val(endpoints, peer->remote.candidates[i].endpoint);
+	if (wg_endpoint_is_set(&peer->configured))
+		g_array_append_val(endpoints, peer->configured);
+	for (guint i = 0; nat_peer_is_plain(peer) && i < peer->plain->len; i++)
+		g_array_append_val(endpoints, g_array_index(peer->plain, WgEndpoint, i));
 }
 
 NatStatusDetail *

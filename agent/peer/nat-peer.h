@@ -150,6 +150,8 @@ void nat_peer_tick(NatPeer *peer, gint64 now_us);
 void nat_peer_restart(NatPeer *peer);
 /* Addresses, routes, port or mark changed: check the path, or search anew. */
 void nat_peer_network_changed(NatPeer *peer);
+/* Where packets to it go, or may be tried to (WgEndpoint, some of them twice). */
+void nat_peer_add_remotes(NatPeer *peer, GArray *endpoints);
 
 NatPeerState nat_peer_state(const NatPeer *peer);
 gboolean nat_peer_urgent(const NatPeer *peer, gint64 now_us);

@@ -223,3 +223,13 @@ nat_relay_servers_replace(NatRelay *relay, const GPtrArray *uris)
 	g_ptr_array_unref(relay->servers);
 	relay->servers = fresh;
 }
+
+void
+nat_relay_add_servers(const NatRelay *relay, GArray *endpoints)
+{
+	for (guint i = 0; i < relay->servers->len; i++) {
+		const NatRelayServer *server = g_ptr_array_index(relay->servers, i);
+
+		g_array_append_vals(endpoints, server->addrs->data, server->addrs->len);
+	}
+}

@@ -11,6 +11,7 @@
 
 #include <gio/gio.h>
 #include <glib/gstdio.h>
+#include <net/if.h>
 #include <signal.h>
 #include <string.h>
 #include <sys/mount.h>
@@ -321,6 +322,80 @@ test_new_key(Fixture *f, gconstpointer data)
 	wait_until(f, says_n_peers, GUINT_TO_POINTER(1));
 }
 
+static guint64
+looks(Fixture *f)
+{
+	g_autoptr(NatStatus) status = nat_status_new();
+
+	nat_interface_status(f->iface, status, FALSE, NULL);
+	return row_of(status)->stats.counts[NAT_STAT_NETWORK_CHANGES];
+}
+
+static void
+expect_looks(Fixture *f, const char *what, const NatNetChange *change, gboolean wanted)
+{
+	guint64 before = looks(f);
+
+	nat_interface_network_changed(f->iface, change);
+	if (looks(f) != before + wanted)
+		g_error("%s: %s", what, wanted ? "not looked at" : "looked at");
+}
+
+/* A host of containers has links, addresses and routes coming and going all day. */
+static void
+test_concerns(Fixture *f, gconstpointer data)
+{
+	NatNetChange change = {0};
+	WgPeerChange set = {.flags = WG_CHANGE_CREATE | WG_CHANGE_ENDPOINT};
+	g_autoptr(GError) error = NULL;
+	WgKey priv;
+	int uplink;
+
+	if (!f->up)
+		return;
+	net_run("ip link add up0 type veth peer name up1");
+	net_run("ip link set up1 up");
+	net_run("ip link set up0 up");
+	net_run("ip addr add 192.0.2.2/24 dev up0");
+	net_run("ip route add default via 192.0.2.1");
+	uplink = (int)if_nametoindex("up0");
+	wg_key_generate_private(&priv);
+	wg_key_public_from_private(&priv, &set.public_key);
+	g_assert_true(wg_endpoint_parse("203.0.113.9:51820", &set.endpoint));
+	wg_ctl_apply(f->ctl, &set, 1, &error);
+	g_assert_no_error(error);
+	f->iface = start(f);
+	wait_until(f, says_n_peers, GUINT_TO_POINTER(1));
+	expect_looks(f, "the first word", &change, TRUE);
+	expect_looks(f, "nothing", &change, FALSE);
+
+	net_run("ip link add br9 type veth peer name br8");
+	net_run("ip link set br9 up");
+	net_run("ip addr add 172.18.0.1/16 dev br9");
+	net_run("ip route add 10.244.7.0/24 via 172.18.0.2 onlink dev br9");
+	change.links = (const int[]){(int)if_nametoindex("br9")};
+	change.n_links = 1;
+	expect_looks(f, "a container's link, address and route", &change, FALSE);
+	change.links = &uplink;
+	expect_looks(f, "the uplink's carrier", &change, TRUE);
+	change.n_links = 0;
+	expect_looks(f, "nothing again", &change, FALSE);
+	net_run("ip route add 203.0.113.0/24 via 172.18.0.2 onlink dev br9");
+	expect_looks(f, "a way to a peer", &change, TRUE);
+	net_run("ip route replace default via 192.0.2.3");
+	expect_looks(f, "another router", &change, TRUE);
+	net_run("ip rule add to 203.0.113.9 lookup 77");
+	net_run("ip route add default via 192.0.2.1 table 77");
+	expect_looks(f, "a rule", &change, TRUE);
+	expect_looks(f, "nothing any more", &change, FALSE);
+	change.lost = TRUE;
+	expect_looks(f, "events that are lost", &change, TRUE);
+	expect_looks(f, "a sleep", NULL, TRUE);
+	net_run("ip link del br9"); /* and with it the route to the peer; the rule stays */
+	change.lost = FALSE;
+	expect_looks(f, "a container that goes", &change, FALSE);
+}
+
 /* Without a key there is no identity: nobody may be met under the old one, or under none. */
 static void
 test_key_taken_away(Fixture *f, gconstpointer data)
@@ -391,6 +466,7 @@ main(int argc, char **argv)
 	ADD("new-key", test_new_key);
 	ADD("key-taken-away", test_key_taken_away);
 	ADD("device-vanishes-and-returns", test_device_vanishes_and_returns);
+	ADD("concerns", test_concerns);
 	ADD("no-such-device", test_no_such_device);
 	return g_test_run();
 }

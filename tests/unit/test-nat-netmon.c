@@ -15,15 +15,20 @@ typedef struct {
 	gboolean told;
 	guint n;
 	gboolean free_inside;
+	gboolean lost,
+		nm0; /* what was said since the last look: events lost; a word of this link */
 } Fixture;
 
 static void
-on_change(gpointer user_data)
+on_change(const NatNetChange *change, gpointer user_data)
 {
 	Fixture *f = user_data;
 
 	f->told = TRUE;
 	f->n++;
+	f->lost |= change->lost;
+	for (guint i = 0; i < change->n_links; i++)
+		f->nm0 |= change->links[i] == (int)if_nametoindex("nm0");
 	if (f->free_inside)
 		g_clear_pointer(&f->mon, nat_netmon_free);
 }
@@ -189,6 +194,26 @@ test_debounce(Fixture *f, gconstpointer data)
 	g_assert_false(net_wait(&f->told, DEBOUNCE * 10));
 }
 
+/* Which links, and only those; each is told once. */
+static void
+test_links(Fixture *f, gconstpointer data)
+{
+	if (!f->mon)
+		return;
+	settle(f);
+	f->nm0 = FALSE;
+	expect(f, "ip addr add 192.0.2.1/24 dev nm0");
+	expect(f, "ip route add 203.0.113.0/24 via 192.0.2.2");
+	expect(f, "ip link add nm2 type veth peer name nm3");
+	g_assert_false(f->nm0);
+	expect(f, "ip link set nm1 down");
+	g_assert_true(f->nm0);
+	f->nm0 = FALSE;
+	expect(f, "ip addr add 192.0.2.9/24 dev nm0");
+	g_assert_false(f->nm0);
+	g_assert_false(f->lost);
+}
+
 /* More events than the socket holds: the loss is a change. */
 static void
 test_overrun(Fixture *f, gconstpointer data)
@@ -210,8 +235,11 @@ test_overrun(Fixture *f, gconstpointer data)
 	unlink(path);
 	f->told = FALSE;
 	g_assert_true(net_wait(&f->told, 30000));
+	g_assert_true(f->lost);
 	settle(f);
+	f->lost = FALSE;
 	expect(f, "ip addr add 192.0.2.1/24 dev nm0"); /* and it hears on */
+	g_assert_false(f->lost);
 }
 
 static void
@@ -233,6 +261,7 @@ main(int argc, char **argv)
 	g_test_add("/netmon/repeated", Fixture, NULL, set_up, test_repeated, tear_down);
 	g_test_add("/netmon/own", Fixture, NULL, set_up, test_own, tear_down);
 	g_test_add("/netmon/debounce", Fixture, NULL, set_up, test_debounce, tear_down);
+	g_test_add("/netmon/links", Fixture, NULL, set_up, test_links, tear_down);
 	g_test_add("/netmon/overrun", Fixture, NULL, set_up, test_overrun, tear_down);
 	g_test_add("/netmon/free-inside", Fixture, NULL, set_up, test_free_inside, tear_down);
 	return g_test_run();

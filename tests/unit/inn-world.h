@@ -8,6 +8,7 @@
 
 #include "agent/innernet/inn.h"
 #include "tests/unit/net-util.h"
+#include "tests/unit/scratch.h"
 
 #include <glib/gstdio.h>
 #include <string.h>
@@ -414,20 +415,11 @@ world_set_up(World *world, gconstpointer data)
 static inline void
 world_tear_down(World *world, gconstpointer data)
 {
-	g_autoptr(GDir) dir = g_dir_open(world->dir, 0, NULL);
-	const char *name;
-
 	world_end_run(world);
 	server_clear(&world->server);
-	while ((name = g_dir_read_name(dir)) != NULL) {
-		g_autofree char *path = g_build_filename(world->dir, name, NULL);
-
-		g_unlink(path);
-	}
-	g_rmdir(world->dir);
+	scratch_remove(world->dir);
 	g_array_unref(world->candidates);
 	g_free(world->store);
-	g_free(world->dir);
 }
 
 /* ---- conditions ---- */

@@ -8,6 +8,7 @@
 #include <unistd.h>
 
 #include "tests/unit/net-util.h"
+#include "tests/unit/scratch.h"
 
 #define PRIVATE "2BJtLJSEpbx3DAN5aMn3NYXRzmS1sTAr3EUgn5pxX3w="
 #define PUBLIC "/wTB5cQR6mD4FB1qSMkCvU0hmFrg0CxSbLtUFSDLmCw="
@@ -237,32 +238,10 @@ set_up(Dir *dir, gconstpointer data)
 	dir->path = g_build_filename(dir->dir, "evilcorp.conf", NULL);
 }
 
-static guint
-count_files(const Dir *dir)
-{
-	GDir *entries = g_dir_open(dir->dir, 0, NULL);
-	guint n = 0;
-
-	while (g_dir_read_name(entries))
-		n++;
-	g_dir_close(entries);
-	return n;
-}
-
 static void
 tear_down(Dir *dir, gconstpointer data)
 {
-	GDir *entries = g_dir_open(dir->dir, 0, NULL);
-	const char *name;
-
-	while ((name = g_dir_read_name(entries))) {
-		g_autofree char *path = g_build_filename(dir->dir, name, NULL);
-
-		g_unlink(path);
-	}
-	g_dir_close(entries);
-	g_assert_cmpint(g_rmdir(dir->dir), ==, 0);
-	g_free(dir->dir);
+	scratch_remove(dir->dir);
 	g_free(dir->path);
 }
 
@@ -299,14 +278,14 @@ create(Dir *dir, gconstpointer data)
 	text = contents(dir->path);
 	g_assert_cmpstr(text, ==, FILE_TEXT);
 	g_assert_cmpuint(mode_of(dir->path), ==, 0600);
-	g_assert_cmpuint(count_files(dir), ==, 1);
+	g_assert_cmpuint(scratch_count(dir->dir), ==, 1);
 	back = inn_conf_load(dir->path, &error);
 	g_assert_no_error(error);
 	assert_same(conf, back);
 	conf->prefix = 8;
 	g_assert_false(inn_conf_create(conf, dir->path, &error));
 	g_assert_error(error, G_FILE_ERROR, G_FILE_ERROR_EXIST);
-	g_assert_cmpuint(count_files(dir), ==, 1);
+	g_assert_cmpuint(scratch_count(dir->dir), ==, 1);
 	g_free(g_steal_pointer(&text));
 	text = contents(dir->path);
 	g_assert_cmpstr(text, ==, FILE_TEXT);
@@ -490,7 +469,7 @@ write_overrides(Dir *dir, gconstpointer data)
 	g_assert_true(inn_conf_write_overrides(link, one, 1, &error));
 	g_assert_cmpint(stat(dir->path, &again), ==, 0);
 	g_assert_cmpuint(again.st_ino, ==, after.st_ino);
-	g_assert_cmpuint(count_files(dir), ==, 2);
+	g_assert_cmpuint(scratch_count(dir->dir), ==, 2);
 }
 
 static void
@@ -508,7 +487,7 @@ write_overrides_bad(Dir *dir, gconstpointer data)
 	g_assert_error(error, G_IO_ERROR, G_IO_ERROR_INVALID_DATA);
 	text = contents(dir->path);
 	g_assert_cmpstr(text, ==, INTERFACE);
-	g_assert_cmpuint(count_files(dir), ==, 1);
+	g_assert_cmpuint(scratch_count(dir->dir), ==, 1);
 }
 
 /* Another writer, who comes each time that a new file is whole and does not have its name yet. */
@@ -548,7 +527,7 @@ write_overtaken(Dir *dir, gconstpointer data)
 	text = contents(dir->path);
 	g_assert_cmpstr(text, ==,
 			FILE_TEXT "# 2\n\n" OVERRIDES "\"10.66.1.2\" = \"203.0.113.77:7\"\n");
-	g_assert_cmpuint(count_files(dir), ==, 1);
+	g_assert_cmpuint(scratch_count(dir->dir), ==, 1);
 	/* not for ever */
 	g_assert_true(g_file_set_contents(dir->path, FILE_TEXT, -1, NULL));
 	other.text = INTERFACE SERVER "# again\n";
@@ -557,7 +536,7 @@ write_overtaken(Dir *dir, gconstpointer data)
 	g_assert_error(error, G_FILE_ERROR, G_FILE_ERROR_AGAIN);
 	g_assert_cmpuint(other.left, >, 90);
 	other.left = 0;
-	g_assert_cmpuint(count_files(dir), ==, 1);
+	g_assert_cmpuint(scratch_count(dir->dir), ==, 1);
 }
 
 int

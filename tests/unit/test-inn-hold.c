@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 #include "agent/innernet/inn-hold.h"
+#include "tests/unit/scratch.h"
 
 #include <glib/gstdio.h>
 #include <string.h>
@@ -31,20 +32,11 @@ set_up(Fixture *f, gconstpointer data)
 static void
 tear_down(Fixture *f, gconstpointer data)
 {
-	g_autoptr(GDir) dir = g_dir_open(f->state, 0, NULL);
-	const char *name;
-
-	while (dir != NULL && (name = g_dir_read_name(dir)) != NULL) {
-		g_autofree char *path = g_build_filename(f->state, name, NULL);
-
-		g_unlink(path);
-	}
-	g_rmdir(f->state);
+	scratch_remove(f->state);
 	g_unlink(f->conf);
 	g_assert_cmpint(g_rmdir(f->dir), ==, 0);
 	g_free(f->dir);
 	g_free(f->conf);
-	g_free(f->state);
 }
 
 static InnHold *

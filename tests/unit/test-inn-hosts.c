@@ -11,6 +11,7 @@
 
 #include "agent/innernet/inn-hosts-file.h"
 #include "tests/unit/net-util.h"
+#include "tests/unit/scratch.h"
 
 #define SEC ((gint64)G_USEC_PER_SEC)
 #define BEGIN "# DO NOT EDIT innernet evilcorp BEGIN\n"
@@ -238,17 +239,6 @@ set_up(Fixture *f, gconstpointer data)
 	warnings = 0;
 }
 
-static guint
-count_files(const Fixture *f)
-{
-	g_autoptr(GDir) dir = g_dir_open(f->dir, 0, NULL);
-	guint n = 0;
-
-	while (g_dir_read_name(dir))
-		n++;
-	return n;
-}
-
 static void
 tear_down(Fixture *f, gconstpointer data)
 {
@@ -367,7 +357,7 @@ test_missing(Fixture *f, gconstpointer data)
 	g_autoptr(InnState) none = parse(nobody);
 
 	sets(f, none);
-	g_assert_cmpuint(count_files(f), ==, 0);
+	g_assert_cmpuint(scratch_count(f->dir), ==, 0);
 	sets(f, f->two);
 	expect_text(f, BEGIN TWO END);
 	g_assert_cmpuint(stat_of(f).st_mode & 07777, ==, 0644);
@@ -387,7 +377,7 @@ test_never(Fixture *f, gconstpointer data)
 	g_assert_cmpuint(warnings, ==, 1);
 	inn_hosts_set(none, f->two, &f->conf, f->now);
 	inn_hosts_free(none);
-	g_assert_cmpuint(count_files(f), ==, 0);
+	g_assert_cmpuint(scratch_count(f->dir), ==, 0);
 }
 
 /* A container's: the name is a mount point, so it can't be renamed over. */
@@ -417,7 +407,7 @@ test_bind_mount(Fixture *f, gconstpointer data)
 	sets(f, f->two);
 	before = stat_of(f);
 	g_assert_true(same_time(&after, &before));
-	g_assert_cmpuint(count_files(f), ==, 2);
+	g_assert_cmpuint(scratch_count(f->dir), ==, 2);
 	g_assert_cmpuint(warnings, ==, 0);
 	g_assert_cmpint(umount2(f->path, MNT_DETACH), ==, 0);
 	expect_text(f, "below\n");
@@ -462,7 +452,7 @@ test_strange_files(Fixture *f, gconstpointer data)
 	alarm(10);
 	sets(f, f->three);
 	alarm(0);
-	g_assert_cmpuint(count_files(f), ==, 2);
+	g_assert_cmpuint(scratch_count(f->dir), ==, 2);
 }
 
 /* One warning, whatever comes again; and all is well when its cause is gone. */
@@ -518,7 +508,7 @@ test_overtaken(Fixture *f, gconstpointer data)
 	g_assert_cmpuint(other_writer.left, >, 90);
 	other_writer.left = 0;
 	g_assert_cmpuint(warnings, ==, 1);
-	g_assert_cmpuint(count_files(f), ==, 1);
+	g_assert_cmpuint(scratch_count(f->dir), ==, 1);
 }
 
 #define HOSTS(name, func) g_test_add("/inn-hosts/" name, Fixture, NULL, set_up, func, tear_down)

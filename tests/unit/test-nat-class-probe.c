@@ -6,6 +6,7 @@
 #include "agent/probe/nat-class-counter.h"
 #include "agent/probe/nat-class-test.h"
 #include "tests/unit/fake-nat.h"
+#include "tests/unit/scratch.h"
 
 #define WAIT_MS 60000
 #define DELAY_MS 20
@@ -48,18 +49,18 @@ set_up(Fixture *f, gconstpointer data)
 static void
 tear_down(Fixture *f, gconstpointer data)
 {
-	g_autoptr(GDir) dir = g_dir_open(f->dir, 0, NULL);
-	const char *name;
-
 	nat_class_probe_free(f->probe);
 	fake_nat_close(&f->nat);
-	while ((name = g_dir_read_name(dir)) != NULL) {
-		g_autofree char *path = g_build_filename(f->dir, name, NULL);
+	scratch_remove(f->dir);
+}
 
-		g_unlink(path);
-	}
-	g_rmdir(f->dir);
-	g_free(f->dir);
+/* Another port for each destination, each the last one's next by step. */
+static void
+counts(Fixture *f, int step)
+{
+	f->nat.mapping = NAT_MAPPING_ADDRESS_AND_PORT_DEPENDENT;
+	f->nat.ports = NAT_PORTS_SEQUENTIAL;
+	f->nat.step = step;
 }
 
 /* What the STUN probe would say of the network with this public address. */
@@ -140,9 +141,7 @@ test_address_dependent(Fixture *f, gconstpointer data)
 static void
 test_symmetric_sequential(Fixture *f, gconstpointer data)
 {
-	f->nat.mapping = NAT_MAPPING_ADDRESS_AND_PORT_DEPENDENT;
-	f->nat.ports = NAT_PORTS_SEQUENTIAL;
-	f->nat.step = -1;
+	counts(f, -1);
 	is_found(f, NAT_FILTERING_ADDRESS_AND_PORT_DEPENDENT);
 }
 
@@ -163,9 +162,7 @@ test_symmetric_open(Fixture *f, gconstpointer data)
 static void
 test_neighbours(Fixture *f, gconstpointer data)
 {
-	f->nat.mapping = NAT_MAPPING_ADDRESS_AND_PORT_DEPENDENT;
-	f->nat.ports = NAT_PORTS_SEQUENTIAL;
-	f->nat.step = 2;
+	counts(f, 2);
 	f->nat.others = 40;
 	is_found(f, NAT_FILTERING_ADDRESS_AND_PORT_DEPENDENT);
 }
@@ -191,9 +188,7 @@ static void
 test_one_address_symmetric(Fixture *f, gconstpointer data)
 {
 	f->nat.one_address = TRUE;
-	f->nat.mapping = NAT_MAPPING_ADDRESS_AND_PORT_DEPENDENT;
-	f->nat.ports = NAT_PORTS_SEQUENTIAL;
-	f->nat.step = 1;
+	counts(f, 1);
 	is_found(f, NAT_FILTERING_UNKNOWN);
 }
 
@@ -202,9 +197,7 @@ static void
 test_other_silent(Fixture *f, gconstpointer data)
 {
 	f->nat.other_mute = TRUE;
-	f->nat.mapping = NAT_MAPPING_ADDRESS_AND_PORT_DEPENDENT;
-	f->nat.ports = NAT_PORTS_SEQUENTIAL;
-	f->nat.step = 1;
+	counts(f, 1);
 	is_found(f, NAT_FILTERING_UNKNOWN);
 	if (!f->skip)
 		g_assert_cmpuint(f->nat.other_requests, <=, 4);
@@ -350,23 +343,27 @@ on_counted(const NatClassCounter *counter, gpointer user_data)
 }
 
 static void
+ask_counter(Fixture *f, guint n_ports, Count *count)
+{
+	*count = (Count){FALSE};
+	g_assert_cmpuint(nat_class_probe_counter(f->probe, n_ports, on_counted, count), !=, 0);
+	g_assert_true(net_wait(&count->done, WAIT_MS));
+}
+
+static void
 test_counter(Fixture *f, gconstpointer data)
 {
 	Count count = {FALSE};
 	char text[WG_ENDPOINT_STRLEN];
 
-	f->nat.mapping = NAT_MAPPING_ADDRESS_AND_PORT_DEPENDENT;
-	f->nat.ports = NAT_PORTS_SEQUENTIAL;
-	f->nat.step = 1;
+	counts(f, 1);
 	is_found(f, NAT_FILTERING_ADDRESS_AND_PORT_DEPENDENT);
 	if (f->skip)
 		return;
 	/* a second may be too short for a machine that has others to serve */
 	for (int tries = 0; tries < 20 && !count.ok; tries++) {
-		count = (Count){FALSE};
 		f->nat.next = 50000;
-		g_assert_cmpuint(nat_class_probe_counter(f->probe, 4, on_counted, &count), !=, 0);
-		g_assert_true(net_wait(&count.done, WAIT_MS));
+		ask_counter(f, 4, &count);
 	}
 	g_assert_true(count.ok);
 	/* on a slow machine some may have been late */
@@ -385,17 +382,13 @@ test_counter_rate(Fixture *f, gconstpointer data)
 {
 	Count count = {FALSE};
 
-	f->nat.mapping = NAT_MAPPING_ADDRESS_AND_PORT_DEPENDENT;
-	f->nat.ports = NAT_PORTS_SEQUENTIAL;
-	f->nat.step = 1;
+	counts(f, 1);
 	f->nat.others = 40;
 	is_found(f, NAT_FILTERING_ADDRESS_AND_PORT_DEPENDENT);
 	if (f->skip)
 		return;
 	for (int tries = 0; tries < 20 && count.counter.rate == 0; tries++) {
-		count = (Count){FALSE};
-		g_assert_cmpuint(nat_class_probe_counter(f->probe, 4, on_counted, &count), !=, 0);
-		g_assert_true(net_wait(&count.done, WAIT_MS));
+		ask_counter(f, 4, &count);
 	}
 	g_assert_cmpuint(count.counter.rate, >, 0);
 	g_assert_cmpuint(count.counter.rate, <=, 4 * 40 * 1000 / 119);
@@ -409,18 +402,14 @@ test_counter_doubts(Fixture *f, gconstpointer data)
 	Count count = {FALSE};
 	gint64 began;
 
-	f->nat.mapping = NAT_MAPPING_ADDRESS_AND_PORT_DEPENDENT;
-	f->nat.ports = NAT_PORTS_SEQUENTIAL;
-	f->nat.step = 1;
+	counts(f, 1);
 	is_found(f, NAT_FILTERING_ADDRESS_AND_PORT_DEPENDENT);
 	if (f->skip)
 		return;
 	f->nat.ports = NAT_PORTS_RANDOM;
 	net_wait(&never, 2100); /* a run is not put off for the last one any more */
 	for (int tries = 0; tries < 20 && !count.counter.out_of_step; tries++) {
-		count = (Count){FALSE};
-		g_assert_cmpuint(nat_class_probe_counter(f->probe, 2, on_counted, &count), !=, 0);
-		g_assert_true(net_wait(&count.done, WAIT_MS));
+		ask_counter(f, 2, &count);
 	}
 	g_assert_true(count.counter.out_of_step);
 	/* that attempt may have its time first, whatever is learnt meanwhile */
@@ -438,18 +427,14 @@ test_counter_kept(Fixture *f, gconstpointer data)
 {
 	Count count = {FALSE};
 
-	f->nat.mapping = NAT_MAPPING_ADDRESS_AND_PORT_DEPENDENT;
-	f->nat.ports = NAT_PORTS_SEQUENTIAL;
-	f->nat.step = 1;
+	counts(f, 1);
 	f->nat.keeps_first = TRUE;
 	is_found(f, NAT_FILTERING_ADDRESS_AND_PORT_DEPENDENT);
 	if (f->skip)
 		return;
 	/* by chance the ports may lie in step of each other, once in some hundred */
 	for (int tries = 0; tries < 4; tries++) {
-		count = (Count){FALSE};
-		g_assert_cmpuint(nat_class_probe_counter(f->probe, 4, on_counted, &count), !=, 0);
-		g_assert_true(net_wait(&count.done, WAIT_MS));
+		ask_counter(f, 4, &count);
 		g_assert_false(count.counter.out_of_step);
 		g_assert_cmpuint(count.counter.rate, ==, 0);
 	}

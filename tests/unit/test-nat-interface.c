@@ -6,6 +6,7 @@
  */
 #include "agent/interface/nat-interface.h"
 #include "tests/unit/net-util.h"
+#include "tests/unit/scratch.h"
 #include "wgctl/wg-ctl.h"
 #include "wgctl/wg-uapi.h"
 
@@ -147,20 +148,6 @@ set_up(Fixture *f, gconstpointer data)
 }
 
 static void
-remove_dir(const char *path)
-{
-	g_autoptr(GDir) dir = g_dir_open(path, 0, NULL);
-	const char *name;
-
-	while (dir != NULL && (name = g_dir_read_name(dir)) != NULL) {
-		g_autofree char *file = g_build_filename(path, name, NULL);
-
-		g_assert_cmpint(g_remove(file), ==, 0);
-	}
-	g_assert_cmpint(g_rmdir(path), ==, 0);
-}
-
-static void
 tear_down(Fixture *f, gconstpointer data)
 {
 	if (!f->up)
@@ -172,8 +159,7 @@ tear_down(Fixture *f, gconstpointer data)
 	g_ptr_array_unref(f->config.peers);
 	kill_device(f);
 	wg_ctl_free(f->ctl);
-	remove_dir(f->dir);
-	g_free(f->dir);
+	scratch_remove(f->dir);
 	g_assert_cmpint(umount(WG_UAPI_DIRECTORY), ==, 0);
 }
 

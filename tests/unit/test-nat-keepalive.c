@@ -2,6 +2,7 @@
 #include "agent/probe/nat-keepalive.h"
 #include "tests/unit/fake-stun.h"
 #include "tests/unit/net-own.h"
+#include "tests/unit/scratch.h"
 
 #include <glib/gstdio.h>
 
@@ -45,18 +46,9 @@ set_up(Fixture *f, gconstpointer data)
 static void
 tear_down(Fixture *f, gconstpointer data)
 {
-	g_autoptr(GDir) dir = g_dir_open(f->dir, 0, NULL);
-	const char *name;
-
 	nat_keepalive_free(f->keepalive);
 	fake_stun_close(&f->server);
-	while ((name = g_dir_read_name(dir)) != NULL) {
-		g_autofree char *path = g_build_filename(f->dir, name, NULL);
-
-		g_unlink(path);
-	}
-	g_rmdir(f->dir);
-	g_free(f->dir);
+	scratch_remove(f->dir);
 }
 
 static void

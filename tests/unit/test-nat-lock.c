@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 #include "agent/base/nat-lock.h"
+#include "tests/unit/scratch.h"
 
 #include <errno.h>
 #include <gio/gio.h>
@@ -21,32 +22,10 @@ set_up(Fixture *f, gconstpointer unused)
 	f->dir = g_dir_make_tmp("nat-lock-XXXXXX", NULL);
 }
 
-static guint
-n_files(const Fixture *f)
-{
-	GDir *dir = g_dir_open(f->dir, 0, NULL);
-	guint n = 0;
-
-	while (g_dir_read_name(dir))
-		n++;
-	g_dir_close(dir);
-	return n;
-}
-
 static void
 tear_down(Fixture *f, gconstpointer unused)
 {
-	GDir *dir = g_dir_open(f->dir, 0, NULL);
-	const char *name;
-
-	while ((name = g_dir_read_name(dir))) {
-		g_autofree char *path = g_build_filename(f->dir, name, NULL);
-
-		g_unlink(path);
-	}
-	g_dir_close(dir);
-	g_rmdir(f->dir);
-	g_free(f->dir);
+	scratch_remove(f->dir);
 }
 
 static void
@@ -73,9 +52,9 @@ clean_exit(Fixture *f, gconstpointer unused)
 	g_autoptr(GError) error = NULL;
 	NatLock *lock = nat_lock_acquire_in(f->dir, "wg0", &error);
 
-	g_assert_cmpuint(n_files(f), ==, 1);
+	g_assert_cmpuint(scratch_count(f->dir), ==, 1);
 	nat_lock_free(lock);
-	g_assert_cmpuint(n_files(f), ==, 0);
+	g_assert_cmpuint(scratch_count(f->dir), ==, 0);
 	lock = nat_lock_acquire_in(f->dir, "wg0", &error);
 	g_assert_no_error(error);
 	nat_lock_free(lock);
@@ -104,7 +83,7 @@ killed(Fixture *f, gconstpointer unused)
 	g_assert_null(nat_lock_acquire_in(f->dir, "wg0", NULL));
 	g_assert_cmpint(kill(pid, SIGKILL), ==, 0);
 	g_assert_cmpint(waitpid(pid, NULL, 0), ==, pid);
-	g_assert_cmpuint(n_files(f), ==, 1);
+	g_assert_cmpuint(scratch_count(f->dir), ==, 1);
 	lock = nat_lock_acquire_in(f->dir, "wg0", &error);
 	g_assert_no_error(error);
 	close(pipes[0]);
@@ -124,7 +103,7 @@ file_removed(Fixture *f, gconstpointer unused)
 	second = nat_lock_acquire_in(f->dir, "wg0", NULL);
 	g_assert_nonnull(second);
 	nat_lock_free(first);
-	g_assert_cmpuint(n_files(f), ==, 1);
+	g_assert_cmpuint(scratch_count(f->dir), ==, 1);
 	g_assert_null(nat_lock_acquire_in(f->dir, "wg0", NULL));
 }
 
@@ -144,7 +123,7 @@ sweep(Fixture *f, gconstpointer unused)
 	g_assert_nonnull(lock);
 	g_assert_false(g_file_test(stale, G_FILE_TEST_EXISTS));
 	g_assert_true(g_file_test(other, G_FILE_TEST_EXISTS));
-	g_assert_cmpuint(n_files(f), ==, 3);
+	g_assert_cmpuint(scratch_count(f->dir), ==, 3);
 	g_assert_null(nat_lock_acquire_in(f->dir, "wg0", NULL));
 	nat_lock_free(lock);
 }
@@ -179,7 +158,7 @@ hammer(Fixture *f, gconstpointer unused)
 		g_assert_cmpint(waitpid(pids[w], &status, 0), ==, pids[w]);
 		g_assert_cmpint(status, ==, 0);
 	}
-	g_assert_cmpuint(n_files(f), ==, 0);
+	g_assert_cmpuint(scratch_count(f->dir), ==, 0);
 }
 
 static gpointer
@@ -205,7 +184,7 @@ other_namespace(Fixture *f, gconstpointer unused)
 	there = g_thread_join(g_thread_new("netns", in_other_namespace, f));
 	g_assert_nonnull(here);
 	g_assert_cmpuint(GPOINTER_TO_SIZE(there), >, 4096);
-	g_assert_cmpuint(n_files(f), ==, 2);
+	g_assert_cmpuint(scratch_count(f->dir), ==, 2);
 }
 
 static void

@@ -85,17 +85,26 @@ liar_stop(Liar *liar)
 	g_clear_object(&liar->soup);
 }
 
+/* An agent that dials it. */
+static Agent *
+meet(Liar *liar, const char *protocol)
+{
+	g_autofree char *url = NULL;
+	Agent *agent;
+
+	liar_start(liar, protocol);
+	url = url_of(liar->port);
+	agent = agent_new(url);
+	nat_signal_client_start(agent->client);
+	return agent;
+}
+
 static void
 test_http_server(void)
 {
 	Liar liar = {0};
-	g_autofree char *url = NULL;
-	g_autoptr(Agent) a = NULL;
+	g_autoptr(Agent) a = meet(&liar, NULL);
 
-	liar_start(&liar, NULL);
-	url = url_of(liar.port);
-	a = agent_new(url);
-	nat_signal_client_start(a->client);
 	WAIT_FOR(a->state == NAT_SIGNAL_WAITING);
 	g_assert_nonnull(strstr(a->reason, "answers HTTP 404, it is not a signaling server"));
 	liar_stop(&liar);
@@ -105,13 +114,8 @@ static void
 test_other_protocol(void)
 {
 	Liar liar = {0};
-	g_autofree char *url = NULL;
-	g_autoptr(Agent) a = NULL;
+	g_autoptr(Agent) a = meet(&liar, "chat");
 
-	liar_start(&liar, "chat");
-	url = url_of(liar.port);
-	a = agent_new(url);
-	nat_signal_client_start(a->client);
 	WAIT_FOR(a->state == NAT_SIGNAL_WAITING);
 	g_assert_nonnull(strstr(a->reason, "not a signaling server"));
 	liar_stop(&liar);
@@ -133,13 +137,8 @@ test_other_version(void)
 {
 	g_autofree char *hello = hello_of(7);
 	Liar liar = {.first = hello};
-	g_autofree char *url = NULL;
-	g_autoptr(Agent) a = NULL;
+	g_autoptr(Agent) a = meet(&liar, SIG_WIRE_SUBPROTOCOL);
 
-	liar_start(&liar, SIG_WIRE_SUBPROTOCOL);
-	url = url_of(liar.port);
-	a = agent_new(url);
-	nat_signal_client_start(a->client);
 	WAIT_FOR(a->state == NAT_SIGNAL_WAITING);
 	g_assert_nonnull(strstr(a->reason, "version 7"));
 	liar_stop(&liar);
@@ -168,13 +167,8 @@ test_hostile(void)
 	g_autofree char *hello = hello_of(SIG_WIRE_VERSION);
 	g_autofree char *huge = g_strnfill(SIG_WIRE_MAX + 1, ' ');
 	Liar liar = {0};
-	g_autofree char *url = NULL;
-	g_autoptr(Agent) a = NULL;
+	g_autoptr(Agent) a = meet(&liar, SIG_WIRE_SUBPROTOCOL);
 
-	liar_start(&liar, SIG_WIRE_SUBPROTOCOL);
-	url = url_of(liar.port);
-	a = agent_new(url);
-	nat_signal_client_start(a->client);
 	WAIT_FOR(liar.conn);
 	for (guint round = 0; round < 2; round++) {
 		for (gsize i = 0; i < G_N_ELEMENTS(junk); i++)
@@ -203,13 +197,8 @@ test_seen(void)
 #define K2 "AgAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA="
 	g_autofree char *hello = hello_of(SIG_WIRE_VERSION);
 	Liar liar = {.first = hello};
-	g_autofree char *url = NULL;
-	g_autoptr(Agent) a = NULL;
+	g_autoptr(Agent) a = meet(&liar, SIG_WIRE_SUBPROTOCOL);
 
-	liar_start(&liar, SIG_WIRE_SUBPROTOCOL);
-	url = url_of(liar.port);
-	a = agent_new(url);
-	nat_signal_client_start(a->client);
 	WAIT_FOR(a->state == NAT_SIGNAL_CONNECTED);
 	soup_websocket_connection_send_text(liar.conn,
 					    "{\"t\":\"welcome\",\"seen\":\"203.0.113.7:50122\"}");
@@ -229,13 +218,8 @@ test_turn_before_hello(void)
 				    "\"password\":\"p\",\"ttl_s\":60}";
 	g_autofree char *hello = hello_of(SIG_WIRE_VERSION);
 	Liar liar = {.first = grant};
-	g_autofree char *url = NULL;
-	g_autoptr(Agent) a = NULL;
+	g_autoptr(Agent) a = meet(&liar, SIG_WIRE_SUBPROTOCOL);
 
-	liar_start(&liar, SIG_WIRE_SUBPROTOCOL);
-	url = url_of(liar.port);
-	a = agent_new(url);
-	nat_signal_client_start(a->client);
 	WAIT_FOR(nat_signal_client_dropped(a->client) == 1);
 	g_assert_cmpuint(grants(a), ==, 0);
 	soup_websocket_connection_send_text(liar.conn, hello);
@@ -342,13 +326,8 @@ test_ever_draining(void)
 {
 	g_autofree char *drain = sig_wire_encode_drain(0);
 	Liar liar = {.first = drain};
-	g_autofree char *url = NULL;
-	g_autoptr(Agent) a = NULL;
+	g_autoptr(Agent) a = meet(&liar, SIG_WIRE_SUBPROTOCOL);
 
-	liar_start(&liar, SIG_WIRE_SUBPROTOCOL);
-	url = url_of(liar.port);
-	a = agent_new(url);
-	nat_signal_client_start(a->client);
 	WAIT_FOR(liar.clients == 1);
 	run_for(1000);
 	g_assert_cmpuint(liar.clients, <=, 6); /* waits of 200 ms at least */
@@ -363,14 +342,9 @@ test_interest_behind_messages(void)
 	g_autofree char *hello = hello_of(SIG_WIRE_VERSION);
 	g_autofree char *big = g_strnfill(SIG_WIRE_BODY_MAX, 'x');
 	Liar liar = {.first = hello};
-	g_autofree char *url = NULL;
-	g_autoptr(Agent) a = NULL;
 	guint sent = 0;
+	g_autoptr(Agent) a = meet(&liar, SIG_WIRE_SUBPROTOCOL);
 
-	liar_start(&liar, SIG_WIRE_SUBPROTOCOL);
-	url = url_of(liar.port);
-	a = agent_new(url);
-	nat_signal_client_start(a->client);
 	WAIT_FOR(a->state == NAT_SIGNAL_CONNECTED && liar.texts == 1);
 	while (say(a, a, big) || say(a, a, ""))
 		g_assert_cmpuint(++sent, <, 1000);
@@ -384,13 +358,8 @@ test_escaped_refusal(void)
 {
 	g_autofree char *hello = hello_of(SIG_WIRE_VERSION);
 	Liar liar = {.first = hello};
-	g_autofree char *url = NULL;
-	g_autoptr(Agent) a = NULL;
+	g_autoptr(Agent) a = meet(&liar, SIG_WIRE_SUBPROTOCOL);
 
-	liar_start(&liar, SIG_WIRE_SUBPROTOCOL);
-	url = url_of(liar.port);
-	a = agent_new(url);
-	nat_signal_client_start(a->client);
 	WAIT_FOR(a->state == NAT_SIGNAL_CONNECTED);
 	soup_websocket_connection_send_text(
 		liar.conn, "{\"t\":\"error\",\"code\":\"bad\",\"text\":\"a\\u001b[31m\\nb\"}");

@@ -4,6 +4,7 @@
 #include <netinet/tcp.h>
 
 #include "tests/unit/fake-resolver.h"
+#include "tests/unit/scratch.h"
 #include "tests/unit/signal-agent.h"
 
 /* ---- with a real server ---- */
@@ -328,17 +329,6 @@ test_turn_ignored(Fixture *f, gconstpointer data)
 	g_unlink(file);
 }
 
-static guint
-count_fds(void)
-{
-	g_autoptr(GDir) dir = g_dir_open("/proc/self/fd", 0, NULL);
-	guint n = 0;
-
-	while (g_dir_read_name(dir))
-		n++;
-	return n;
-}
-
 static void
 test_no_leaks(Fixture *f, gconstpointer data)
 {
@@ -347,14 +337,14 @@ test_no_leaks(Fixture *f, gconstpointer data)
 
 	nat_signal_client_start(a->client);
 	WAIT_FOR(a->state == NAT_SIGNAL_CONNECTED);
-	before = count_fds();
+	before = scratch_count("/proc/self/fd");
 	for (guint i = 0; i < 5; i++) {
 		guint connects = a->connects;
 
 		nat_signal_client_kick(a->client, TRUE);
 		WAIT_FOR(a->connects > connects);
 	}
-	WAIT_FOR(count_fds() <= before);
+	WAIT_FOR(scratch_count("/proc/self/fd") <= before);
 }
 
 static int

@@ -12,6 +12,7 @@
 
 #include "signaling/sig-turn.h"
 #include "tests/unit/net-util.h"
+#include "tests/unit/scratch.h"
 
 #define DEADLINE (20 * G_USEC_PER_SEC)
 #define V4 "198.51.100.7"
@@ -123,19 +124,10 @@ relay_start(Relay *relay)
 static void
 relay_stop(Relay *relay)
 {
-	g_autoptr(GDir) dir = g_dir_open(relay->dir, 0, NULL);
-	const char *name;
-
 	g_subprocess_send_signal(relay->process, SIGTERM);
 	g_assert_true(g_subprocess_wait(relay->process, NULL, NULL));
 	g_object_unref(relay->process);
-	while ((name = g_dir_read_name(dir))) {
-		g_autofree char *file = g_build_filename(relay->dir, name, NULL);
-
-		g_unlink(file);
-	}
-	g_rmdir(relay->dir);
-	g_free(relay->dir);
+	scratch_remove(relay->dir);
 }
 
 /* What a client with this key says that was given credentials `age` seconds ago. args: its further

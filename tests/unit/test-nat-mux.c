@@ -59,11 +59,9 @@ typedef struct {
 } Fixture;
 
 static void
-on_request(const NatUdp *pkt, const NatStun *stun, gpointer user_data)
+note(Fixture *f, guint *count, const NatUdp *pkt)
 {
-	Fixture *f = user_data;
-
-	f->requests++;
+	++*count;
 	f->last_src = pkt->src;
 	f->last_dst = pkt->dst;
 	if (f->free_inside)
@@ -71,15 +69,15 @@ on_request(const NatUdp *pkt, const NatStun *stun, gpointer user_data)
 }
 
 static void
+on_request(const NatUdp *pkt, const NatStun *stun, gpointer user_data)
+{
+	note(user_data, &((Fixture *)user_data)->requests, pkt);
+}
+
+static void
 on_response(const NatUdp *pkt, const NatStun *stun, gpointer user_data)
 {
-	Fixture *f = user_data;
-
-	f->responses++;
-	f->last_src = pkt->src;
-	f->last_dst = pkt->dst;
-	if (f->free_inside)
-		g_clear_pointer(&f->client, nat_mux_client_free);
+	note(user_data, &((Fixture *)user_data)->responses, pkt);
 }
 
 static const NatMuxFuncs FUNCS = {.request = on_request, .response = on_response};

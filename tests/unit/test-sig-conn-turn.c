@@ -80,6 +80,16 @@ unname(Agent *agent, const Agent *other)
 	receive_text_take(agent, sig_wire_encode_interest(NULL, 0, &other->key, 1));
 }
 
+/* Each names the other, b last. */
+static void
+log_in_both(World *w, Agent *a, Agent *b)
+{
+	agent_login(w, a);
+	agent_login(w, b);
+	name(a, b);
+	name(b, a);
+}
+
 /* Before the presence of the first peer, and not again with the second. */
 static void
 test_turn_first_peer(void)
@@ -140,10 +150,7 @@ test_turn_wanted(void)
 	Agent a, b;
 
 	world_with_relay(&w);
-	agent_login(&w, &a);
-	agent_login(&w, &b);
-	name(&a, &b);
-	name(&b, &a);
+	log_in_both(&w, &a, &b);
 	drop_output(&a);
 	turn_seconds(&w, 10);
 	want_turn(&a);
@@ -173,10 +180,7 @@ test_turn_renewed(void)
 	Agent a, b;
 
 	world_with_relay(&w);
-	agent_login(&w, &a);
-	agent_login(&w, &b);
-	name(&a, &b);
-	name(&b, &a);
+	log_in_both(&w, &a, &b);
 	drop_output(&a);
 	for (guint i = 1; i < 5; i++) {
 		turn_seconds(&w, TTL / 2 - 1);
@@ -202,10 +206,7 @@ test_turn_peer_returns(void)
 	Agent a, b;
 
 	world_with_relay(&w);
-	agent_login(&w, &a);
-	agent_login(&w, &b);
-	name(&a, &b);
-	name(&b, &a);
+	log_in_both(&w, &a, &b);
 	drop_output(&a);
 	unname(&b, &a);
 	expect_presence(&a, FALSE);
@@ -232,10 +233,7 @@ test_turn_relogin(void)
 	g_auto(SigFrame) frame = {0};
 
 	world_with_relay(&w);
-	agent_login(&w, &a);
-	agent_login(&w, &b);
-	name(&a, &b);
-	name(&b, &a);
+	log_in_both(&w, &a, &b);
 	drop_output(&b);
 	agent_accept(&w, &again);
 	again.private = a.private;
@@ -268,10 +266,7 @@ test_turn_none(void)
 	Agent a, b;
 
 	world_open(&w);
-	agent_login(&w, &a);
-	agent_login(&w, &b);
-	name(&a, &b);
-	name(&b, &a);
+	log_in_both(&w, &a, &b);
 	expect_presence(&a, TRUE);
 	want_turn(&a);
 	expect_nothing(&a);

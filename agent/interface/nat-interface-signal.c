@@ -35,6 +35,16 @@ set_offline(NatPeer *peer)
 }
 
 static void
+on_logging_in(gpointer user_data)
+{
+	NatInterface *iface = user_data;
+
+	nat_interface_server_lost(iface);
+	if (g_hash_table_size(iface->peers) <= ANNOUNCE_MAX)
+		nat_interface_for_each_peer(iface, nat_peer_signal_connected);
+}
+
+static void
 on_signal_state(NatSignalState state, const char *reason, gpointer user_data)
 {
 	NatInterface *iface = user_data;
@@ -43,12 +53,9 @@ on_signal_state(NatSignalState state, const char *reason, gpointer user_data)
 	if (state == NAT_SIGNAL_CONNECTED) {
 		nat_stats_count(&iface->stats, NAT_STAT_LOGINS);
 		g_clear_pointer(&iface->signal_said, g_free);
-		nat_interface_server_lost(iface);
 		nat_interface_record(iface, G_LOG_LEVEL_MESSAGE, NAT_EVENT_SIGNALING,
 				     "at the signaling server %s",
 				     nat_signal_client_url(iface->signal));
-		if (g_hash_table_size(iface->peers) <= ANNOUNCE_MAX)
-			nat_interface_for_each_peer(iface, nat_peer_signal_connected);
 		return;
 	}
 	/* the same again and again, while the server is away, is news once */
@@ -117,6 +124,7 @@ on_signal_message(const WgKey *key, const guint8 *body, gsize len, gpointer user
 }
 
 const NatSignalFuncs NAT_INTERFACE_SIGNAL = {
+	.logging_in = on_logging_in,
 	.state_changed = on_signal_state,
 	.stun_servers = on_signal_stun,
 	.presence = on_signal_presence,

@@ -106,7 +106,7 @@ typedef struct {
 NatPeer *nat_peer_new(const NatPeerEnv *env, const WgKey *key, const char *name);
 void nat_peer_free(NatPeer *peer); /* what the tunnel uses stays in WireGuard */
 
-/* We are at the signaling server: announce ourselves. */
+/* We log in at the signaling server: what is said now goes along. */
 void nat_peer_signal_connected(NatPeer *peer);
 void nat_peer_presence(NatPeer *peer, gboolean online);
 /* Where the server sees its connection come from; forgotten when it goes offline. */

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * CONNECTING  a lookup, then a NatWebsocket, until login is sent; `attempt_timer` bounds it all
- * CONNECTED   login, interest and what the sessions have to say are on their way in one flight; the
- *             server's welcome is outstanding at first, and still under `attempt_timer`
+ * CONNECTING  a lookup, then a NatWebsocket, until the server's welcome; `attempt_timer` bounds it
+ *             all. Login, interest and what the sessions have to say leave in one flight
+ * CONNECTED   the server has let us in
  * WAITING, DUPLICATE  no socket; `retry_timer` runs; the lookup may still be under way
  *
  * So one of retry_timer, attempt_timer and a logged-in websocket exists at any time after _start,

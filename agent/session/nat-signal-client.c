@@ -379,7 +379,7 @@ nat_signal_client_kick(NatSignalClient *client, gboolean force)
 		/* A clone does not go away because our network changed. */
 		if (client->state == NAT_SIGNAL_DUPLICATE)
 			return;
-		if (client->state == NAT_SIGNAL_CONNECTED) {
+		if (client->may_send) {
 			nat_websocket_probe(client->ws);
 			return;
 		}

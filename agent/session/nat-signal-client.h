@@ -14,12 +14,15 @@ typedef struct NatSignalClient NatSignalClient;
 
 typedef enum {
 	NAT_SIGNAL_CONNECTING, /* "connecting" */
-	NAT_SIGNAL_CONNECTED,  /* "connected": logged in */
+	NAT_SIGNAL_CONNECTED,  /* "connected": the server has let us in */
 	NAT_SIGNAL_WAITING,    /* "waiting": lost or refused, next try is scheduled */
 	NAT_SIGNAL_DUPLICATE,  /* "duplicate-key": another agent with our key took over */
 } NatSignalState;
 
 typedef struct {
+	/* The login is on its way, and so is what is said from here: it takes effect if the server
+	 * lets us in. May be NULL. */
+	void (*logging_in)(gpointer user_data);
 	/* reason: one clear line, also for status; NULL when connected */
 	void (*state_changed)(NatSignalState state, const char *reason, gpointer user_data);
 	/* Addresses of the URL's host (A and AAAA, port = an announced or guessed STUN port).
@@ -57,8 +60,8 @@ void nat_signal_client_set_fwmark(NatSignalClient *client, guint32 fwmark);
 void nat_signal_client_add_interest(NatSignalClient *client, const WgKey *peer);
 void nat_signal_client_remove_interest(NatSignalClient *client, const WgKey *peer);
 /* Sends a sealed body. FALSE when not connected (nothing is queued: the session machine sends its
- * snapshot again). May be called right from state_changed(CONNECTED): the server takes
- * messages that follow the interest of the same flight. */
+ * snapshot again). May be called right from logging_in(): the server takes messages that follow the
+ * interest of the same flight. */
 gboolean nat_signal_client_send(NatSignalClient *client, const WgKey *peer, GBytes *body);
 /* Asks for fresh TURN credentials (a relay has refused the old ones). The answer is a call of
  * funcs.turn, or none: the server has no relay, or we no mutual peer. FALSE when not connected. The

@@ -62,8 +62,20 @@ on_hello(NatSignalClient *client, const SigHello *hello)
 	nat_interest_forget_told(client->interest);
 	nat_signal_client_flush(client);
 	learn_stun(client, hello);
-	if (client->may_send && !client->gone)
-		nat_signal_client_set_state(client, NAT_SIGNAL_CONNECTED, NULL);
+	if (client->may_send && !client->gone && client->funcs.logging_in)
+		client->funcs.logging_in(client->user_data);
+}
+
+static void
+on_welcome(NatSignalClient *client, const char *seen)
+{
+	if (!client->may_send || client->welcome_at)
+		return;
+	client->welcome_at = g_get_monotonic_time();
+	if (!wg_endpoint_parse(seen, &client->seen))
+		client->seen = (WgEndpoint){0};
+	g_clear_handle_id(&client->attempt_timer, g_source_remove);
+	nat_signal_client_set_state(client, NAT_SIGNAL_CONNECTED, NULL);
 }
 
 /* Who is seen where we are is behind our NAT, or the server behind a proxy: either way that address
@@ -115,12 +127,7 @@ on_frame(NatSignalClient *client, const SigFrame *frame)
 		on_hello(client, &frame->hello);
 		break;
 	case SIG_FRAME_WELCOME:
-		if (client->may_send && !client->welcome_at) {
-			client->welcome_at = g_get_monotonic_time();
-			if (!wg_endpoint_parse(frame->welcome.seen, &client->seen))
-				client->seen = (WgEndpoint){0};
-			g_clear_handle_id(&client->attempt_timer, g_source_remove);
-		}
+		on_welcome(client, frame->welcome.seen);
 		break;
 	case SIG_FRAME_PRESENCE:
 		report_presence(client, &frame->presence.online, frame->presence.seen, TRUE);

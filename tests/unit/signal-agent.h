@@ -163,6 +163,16 @@ url_of(guint16 port)
 /* ---- an agent's callbacks ---- */
 
 static inline void
+on_logging_in(gpointer user_data)
+{
+	Agent *agent = user_data;
+	g_autoptr(GBytes) body = g_bytes_new_static("first flight", 12);
+
+	if (agent->greet)
+		g_assert_true(nat_signal_client_send(agent->client, agent->greet, body));
+}
+
+static inline void
 on_state(NatSignalState state, const char *reason, gpointer user_data)
 {
 	Agent *agent = user_data;
@@ -174,11 +184,6 @@ on_state(NatSignalState state, const char *reason, gpointer user_data)
 	if (state == NAT_SIGNAL_CONNECTED) {
 		agent->connects++;
 		g_assert_null(reason);
-		if (agent->greet) {
-			g_autoptr(GBytes) body = g_bytes_new_static("first flight", 12);
-
-			g_assert_true(nat_signal_client_send(agent->client, agent->greet, body));
-		}
 	} else if (reason) {
 		g_assert_null(strchr(reason, '\n'));
 	}
@@ -247,9 +252,11 @@ on_seen(const WgKey *peer, const WgEndpoint *address, gpointer user_data)
 			       wg_endpoint_format_address(address, text));
 }
 
-static const NatSignalFuncs FUNCS = {on_state, on_stun, on_presence, on_message, on_turn, on_seen};
+static const NatSignalFuncs FUNCS = {on_logging_in, on_state, on_stun, on_presence,
+				     on_message,    on_turn,  on_seen};
 /* as an agent that knows of no relays has them */
-static const NatSignalFuncs FUNCS_NO_TURN = {on_state, on_stun, on_presence, on_message};
+static const NatSignalFuncs FUNCS_NO_TURN = {on_logging_in, on_state, on_stun, on_presence,
+					     on_message};
 
 static inline Agent *
 agent_with_key(const WgKey *key, const char *url, guint32 fwmark, const char *state_dir)

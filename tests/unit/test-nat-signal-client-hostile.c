@@ -39,7 +39,7 @@ typedef struct {
 	SoupWebsocketConnection *conn;
 	guint16 port;
 	guint texts;
-	const char *first; /* sent when the connection opens */
+	const char *first, *then; /* sent when the connection opens */
 	guint clients;
 } Liar;
 
@@ -60,6 +60,8 @@ on_liar_client(SoupServer *soup, SoupServerMessage *msg, const char *path,
 	g_signal_connect(conn, "message", G_CALLBACK(on_liar_text), liar);
 	if (liar->first)
 		soup_websocket_connection_send_text(conn, liar->first);
+	if (liar->then)
+		soup_websocket_connection_send_text(conn, liar->then);
 }
 
 static void
@@ -121,6 +123,8 @@ test_other_protocol(void)
 	liar_stop(&liar);
 }
 
+#define WELCOME "{\"t\":\"welcome\",\"seen\":\"203.0.113.7:50122\"}"
+
 static char *
 hello_of(gint64 version)
 {
@@ -175,6 +179,7 @@ test_hostile(void)
 			soup_websocket_connection_send_text(liar.conn, junk[i]);
 		soup_websocket_connection_send_binary(liar.conn, "\x01short", 6);
 		soup_websocket_connection_send_text(liar.conn, hello);
+		soup_websocket_connection_send_text(liar.conn, WELCOME);
 		WAIT_FOR(a->state == NAT_SIGNAL_CONNECTED);
 	}
 	/* all but the unknown one, and the binary one, twice */
@@ -196,12 +201,10 @@ test_seen(void)
 #define K1 "AQAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA="
 #define K2 "AgAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA="
 	g_autofree char *hello = hello_of(SIG_WIRE_VERSION);
-	Liar liar = {.first = hello};
+	Liar liar = {.first = hello, .then = WELCOME};
 	g_autoptr(Agent) a = meet(&liar, SIG_WIRE_SUBPROTOCOL);
 
 	WAIT_FOR(a->state == NAT_SIGNAL_CONNECTED);
-	soup_websocket_connection_send_text(liar.conn,
-					    "{\"t\":\"welcome\",\"seen\":\"203.0.113.7:50122\"}");
 	soup_websocket_connection_send_text(
 		liar.conn, "{\"t\":\"presence\",\"online\":[\"" K1 "\",\"" K2 "\"],"
 			   "\"seen\":[\"203.0.113.7\",\"198.51.100.1\"]}");
@@ -341,7 +344,7 @@ test_interest_behind_messages(void)
 {
 	g_autofree char *hello = hello_of(SIG_WIRE_VERSION);
 	g_autofree char *big = g_strnfill(SIG_WIRE_BODY_MAX, 'x');
-	Liar liar = {.first = hello};
+	Liar liar = {.first = hello, .then = WELCOME};
 	guint sent = 0;
 	g_autoptr(Agent) a = meet(&liar, SIG_WIRE_SUBPROTOCOL);
 
@@ -357,7 +360,7 @@ static void
 test_escaped_refusal(void)
 {
 	g_autofree char *hello = hello_of(SIG_WIRE_VERSION);
-	Liar liar = {.first = hello};
+	Liar liar = {.first = hello, .then = WELCOME};
 	g_autoptr(Agent) a = meet(&liar, SIG_WIRE_SUBPROTOCOL);
 
 	WAIT_FOR(a->state == NAT_SIGNAL_CONNECTED);

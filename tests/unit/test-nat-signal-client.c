@@ -69,7 +69,7 @@ test_messages(Fixture *f, gconstpointer data)
 	g_assert_true(wg_key_equal(&b->last_from, &a->public_key));
 }
 
-/* What is said from inside state_changed(CONNECTED) leaves with the login and arrives. */
+/* What is said from inside logging_in() leaves with the login and arrives. */
 static void
 test_first_flight(Fixture *f, gconstpointer data)
 {
@@ -153,6 +153,7 @@ test_wrong_name(Fixture *f, gconstpointer data)
 	WAIT_FOR(a->state == NAT_SIGNAL_WAITING);
 	g_assert_nonnull(strstr(a->reason, "refuses: "));
 	g_assert_nonnull(strstr(a->reason, "use a name of the server in the URL"));
+	g_assert_cmpuint(a->connects, ==, 0); /* it was never let in */
 	/* It goes on trying, and heals when the server learns the name. */
 	server_stop(&f->server, SIGKILL);
 	server_start(&f->server, NULL);

@@ -14,13 +14,15 @@ struct SigAddress {
 	guint64 tag; /* keyed hash of prefix */
 	guint8 prefix[PREFIX_MAX];
 	gsize len;
-	guint held; /* connections */
+	guint held;  /* connections */
+	guint named; /* keys, by all of them */
 	SigBucket connects, frames;
 	GList idle; /* in owner->idle while nothing is held */
 };
 
 struct SigAddresses {
 	const SigLimits *limits;
+	guint named;
 	GHashTable *table; /* set of SigAddress */
 	GQueue idle;
 	guint8 hash_key[crypto_shorthash_KEYBYTES];
@@ -105,6 +107,30 @@ sig_address_release(SigAddress *address)
 {
 	if (--address->held == 0)
 		g_queue_push_tail_link(&address->owner->idle, &address->idle);
+}
+
+static gboolean
+is_within(guint n, guint limit)
+{
+	return limit == 0 || n <= limit;
+}
+
+gboolean
+sig_address_name(SigAddress *address, guint more)
+{
+	const SigLimits *limits = address->owner->limits;
+
+	address->named += more;
+	address->owner->named += more;
+	return is_within(address->named, limits->interest_per_address) &&
+	       is_within(address->owner->named, limits->interest_total);
+}
+
+void
+sig_address_unname(SigAddress *address, guint fewer)
+{
+	address->named -= fewer;
+	address->owner->named -= fewer;
 }
 
 gboolean

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * SigAddresses: what each address (IPv4 address, IPv6 /64) has open, and how fast it is: its
- * connections, new ones a second, the frames of all of them together. Pure; time is an argument.
+ * connections, new ones a second, the frames of all of them together; and how many keys they name,
+ * which is memory that lasts. Pure; time is an argument.
  *
  * Each has buckets of its own, so that nobody can empty another's, however many addresses they
  * have. It is forgotten when nothing of it is open and its buckets are full again; until then it
@@ -24,6 +25,10 @@ gboolean sig_addresses_admit(SigAddresses *addresses, const WgEndpoint *from, gi
 /* A connection is open, until it is released. */
 SigAddress *sig_addresses_hold(SigAddresses *addresses, const WgEndpoint *from);
 void sig_address_release(SigAddress *address);
+/* One of its connections names so many keys more than before. FALSE: its connections, or those of
+ * all addresses, name more than they may now. */
+gboolean sig_address_name(SigAddress *address, guint more);
+void sig_address_unname(SigAddress *address, guint fewer);
 /* Takes tokens for a frame; FALSE when there are not enough. */
 gboolean sig_address_take(SigAddress *address, guint cost, gint64 now);
 

@@ -23,6 +23,8 @@ typedef struct {
 
 static const Limit limit_table[] = {
 	LIMIT("interest", interest, 2048, 1, 1 << 20),
+	LIMIT("interest-per-address", interest_per_address, 1 << 19, 0, 1 << 30),
+	LIMIT("interest-total", interest_total, 1 << 22, 0, 1 << 30),
 	LIMIT("queue", queue, 65536, 32768, 1 << 26),
 	LIMIT("login-timeout", login_timeout, 10, 1, 3600),
 	LIMIT("unauthenticated", unauthenticated, 1024, 1, 1 << 20),

@@ -9,6 +9,8 @@
 
 typedef struct {
 	guint interest;			   /* keys of a connection's interest */
+	guint interest_per_address;	   /* of all connections of an address; 0: no limit */
+	guint interest_total;		   /* of all connections; 0: no limit */
 	guint queue;			   /* bytes waiting for a connection */
 	guint login_timeout;		   /* s, from the TCP connection */
 	guint unauthenticated;		   /* connections in total */

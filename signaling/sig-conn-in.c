@@ -140,6 +140,19 @@ end_too_fast(SigConn *conn, Rate why)
 					       : "too many frames from this address");
 }
 
+/* Memory lasts, unlike frames: the connections of an address are bounded together in it as well. */
+static gboolean
+count_named(SigConn *conn)
+{
+	guint before = conn->named;
+
+	conn->named = sig_member_n_interest(conn->member);
+	if (conn->named > before)
+		return sig_address_name(conn->from, conn->named - before);
+	sig_address_unname(conn->from, before - conn->named);
+	return TRUE;
+}
+
 static void
 handle_interest(SigConn *conn, const SigKeys *add, const SigKeys *remove)
 {
@@ -155,6 +168,10 @@ handle_interest(SigConn *conn, const SigKeys *add, const SigKeys *remove)
 	if (!ok)
 		sig_conn_end_unsettled(conn, SIG_CLOSE_INTEREST_LIMIT,
 				       "more keys of interest than this server allows");
+	else if (!count_named(conn))
+		sig_conn_end_unsettled(
+			conn, SIG_CLOSE_INTEREST_LIMIT,
+			"more keys of interest than this server has room for from here");
 }
 
 /* A frame costs whoever sends it, known or not: an unknown one is parsed all the same. */

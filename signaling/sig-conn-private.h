@@ -43,6 +43,7 @@ struct SigConn {
 	SigMember *member;   /* while in the directory */
 	WgEndpoint address;
 	SigAddress *from;
+	guint named;	    /* keys, as `from` was told */
 	SigBucket share;    /* what its neighbours behind the same address can't take from it */
 	SigBucket received; /* messages to it: exact, for nobody makes it reconnect but itself */
 };

@@ -69,6 +69,7 @@ sig_conn_free(SigConn *conn)
 	sig_queue_clear(&conn->queue);
 	g_clear_pointer(&conn->partial, g_byte_array_unref);
 	g_clear_pointer(&conn->offer, sig_offer_free);
+	sig_address_unname(conn->from, conn->named);
 	sig_address_release(conn->from);
 	g_free(conn);
 }

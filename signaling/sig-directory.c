@@ -73,6 +73,12 @@ sig_member_key(const SigMember *member)
 	return &member->key;
 }
 
+guint
+sig_member_n_interest(const SigMember *member)
+{
+	return member->interest ? g_hash_table_size(member->interest) : 0;
+}
+
 gboolean
 sig_member_has_mutual(const SigMember *member)
 {

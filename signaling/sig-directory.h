@@ -46,6 +46,7 @@ void sig_directory_remove_interest(SigDirectory *directory, SigMember *member, c
 gpointer sig_directory_route(SigDirectory *directory, SigMember *member, const WgKey *to);
 
 const WgKey *sig_member_key(const SigMember *member);
+guint sig_member_n_interest(const SigMember *member);
 gboolean sig_member_has_mutual(const SigMember *member);    /* at least one */
 guint sig_directory_n_known(const SigDirectory *directory); /* keys, for tests and figures */
 

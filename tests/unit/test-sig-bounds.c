@@ -136,6 +136,50 @@ test_interest(void)
 	world_close(&w);
 }
 
+static void
+name_keys(Agent *a, guint n)
+{
+	for (guint i = 0; i < n; i += SIG_WIRE_KEYS_MAX)
+		add_interest(a, i, MIN(SIG_WIRE_KEYS_MAX, n - i));
+}
+
+/* Many connections of one address, and of all, that name no more than each of them may. */
+static void
+test_interest_together(void)
+{
+	World w = {0};
+	Agent a, b, c, d, e;
+
+	world_open(&w);
+	g_assert_cmpuint(w.limits.interest_per_address, ==, 1 << 19);
+	g_assert_cmpuint(w.limits.interest_total, ==, 1 << 22);
+	w.hub->limits.interest_per_address = 3000;
+	w.hub->limits.interest_total = 4500;
+	agent_login_from(&w, &a, "192.0.2.1:1");
+	agent_login_from(&w, &b, "192.0.2.1:2");
+	agent_login_from(&w, &c, "192.0.2.2:1");
+	agent_login_from(&w, &d, "192.0.2.3:1");
+	name_keys(&a, 2000);
+	name_keys(&b, 1000);
+	g_assert_false(sig_conn_is_closing(b.conn));
+	add_interest(&b, 1000, 1);
+	assert_ended(&b, SIG_CLOSE_INTEREST_LIMIT);
+	FREE(&b);
+	name_keys(&c, 2000); /* an address of its own */
+	name_keys(&d, 500);
+	g_assert_false(sig_conn_is_closing(d.conn));
+	add_interest(&d, 500, 1);
+	assert_ended(&d, SIG_CLOSE_INTEREST_LIMIT);
+	FREE(&d);
+	/* what is given back may be taken again */
+	FREE(&a, &c);
+	agent_login_from(&w, &e, "192.0.2.1:3");
+	name_keys(&e, 2048);
+	g_assert_false(sig_conn_is_closing(e.conn));
+	FREE(&e);
+	world_close(&w);
+}
+
 /* ---- the queue ---- */
 
 static void
@@ -483,6 +527,7 @@ main(int argc, char **argv)
 	g_test_add_func("/sig/bounds/message-size", test_message_size);
 	g_test_add_func("/sig/bounds/fragments", test_fragments);
 	g_test_add_func("/sig/bounds/interest", test_interest);
+	g_test_add_func("/sig/bounds/interest-together", test_interest_together);
 	g_test_add_func("/sig/bounds/queue", test_queue);
 	g_test_add_func("/sig/bounds/control-queue", test_control_queue);
 	g_test_add_func("/sig/bounds/destination-rate", test_destination_rate);

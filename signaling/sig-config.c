@@ -42,8 +42,8 @@ static const Limit limit_table[] = {
 	LIMIT("ping", ping, 30, 1, 3600),
 	LIMIT("pong", pong, 15, 1, 3600),
 	LIMIT("drain", drain, 30, 1, 3600),
-	LIMIT("stun-rate", stun_rate, 50, 0, 1 << 20),
-	LIMIT("stun-burst", stun_burst, 200, 16, 1 << 24),
+	LIMIT("stun-rate", stun_rate, 500, 0, 1 << 20),
+	LIMIT("stun-burst", stun_burst, 2000, 16, 1 << 24),
 };
 
 static guint *

@@ -16,6 +16,7 @@ typedef struct {
 	guint sends;
 	gboolean waiting;
 	gboolean given_up; /* the last time it was asked from `source` */
+	gboolean doubted;  /* what it told before stands, though it did not answer the last round */
 	/* Set: this is that server's OTHER-ADDRESS, and we were not told of it. */
 	WgEndpoint leader;
 	gboolean proven;    /* of these: it has answered from there */
@@ -36,6 +37,7 @@ struct NatStunProbe {
 	GPtrArray *queries; /* of NatStunQuery, one per server */
 	gint64 started_us;
 	guint keep_timer, keep_s;
+	gboolean keeping; /* the round is for the mapping's sake alone: nothing has changed */
 };
 
 static inline gboolean

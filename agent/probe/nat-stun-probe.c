@@ -74,6 +74,11 @@ query_give_up(NatStunQuery *query)
 		return;
 	}
 	query->waiting = FALSE;
+	/* A server that is busy, or turns away who asks too often, says nothing of the mapping. */
+	if (query->probe->keeping && had && !query->doubted) {
+		query->doubted = TRUE;
+		return;
+	}
 	query->given_up = wg_endpoint_is_set(&query->source);
 	memset(&query->mapped, 0, sizeof query->mapped);
 	if (had || nat_stun_probe_is_silent(query->probe) != was_silent)
@@ -213,7 +218,7 @@ on_response(const NatUdp *pkt, const NatStun *stun, gpointer user_data)
 			continue;
 		if (!is_answer(query, pkt, stun))
 			return;
-		query->waiting = query->given_up = FALSE;
+		query->waiting = query->given_up = query->doubted = FALSE;
 		query->proven = TRUE;
 		g_clear_handle_id(&query->timer, g_source_remove);
 		follow(probe, query, &stun->other);
@@ -310,14 +315,11 @@ nat_stun_probe_set_servers(NatStunProbe *probe, const WgEndpoint *servers, gsize
 	probe->changed(probe->user_data);
 }
 
-void
-nat_stun_probe_run(NatStunProbe *probe, gboolean force)
+static void
+run(NatStunProbe *probe, gboolean keeping)
 {
-	gint64 now = g_get_monotonic_time();
-
-	if (!force && now - probe->started_us < FRESH_US)
-		return;
-	probe->started_us = now;
+	probe->started_us = g_get_monotonic_time();
+	probe->keeping = keeping;
 	for (guint i = 0; i < probe->queries->len; i++) {
 		NatStunQuery *query = g_ptr_array_index(probe->queries, i);
 
@@ -327,9 +329,25 @@ nat_stun_probe_run(NatStunProbe *probe, gboolean force)
 }
 
 static gboolean
+is_fresh(const NatStunProbe *probe)
+{
+	return g_get_monotonic_time() - probe->started_us < FRESH_US;
+}
+
+void
+nat_stun_probe_run(NatStunProbe *probe, gboolean force)
+{
+	if (force || !is_fresh(probe))
+		run(probe, FALSE);
+}
+
+static gboolean
 on_keep(gpointer user_data)
 {
-	nat_stun_probe_run(user_data, FALSE);
+	NatStunProbe *probe = user_data;
+
+	if (!is_fresh(probe))
+		run(probe, TRUE);
 	return G_SOURCE_CONTINUE;
 }
 

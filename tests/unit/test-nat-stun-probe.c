@@ -537,6 +537,33 @@ test_silence(Fixture *f, gconstpointer data)
 	g_assert_false(is_silent(f));
 }
 
+/* A server that has too much to do is no NAT that forgot its mapping: not at the first time. */
+static void
+test_busy_server(Fixture *f, gconstpointer data)
+{
+	guint before;
+
+	if (!f->up)
+		return;
+	f->servers[0].tell = net_ep("203.0.113.5:40000");
+	use(f, 0, 1);
+	g_assert_true(hosts_wait(has_public, f, 30000));
+	before = f->changes;
+	f->servers[0].lose = 11; /* a round and most of the next */
+	nat_stun_probe_set_keep(f->probe, 7);
+	while (f->servers[0].lose > 0)
+		hosts_run(50);
+	hosts_run(5000);
+	g_assert_cmpuint(f->changes, ==, before);
+	g_assert_cmpuint(n_public(f), ==, 1);
+	f->servers[0].lose = 12;
+	while (f->servers[0].lose > 0)
+		hosts_run(50);
+	g_assert_cmpuint(n_public(f), ==, 1);
+	g_assert_true(hosts_wait(is_silent, f, 30000));
+	g_assert_cmpuint(n_public(f), ==, 0);
+}
+
 static void
 test_set_servers_keeps_known(Fixture *f, gconstpointer data)
 {
@@ -692,6 +719,7 @@ main(int argc, char **argv)
 	ADD("/stun-probe/retransmission", test_retransmission);
 	ADD("/stun-probe/lost-answer-gives-up", test_lost_answer_gives_up);
 	ADD("/stun-probe/silence", test_silence);
+	ADD("/stun-probe/busy-server", test_busy_server);
 	ADD("/stun-probe/set-servers-keeps-known", test_set_servers_keeps_known);
 	ADD("/stun-probe/duplicates-and-too-many", test_duplicates_and_too_many);
 	ADD("/stun-probe/odd-answers", test_odd_answers);

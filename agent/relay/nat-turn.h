@@ -63,7 +63,8 @@ void nat_turn_bind(NatTurn *turn, const WgEndpoint *peer, NatTurnBoundFunc bound
 		   gpointer user_data);
 void nat_turn_unbind(NatTurn *turn, const WgEndpoint *peer, gpointer user_data);
 NatPump *nat_turn_pump(NatTurn *turn); /* NULL: it never came so far */
-/* The path through it went silent: ask the server now whether it still knows us. */
+/* The path through it went silent: ask the server now whether it still knows us. Whatever it sends
+ * us from now on says so as well. */
 void nat_turn_check(NatTurn *turn);
 /* On UDP something leaves at least so often, in s, and each 20 s at most (at first so): what keeps
  * our mapping towards the server. */

@@ -292,6 +292,32 @@ test_check(Fixture *f, gconstpointer data)
 	expect_down(f, NAT_TURN_LOST, SOON_MS);
 }
 
+static gboolean
+on_peer_sends(gpointer user_data)
+{
+	Fixture *f = user_data;
+
+	fake_turn_send_data(&f->server, &f->server.peer, "x");
+	return G_SOURCE_CONTINUE;
+}
+
+/* A server that sends us a peer's data knows us, whatever became of its answer. */
+static void
+test_check_sign_of_life(Fixture *f, gconstpointer data)
+{
+	guint sends;
+
+	bring_up(f);
+	f->server.peer = net_ep("198.51.100.7:51820");
+	f->server.silent = TRUE;
+	sends = g_timeout_add(50, on_peer_sends, f);
+	nat_turn_check(f->turn);
+	run_for(4000);
+	g_assert_false(f->down);
+	g_source_remove(sends);
+	expect_down(f, NAT_TURN_LOST, SOON_MS);
+}
+
 static void
 test_refused_peer(Fixture *f, gconstpointer data)
 {
@@ -553,6 +579,7 @@ main(int argc, char **argv)
 	ADD("/turn/stale-nonce", test_stale_nonce);
 	ADD("/turn/many-permissions", test_many_permissions);
 	ADD("/turn/check", test_check);
+	ADD("/turn/check/sign-of-life", test_check_sign_of_life);
 	ADD("/turn/refused-peer", test_refused_peer);
 	ADD("/turn/silent", test_silent);
 	ADD("/turn/refused-port", test_refused_port);

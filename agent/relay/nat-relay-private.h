@@ -116,8 +116,8 @@ void nat_relay_seat_forgive(NatRelaySeat *seat, const NatRelayLeg *leg);
 void nat_relay_seat_take(NatRelaySeat *seat, NatRelayLeg *leg);
 void nat_relay_seat_retire(NatRelaySeat *seat); /* its allocation goes, gently */
 void nat_relay_seat_drop(NatRelaySeat *seat);	/* … at once */
-/* The list of servers changed; the network did. */
-void nat_relay_seat_judge_server(NatRelaySeat *seat);
+/* Whether its allocation still serves: the list of servers changed; the network did. */
+void nat_relay_seat_judge(NatRelaySeat *seat);
 void nat_relay_seat_judge_network(NatRelaySeat *seat);
 
 struct NatRelay {

@@ -272,13 +272,16 @@ nat_relay_leg_ended(NatRelayLeg *leg)
 
 /* ---- whether it still serves ---- */
 
+/* All that speaks against it, whatever was the occasion: what began to replace it may just have
+ * been given up. */
 void
-nat_relay_seat_judge_server(NatRelaySeat *seat)
+nat_relay_seat_judge(NatRelaySeat *seat)
 {
 	NatRelayLeg *leg = seat->leg;
 
 	if (leg)
-		seat->replace = leg->refused || !nat_relay_servers_list(seat->relay, leg);
+		seat->replace = leg->refused || !nat_relay_servers_list(seat->relay, leg) ||
+				nat_relay_leg_is_stale(leg);
 }
 
 void
@@ -287,9 +290,7 @@ nat_relay_seat_judge_network(NatRelaySeat *seat)
 	NatRelayLeg *leg = seat->leg;
 	WgEndpoint source;
 
-	nat_relay_seat_judge_server(seat);
-	if (leg && nat_relay_leg_is_stale(leg))
-		seat->replace = TRUE;
+	nat_relay_seat_judge(seat);
 	/* The same address may lie behind another NAT now. */
 	if (leg && !seat->replace && nat_turn_socket_source(&leg->server, leg->fwmark, &source))
 		nat_turn_check(leg->turn);

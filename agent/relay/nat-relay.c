@@ -229,8 +229,8 @@ nat_relay_set_servers(NatRelay *relay, GPtrArray *uris)
 	g_clear_pointer(&relay->spare.round, nat_relay_round_free);
 	nat_relay_servers_replace(relay, uris);
 	nat_relay_set_problem_take(relay, NULL);
-	nat_relay_seat_judge_server(&relay->main);
-	nat_relay_seat_judge_server(&relay->spare);
+	nat_relay_seat_judge(&relay->main);
+	nat_relay_seat_judge(&relay->spare);
 	relay->main.failures = 0;
 	if (uris->len == 0) {
 		nat_relay_seat_drop(&relay->main);

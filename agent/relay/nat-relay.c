@@ -221,22 +221,28 @@ nat_relay_set_keepalive(NatRelay *relay, guint seconds)
 void
 nat_relay_set_servers(NatRelay *relay, GPtrArray *uris)
 {
+	gboolean stay = nat_relay_servers_stay(relay, uris);
+
 	if (nat_relay_servers_are(relay, uris))
 		return;
-	/* A round reads the list. The spare's pause stays: a server that takes no credentials
-	 * would have ever fresh ones asked for. */
-	nat_relay_seat_stop(&relay->main);
+	if (stay)
+		nat_relay_seat_fresh_credentials(&relay->main);
+	else
+		nat_relay_seat_restart(&relay->main);
+	/* The spare's pause stays: a server that takes no credentials would have ever fresh ones
+	 * asked for. */
 	g_clear_pointer(&relay->spare.round, nat_relay_round_free);
 	nat_relay_servers_replace(relay, uris);
-	nat_relay_set_problem_take(relay, NULL);
 	nat_relay_seat_judge(&relay->main);
 	nat_relay_seat_judge(&relay->spare);
-	relay->main.failures = 0;
 	if (uris->len == 0) {
 		nat_relay_seat_drop(&relay->main);
 		nat_relay_seat_drop(&relay->spare);
 	}
-	nat_relay_tell_changed(relay);
+	if (!stay) {
+		nat_relay_set_problem_take(relay, NULL);
+		nat_relay_tell_changed(relay);
+	}
 	nat_relay_update(relay);
 }
 

@@ -143,6 +143,7 @@ struct NatRelay {
 	NatBridgeStats stats; /* the same */
 	char *problem;
 	GHashTable *permits; /* owner → GArray of WgEndpoint */
+	gboolean told_many;  /* that not all of them count */
 };
 
 /* nat-relay-seat.c */

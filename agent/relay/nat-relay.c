@@ -74,7 +74,13 @@ nat_relay_apply_permits(NatRelay *relay, NatRelayLeg *leg)
 
 		g_array_append_vals(all, peers->data, peers->len);
 	}
-	nat_turn_permit(leg->turn, (const WgEndpoint *)(const void *)all->data, all->len);
+	if (nat_turn_permit(leg->turn, (const WgEndpoint *)(const void *)all->data, all->len) ||
+	    relay->told_many)
+		return;
+	relay->told_many = TRUE;
+	g_warning("%s: peers have more than the %u addresses that may send to a relayed address: "
+		  "some of them can't reach this host by a relay",
+		  relay->ifname, (guint)NAT_TURN_PERMISSIONS_MAX);
 }
 
 void

@@ -485,10 +485,10 @@ nat_turn_expires_us(const NatTurn *turn)
 	return turn->expires_us;
 }
 
-void
+gboolean
 nat_turn_permit(NatTurn *turn, const WgEndpoint *peers, gsize n)
 {
-	nat_turn_grants_permit(turn->grants, peers, n);
+	return nat_turn_grants_permit(turn->grants, peers, n);
 }
 
 /* 0: it cannot be sent. */

@@ -46,8 +46,11 @@ const WgEndpoint *nat_turn_relayed(const NatTurn *turn); /* unset: never was up 
 /* When the server forgets it unless it is renewed, as far as we know (monotonic). */
 gint64 nat_turn_expires_us(const NatTurn *turn);
 /* The complete set of addresses (ports ignored) that may send to us; kept installed until changed.
- * One that the server refuses (403: a denied range) is left out quietly. */
-void nat_turn_permit(NatTurn *turn, const WgEndpoint *peers, gsize n);
+ * One that the server refuses (403: a denied range) is left out quietly, as is one of a family that
+ * the relayed address is not of. FALSE: there are too many; the first NAT_TURN_PERMISSIONS_MAX
+ * count. */
+#define NAT_TURN_PERMISSIONS_MAX 256
+gboolean nat_turn_permit(NatTurn *turn, const WgEndpoint *peers, gsize n);
 /* Sends data to a permitted peer: as ChannelData where a channel is bound, else a Send indication.
  */
 gboolean nat_turn_send(NatTurn *turn, const WgEndpoint *peer, const guint8 *data, gsize len);

@@ -310,6 +310,31 @@ test_unwanted_while_allocating(Fixture *f, gconstpointer data)
 	g_assert_cmpuint(f->servers[0].requests[STUN_ALLOCATE], ==, 0);
 }
 
+/* More peers than an allocation admits: said, and said once. */
+static void
+test_too_many_peers(Fixture *f, gconstpointer data)
+{
+	WgEndpoint peers[5][NAT_RELAY_PERMITS_MAX];
+
+	for (guint i = 0; i < G_N_ELEMENTS(peers); i++)
+		for (guint j = 0; j < NAT_RELAY_PERMITS_MAX; j++) {
+			g_autofree char *text = g_strdup_printf("198.51.%u.%u:1", 100 + i, j + 1);
+
+			peers[i][j] = net_ep(text);
+		}
+	warnings = 0;
+	use(f, "bob", "127.0.0.1", 1);
+	g_assert_true(wait_state(f, NAT_RELAY_UP, SOON_MS));
+	for (guint i = 0; i < 4; i++)
+		nat_relay_permit(f->relay, &peers[i], peers[i], NAT_RELAY_PERMITS_MAX);
+	/* the same ones once more take no room */
+	nat_relay_permit(f->relay, f, peers[0], NAT_RELAY_PERMITS_MAX);
+	g_assert_cmpuint(warnings, ==, 0);
+	nat_relay_permit(f->relay, f, peers[4], 1);
+	nat_relay_permit(f->relay, f, peers[4], NAT_RELAY_PERMITS_MAX);
+	g_assert_cmpuint(warnings, ==, 1);
+}
+
 #define ADD(name, func) g_test_add(name, Fixture, NULL, set_up, func, tear_down)
 
 int
@@ -327,6 +352,7 @@ main(int argc, char **argv)
 	ADD("/relay/flapping", test_flapping);
 	ADD("/relay/server-goes-from-the-list", test_server_goes_from_the_list);
 	ADD("/relay/name", test_name);
+	ADD("/relay/too-many-peers", test_too_many_peers);
 	ADD("/relay/unwanted-while-allocating", test_unwanted_while_allocating);
 	return g_test_run();
 }

@@ -267,14 +267,51 @@ test_many_permissions(Fixture *f, gconstpointer data)
 
 		peers[i] = net_ep(text);
 	}
-	nat_turn_permit(f->turn, peers, G_N_ELEMENTS(peers));
-	nat_turn_permit(f->turn, peers, G_N_ELEMENTS(peers));
+	g_assert_false(nat_turn_permit(f->turn, peers, G_N_ELEMENTS(peers)));
+	g_assert_false(nat_turn_permit(f->turn, peers, G_N_ELEMENTS(peers)));
 	g_assert_true(wait_count(asked, 256, SOON_MS));
 	run_for(200);
 	g_assert_cmpuint(*asked, ==, 256);
 	nat_turn_permit(f->turn, peers, 1);
 	nat_turn_permit(f->turn, peers, 2);
 	g_assert_true(wait_count(asked, 257, SOON_MS));
+}
+
+/* Addresses of a family that the allocation can't reach take no other's place. */
+static void
+test_permissions_of_other_family(Fixture *f, gconstpointer data)
+{
+	WgEndpoint peers[257];
+	guint *asked = &f->server.requests[STUN_CREATEPERMISSION];
+
+	for (guint i = 0; i < 256; i++) {
+		g_autofree char *text = g_strdup_printf("[2001:db8::%x]:1", i + 1);
+
+		peers[i] = net_ep(text);
+	}
+	peers[256] = net_ep("198.51.100.7:1");
+	bring_up(f);
+	g_assert_true(nat_turn_permit(f->turn, peers, G_N_ELEMENTS(peers)));
+	g_assert_true(wait_count(asked, 1, SOON_MS));
+	g_assert_true(wg_endpoint_same_address(&f->server.peer, &peers[256]));
+}
+
+/* Said before the allocation stands, too: its family is not known by then. */
+static void
+test_permissions_before_up(Fixture *f, gconstpointer data)
+{
+	WgEndpoint peers[257];
+
+	for (guint i = 0; i < 256; i++) {
+		g_autofree char *text = g_strdup_printf("[2001:db8::%x]:1", i + 1);
+
+		peers[i] = net_ep(text);
+	}
+	peers[256] = net_ep("198.51.100.7:1");
+	start(f, FAKE_USER ":" FAKE_SECRET "@");
+	g_assert_true(nat_turn_permit(f->turn, peers, G_N_ELEMENTS(peers)));
+	g_assert_true(wait_count(&f->server.requests[STUN_CREATEPERMISSION], 1, SOON_MS));
+	g_assert_true(wg_endpoint_same_address(&f->server.peer, &peers[256]));
 }
 
 static void
@@ -578,6 +615,8 @@ main(int argc, char **argv)
 	ADD("/turn/channel", test_channel);
 	ADD("/turn/stale-nonce", test_stale_nonce);
 	ADD("/turn/many-permissions", test_many_permissions);
+	ADD("/turn/permissions/other-family", test_permissions_of_other_family);
+	ADD("/turn/permissions/before-up", test_permissions_before_up);
 	ADD("/turn/check", test_check);
 	ADD("/turn/check/sign-of-life", test_check_sign_of_life);
 	ADD("/turn/refused-peer", test_refused_peer);

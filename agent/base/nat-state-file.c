@@ -10,19 +10,30 @@ struct NatStateFile {
 	char *dir, *path; /* NULL: memory only */
 	char *cost;
 	char *damage;
+	gboolean unsaved; /* the last write failed, and was told */
 	GKeyFile *keys;
 };
 
+/* The disk may have room again by the next one. */
 static void
-give_up(NatStateFile *file, const char *what, const char *problem)
+failed(NatStateFile *file, const char *what, const char *problem)
 {
-	g_warning("%s: %s: %s; make the state directory writable, or set state_dir", what, problem,
-		  file->cost);
-	g_clear_pointer(&file->path, g_free);
+	if (!file->unsaved)
+		g_warning("%s: %s: %s; make the state directory writable, or set state_dir", what,
+			  problem, file->cost);
+	file->unsaved = TRUE;
 }
 
-void
-nat_state_file_reload(NatStateFile *file)
+static void
+succeeded(NatStateFile *file)
+{
+	if (file->unsaved)
+		g_message("%s is kept again", file->path);
+	file->unsaved = FALSE;
+}
+
+static void
+load(NatStateFile *file)
 {
 	g_autoptr(GKeyFile) keys = g_key_file_new();
 	g_autoptr(GError) error = NULL;
@@ -56,7 +67,7 @@ nat_state_file_new(const char *state_dir, const char *name, const char *cost)
 		return file;
 	file->dir = g_strdup(state_dir);
 	file->path = g_build_filename(state_dir, name, NULL);
-	nat_state_file_reload(file);
+	load(file);
 	return file;
 }
 
@@ -115,15 +126,29 @@ nat_state_file_save(NatStateFile *file)
 		return;
 	if (is_empty(file->keys)) {
 		if (g_unlink(file->path) < 0 && errno != ENOENT)
-			give_up(file, file->path, g_strerror(errno));
+			failed(file, file->path, g_strerror(errno));
+		else
+			succeeded(file);
 		return;
 	}
 	if (g_mkdir_with_parents(file->dir, 0700) < 0) {
-		give_up(file, file->dir, g_strerror(errno));
+		failed(file, file->dir, g_strerror(errno));
 		return;
 	}
 	text = g_key_file_to_data(file->keys, &len, NULL);
 	if (!g_file_set_contents_full(file->path, text, (gssize)len, G_FILE_SET_CONTENTS_CONSISTENT,
 				      0600, &error))
-		give_up(file, file->path, error->message);
+		failed(file, file->path, error->message);
+	else
+		succeeded(file);
+}
+
+/* What could not be written yet is newer than what is there. */
+void
+nat_state_file_reload(NatStateFile *file)
+{
+	if (file->unsaved)
+		nat_state_file_save(file);
+	else
+		load(file);
 }

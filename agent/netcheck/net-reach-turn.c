@@ -185,13 +185,15 @@ on_allocated(const NatTurnAsk *ask, const NatTurnMsg *answer, gpointer user_data
 
 /* ---- its socket ---- */
 
-static void
+static gboolean
 send_message(const guint8 *msg, gsize len, gpointer user_data)
 {
 	const Attempt *attempt = user_data;
 
-	if (send(attempt->fd, msg, len, MSG_DONTWAIT | MSG_NOSIGNAL) < 0)
-		g_debug("a TURN request did not leave: %s", g_strerror(errno));
+	if (send(attempt->fd, msg, len, MSG_DONTWAIT | MSG_NOSIGNAL) >= 0)
+		return TRUE;
+	g_debug("a TURN request did not leave: %s", g_strerror(errno));
+	return FALSE;
 }
 
 static gboolean

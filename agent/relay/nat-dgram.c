@@ -22,9 +22,11 @@
 #endif
 
 /* Tunnels send in bursts; the default of some 200 kB loses them when the thread is late. What is
- * sent into a socketpair waits for a stream and must not wait for long. */
+ * sent into a socketpair waits for a stream, and all that comes after waits with it: there is room
+ * for one burst (the kernel doubles the figure and counts 2304 for a packet of 1400), and what
+ * exceeds it is lost early, as at any router. */
 #define BUFFER (8 * 1024 * 1024)
-#define PAIR_BUFFER (1024 * 1024)
+#define PAIR_BUFFER (64 * 1024)
 #define SLOTS 64
 #define SLOTS_GATHERED 8
 /* A page more than a message: slots that lie 64 kB apart would fight for the same cache lines. */
@@ -91,6 +93,13 @@ nat_dgram_init(NatDgram *sock, int fd)
 		return;
 	sock->gro = set_int(fd, SOL_UDP, UDP_GRO, 1);
 	sock->gso_below = set_int(fd, SOL_UDP, UDP_SEGMENT, 0) ? NAT_DGRAM_MAX : 0;
+}
+
+void
+nat_dgram_set_wide(const NatDgram *sock, gboolean wide)
+{
+	if (!sock->udp)
+		size_buffers(sock->fd, wide ? 2 * PAIR_BUFFER : PAIR_BUFFER);
 }
 
 void

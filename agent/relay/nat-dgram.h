@@ -25,6 +25,8 @@ typedef struct {
 
 /* Takes fd; makes it non-blocking, sizes its buffers, looks at what it can do. */
 void nat_dgram_init(NatDgram *sock, int fd);
+/* Room in a socketpair beyond the usual, for what must not wait until data has left. Any thread. */
+void nat_dgram_set_wide(const NatDgram *sock, gboolean wide);
 void nat_dgram_close(NatDgram *sock);
 
 typedef struct NatDgramIn NatDgramIn; /* what one read brought */

@@ -74,6 +74,7 @@ struct NatPump {
 	_Atomic guint waiting;	      /* control messages not yet delivered */
 	_Atomic guint64 unheard;      /* messages that the host was not given */
 	_Atomic gint64 refused_us;    /* since when nothing but refusals came; 0: not */
+	_Atomic gboolean listens;     /* nothing came since nat_pump_listen() */
 	NatPumpOrder *_Atomic orders; /* the last one first */
 	_Atomic int failed;	      /* errno; 0: works */
 	/* pump thread */

@@ -135,6 +135,20 @@ nat_pump_heard(NatPump *pump)
 {
 	if (atomic_load_explicit(&pump->refused_us, memory_order_relaxed) != 0)
 		atomic_store(&pump->refused_us, 0);
+	if (atomic_load_explicit(&pump->listens, memory_order_relaxed))
+		atomic_store(&pump->listens, FALSE);
+}
+
+void
+nat_pump_listen(NatPump *pump)
+{
+	atomic_store(&pump->listens, TRUE);
+}
+
+gboolean
+nat_pump_has_heard(const NatPump *pump)
+{
+	return !atomic_load(&pump->listens);
 }
 
 static void
@@ -175,6 +189,20 @@ nat_pump_send(NatPump *pump, const guint8 *msg, gsize len)
 			nat_pump_turn_error(pump, errno);
 	}
 	return FALSE;
+}
+
+/* The pump's thread may find the room first: then it holds a few packets more. */
+gboolean
+nat_pump_send_request(NatPump *pump, const guint8 *msg, gsize len)
+{
+	gboolean sent = nat_pump_send(pump, msg, len);
+
+	if (sent || pump->turn.udp || atomic_load(&pump->failed) != 0)
+		return sent;
+	nat_dgram_set_wide(&pump->turn, TRUE);
+	sent = nat_pump_send(pump, msg, len);
+	nat_dgram_set_wide(&pump->turn, FALSE);
+	return sent;
 }
 
 /* ---- host thread ---- */

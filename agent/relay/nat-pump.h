@@ -42,6 +42,12 @@ void nat_pump_free(NatPump *pump); /* every bridge must have been freed */
 /* From the host thread, beside the data. FALSE: the socket is full or failed, or the kernel refused
  * it. */
 gboolean nat_pump_send(NatPump *pump, const guint8 *msg, gsize len);
+/* The same for what data must not crowd out: into a pair that is full of it nevertheless. FALSE:
+ * data was faster once more. */
+gboolean nat_pump_send_request(NatPump *pump, const guint8 *msg, gsize len);
+/* Whether the server has sent anything at all since it was last listened for. */
+void nat_pump_listen(NatPump *pump);
+gboolean nat_pump_has_heard(const NatPump *pump);
 /* Messages that were no STUN and no ChannelData, or came while 64 others waited for the host's main
  * loop. */
 guint64 nat_pump_dropped(const NatPump *pump);

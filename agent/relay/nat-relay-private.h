@@ -21,6 +21,8 @@ typedef struct {
 GPtrArray *nat_relay_servers_new(void);
 /* Whether they are the present ones, credentials included. */
 gboolean nat_relay_servers_are(const NatRelay *relay, const GPtrArray *uris);
+/* … whatever their credentials. */
+gboolean nat_relay_servers_stay(const NatRelay *relay, const GPtrArray *uris);
 void nat_relay_servers_replace(NatRelay *relay, const GPtrArray *uris);
 /* How an attempt at the leg's server ended; reason NULL: well. */
 void nat_relay_servers_note(NatRelay *relay, const NatRelayLeg *leg, const char *reason);
@@ -97,6 +99,8 @@ struct NatRelaySeat {
 	NatRelayLeg *old;     /* OLD */
 	NatRelayRound *round; /* NULL: not allocating */
 	guint failures;	      /* rounds in a row */
+	gboolean refused; /* the last of them, or a leg that did not live long: its credentials */
+	gboolean fresh_tried; /* others were tried at once since an allocation lived long */
 	guint retry_timer;    /* waits for the next round */
 	guint idle_timer;     /* not wanted: until it is given back */
 };
@@ -108,6 +112,10 @@ gboolean nat_relay_seat_is_good(const NatRelaySeat *seat);
 /* Looks at what is wanted and what is there; may: it may be filled now. */
 void nat_relay_seat_update(NatRelaySeat *seat, gboolean may);
 void nat_relay_seat_stop(NatRelaySeat *seat); /* does not try to fill it now */
+/* Its attempts are to begin anew, without regard to what failed before. */
+void nat_relay_seat_restart(NatRelaySeat *seat);
+/* The same servers have got other credentials. */
+void nat_relay_seat_fresh_credentials(NatRelaySeat *seat);
 /* Not for a while: longer each time. */
 void nat_relay_seat_pause(NatRelaySeat *seat);
 /* The leg was there long enough: what failed before it says nothing any more. */
@@ -116,8 +124,8 @@ void nat_relay_seat_forgive(NatRelaySeat *seat, const NatRelayLeg *leg);
 void nat_relay_seat_take(NatRelaySeat *seat, NatRelayLeg *leg);
 void nat_relay_seat_retire(NatRelaySeat *seat); /* its allocation goes, gently */
 void nat_relay_seat_drop(NatRelaySeat *seat);	/* … at once */
-/* The list of servers changed; the network did. */
-void nat_relay_seat_judge_server(NatRelaySeat *seat);
+/* Whether its allocation still serves: the list of servers changed; the network did. */
+void nat_relay_seat_judge(NatRelaySeat *seat);
 void nat_relay_seat_judge_network(NatRelaySeat *seat);
 
 struct NatRelay {
@@ -135,6 +143,7 @@ struct NatRelay {
 	NatBridgeStats stats; /* the same */
 	char *problem;
 	GHashTable *permits; /* owner → GArray of WgEndpoint */
+	gboolean told_many;  /* that not all of them count */
 };
 
 /* nat-relay-seat.c */

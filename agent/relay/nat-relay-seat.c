@@ -41,6 +41,32 @@ nat_relay_seat_stop(NatRelaySeat *seat)
 	g_clear_handle_id(&seat->retry_timer, g_source_remove);
 }
 
+static void
+forget_failures(NatRelaySeat *seat)
+{
+	seat->failures = 0;
+	seat->refused = seat->fresh_tried = FALSE;
+}
+
+void
+nat_relay_seat_restart(NatRelaySeat *seat)
+{
+	nat_relay_seat_stop(seat);
+	forget_failures(seat);
+}
+
+/* What was refused may have expired: others are tried at once. When these are refused too,
+ * something else is wrong, and whoever hands them out has ever more of them. */
+void
+nat_relay_seat_fresh_credentials(NatRelaySeat *seat)
+{
+	g_clear_pointer(&seat->round, nat_relay_round_free); /* it has the old ones */
+	if (!seat->refused || seat->fresh_tried)
+		return;
+	seat->fresh_tried = TRUE;
+	g_clear_handle_id(&seat->retry_timer, g_source_remove);
+}
+
 static gboolean
 on_retry(gpointer user_data)
 {
@@ -77,8 +103,8 @@ lived_long(const NatRelayLeg *leg)
 void
 nat_relay_seat_forgive(NatRelaySeat *seat, const NatRelayLeg *leg)
 {
-	if (lived_long(leg))
-		seat->failures = 0;
+	if (leg && lived_long(leg))
+		forget_failures(seat);
 }
 
 static void
@@ -96,6 +122,7 @@ on_unwanted(gpointer user_data)
 	NatRelaySeat *seat = user_data;
 
 	seat->idle_timer = 0;
+	nat_relay_seat_forgive(seat, seat->leg);
 	g_message("%s: gives back the %srelayed address: nobody needs it", seat->relay->ifname,
 		  is_main(seat) ? "" : "spare ");
 	nat_relay_seat_drop(seat);
@@ -134,6 +161,7 @@ nat_relay_round_over(NatRelaySeat *seat, char *problem_take, gboolean credential
 {
 	g_clear_pointer(&seat->round, nat_relay_round_free);
 	nat_relay_seat_pause(seat);
+	seat->refused = credentials;
 	if (credentials)
 		nat_relay_tell_credentials(seat->relay);
 	if (is_main(seat)) {
@@ -234,6 +262,7 @@ on_lost(NatRelaySeat *seat, NatTurnFailure failure, const char *reason)
 	} else {
 		nat_relay_seat_drop(seat);
 	}
+	seat->refused = failure == NAT_TURN_CREDENTIALS;
 	if (flaps || !is_main(seat))
 		nat_relay_seat_pause(seat);
 	nat_relay_update(seat->relay);
@@ -272,13 +301,16 @@ nat_relay_leg_ended(NatRelayLeg *leg)
 
 /* ---- whether it still serves ---- */
 
+/* All that speaks against it, whatever was the occasion: what began to replace it may just have
+ * been given up. */
 void
-nat_relay_seat_judge_server(NatRelaySeat *seat)
+nat_relay_seat_judge(NatRelaySeat *seat)
 {
 	NatRelayLeg *leg = seat->leg;
 
 	if (leg)
-		seat->replace = leg->refused || !nat_relay_servers_list(seat->relay, leg);
+		seat->replace = leg->refused || !nat_relay_servers_list(seat->relay, leg) ||
+				nat_relay_leg_is_stale(leg);
 }
 
 void
@@ -287,16 +319,12 @@ nat_relay_seat_judge_network(NatRelaySeat *seat)
 	NatRelayLeg *leg = seat->leg;
 	WgEndpoint source;
 
-	nat_relay_seat_judge_server(seat);
-	if (leg && nat_relay_leg_is_stale(leg))
-		seat->replace = TRUE;
+	nat_relay_seat_judge(seat);
 	/* The same address may lie behind another NAT now. */
 	if (leg && !seat->replace && nat_turn_socket_source(&leg->server, leg->fwmark, &source))
 		nat_turn_check(leg->turn);
-	if (seat->round && !nat_relay_round_is_stale(seat->round))
-		return;
-	seat->failures = 0;
-	nat_relay_seat_stop(seat);
+	if (!seat->round || nat_relay_round_is_stale(seat->round))
+		nat_relay_seat_restart(seat);
 }
 
 void

@@ -101,16 +101,24 @@ server_new(NatRelay *relay, const NatTurnUri *uri)
 	return server;
 }
 
+typedef gboolean (*Same)(const NatTurnUri *a, const NatTurnUri *b);
+
+static gboolean
+same_place(const NatTurnUri *a, const NatTurnUri *b)
+{
+	return nat_turn_uri_same_server(a, b) && a->tcp_too == b->tcp_too &&
+	       a->offered == b->offered;
+}
+
 static gboolean
 same_uri(const NatTurnUri *a, const NatTurnUri *b)
 {
-	return nat_turn_uri_same_server(a, b) && a->tcp_too == b->tcp_too &&
-	       a->offered == b->offered && g_strcmp0(a->username, b->username) == 0 &&
+	return same_place(a, b) && g_strcmp0(a->username, b->username) == 0 &&
 	       g_strcmp0(a->password, b->password) == 0;
 }
 
-gboolean
-nat_relay_servers_are(const NatRelay *relay, const GPtrArray *uris)
+static gboolean
+all_are(const NatRelay *relay, const GPtrArray *uris, Same same)
 {
 	const GPtrArray *servers = relay->servers;
 
@@ -119,21 +127,37 @@ nat_relay_servers_are(const NatRelay *relay, const GPtrArray *uris)
 	for (guint i = 0; i < uris->len; i++) {
 		const NatRelayServer *server = g_ptr_array_index(servers, i);
 
-		if (!same_uri(server->uri, g_ptr_array_index(uris, i)))
+		if (!same(server->uri, g_ptr_array_index(uris, i)))
 			return FALSE;
 	}
 	return TRUE;
 }
 
-/* Of a server that stays, what was resolved stays. */
+gboolean
+nat_relay_servers_are(const NatRelay *relay, const GPtrArray *uris)
+{
+	return all_are(relay, uris, same_uri);
+}
+
+gboolean
+nat_relay_servers_stay(const NatRelay *relay, const GPtrArray *uris)
+{
+	return all_are(relay, uris, same_place);
+}
+
+/* Of a server that stays, what was resolved stays, and how it failed until it is tried again. */
 static void
-keep_addrs(NatRelayServer *fresh, const GPtrArray *servers)
+keep_known(NatRelayServer *fresh, const GPtrArray *servers)
 {
 	for (guint i = 0; i < servers->len; i++) {
 		const NatRelayServer *server = g_ptr_array_index(servers, i);
 
-		if (nat_turn_uri_same_server(server->uri, fresh->uri) && fresh->addrs->len == 0)
+		if (!nat_turn_uri_same_server(server->uri, fresh->uri))
+			continue;
+		if (fresh->addrs->len == 0)
 			g_array_append_vals(fresh->addrs, server->addrs->data, server->addrs->len);
+		if (fresh->failure == NULL)
+			fresh->failure = g_strdup(server->failure);
 	}
 }
 
@@ -217,7 +241,7 @@ nat_relay_servers_replace(NatRelay *relay, const GPtrArray *uris)
 	for (guint i = 0; i < uris->len; i++) {
 		NatRelayServer *server = server_new(relay, g_ptr_array_index(uris, i));
 
-		keep_addrs(server, relay->servers);
+		keep_known(server, relay->servers);
 		g_ptr_array_add(fresh, server);
 	}
 	g_ptr_array_unref(relay->servers);

@@ -74,7 +74,13 @@ nat_relay_apply_permits(NatRelay *relay, NatRelayLeg *leg)
 
 		g_array_append_vals(all, peers->data, peers->len);
 	}
-	nat_turn_permit(leg->turn, (const WgEndpoint *)(const void *)all->data, all->len);
+	if (nat_turn_permit(leg->turn, (const WgEndpoint *)(const void *)all->data, all->len) ||
+	    relay->told_many)
+		return;
+	relay->told_many = TRUE;
+	g_warning("%s: peers have more than the %u addresses that may send to a relayed address: "
+		  "some of them can't reach this host by a relay",
+		  relay->ifname, (guint)NAT_TURN_PERMISSIONS_MAX);
 }
 
 void
@@ -221,22 +227,28 @@ nat_relay_set_keepalive(NatRelay *relay, guint seconds)
 void
 nat_relay_set_servers(NatRelay *relay, GPtrArray *uris)
 {
+	gboolean stay = nat_relay_servers_stay(relay, uris);
+
 	if (nat_relay_servers_are(relay, uris))
 		return;
-	/* A round reads the list. The spare's pause stays: a server that takes no credentials
-	 * would have ever fresh ones asked for. */
-	nat_relay_seat_stop(&relay->main);
+	if (stay)
+		nat_relay_seat_fresh_credentials(&relay->main);
+	else
+		nat_relay_seat_restart(&relay->main);
+	/* The spare's pause stays: a server that takes no credentials would have ever fresh ones
+	 * asked for. */
 	g_clear_pointer(&relay->spare.round, nat_relay_round_free);
 	nat_relay_servers_replace(relay, uris);
-	nat_relay_set_problem_take(relay, NULL);
-	nat_relay_seat_judge_server(&relay->main);
-	nat_relay_seat_judge_server(&relay->spare);
-	relay->main.failures = 0;
+	nat_relay_seat_judge(&relay->main);
+	nat_relay_seat_judge(&relay->spare);
 	if (uris->len == 0) {
 		nat_relay_seat_drop(&relay->main);
 		nat_relay_seat_drop(&relay->spare);
 	}
-	nat_relay_tell_changed(relay);
+	if (!stay) {
+		nat_relay_set_problem_take(relay, NULL);
+		nat_relay_tell_changed(relay);
+	}
 	nat_relay_update(relay);
 }
 

@@ -50,7 +50,8 @@ void nat_relay_set_fwmark(NatRelay *relay, guint32 fwmark);
 void nat_relay_set_keepalive(NatRelay *relay, guint seconds);
 /* The complete list (of NatTurnUri, copied), in the order of preference within one transport. Names
  * are resolved here. An allocation of a server that is still listed stays (fresh credentials serve
- * the next one). */
+ * the next one). Fresh credentials of the same servers are tried at once where others were refused;
+ * when they are refused as well, later ones wait for the next attempt. */
 void nat_relay_set_servers(NatRelay *relay, GPtrArray *uris);
 /* Hold an allocation (TRUE), or give it back once nobody bridges (FALSE). */
 void nat_relay_set_wanted(NatRelay *relay, gboolean wanted);

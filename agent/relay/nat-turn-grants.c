@@ -305,30 +305,46 @@ nat_turn_grants_start(NatTurnGrants *grants, int family)
 
 /* ---- permissions ---- */
 
-void
+/* FALSE: *wanted, which counts its family, is full. */
+static gboolean
+permit(NatTurnGrants *grants, const WgEndpoint *peer, guint *wanted)
+{
+	WgEndpoint address = *peer;
+	Grant *grant;
+
+	wg_endpoint_set_port(&address, 0);
+	grant = g_hash_table_lookup(grants->permissions, &address);
+	if (grant && grant->wanted)
+		return TRUE;
+	if (*wanted == NAT_TURN_PERMISSIONS_MAX)
+		return FALSE;
+	if (!grant)
+		grant = grant_new(grants, &address, 0);
+	grant->wanted = TRUE;
+	(*wanted)++;
+	return TRUE;
+}
+
+gboolean
 nat_turn_grants_permit(NatTurnGrants *grants, const WgEndpoint *peers, gsize n)
 {
 	GHashTableIter iter;
 	gpointer value;
-	guint wanted = 0;
+	guint wanted[2] = {0}; /* of IPv4, of IPv6: which counts, may not be known yet */
+	gboolean all[2] = {TRUE, TRUE};
 
 	g_hash_table_iter_init(&iter, grants->permissions);
 	while (g_hash_table_iter_next(&iter, NULL, &value))
 		((Grant *)value)->wanted = FALSE;
-	for (gsize i = 0; i < n && wanted < NAT_TURN_PERMISSIONS_MAX; i++) {
-		WgEndpoint address = peers[i];
-		Grant *grant;
+	for (gsize i = 0; i < n; i++) {
+		int family = wg_endpoint_family(&peers[i]);
+		guint of = family == AF_INET6;
 
-		wg_endpoint_set_port(&address, 0);
-		grant = g_hash_table_lookup(grants->permissions, &address);
-		if (!grant)
-			grant = grant_new(grants, &address, 0);
-		else if (grant->wanted)
-			continue;
-		grant->wanted = TRUE;
-		wanted++;
+		if (all[of] && (grants->family == AF_UNSPEC || family == grants->family))
+			all[of] = permit(grants, &peers[i], &wanted[of]);
 	}
 	work(grants);
+	return all[0] && all[1];
 }
 
 /* ---- channels ---- */

@@ -9,8 +9,6 @@
 #include "agent/relay/nat-turn-talk.h"
 #include "agent/relay/nat-turn.h"
 
-#define NAT_TURN_PERMISSIONS_MAX 256
-
 typedef struct NatTurnGrants NatTurnGrants;
 
 /* An answer, from the main loop, that is about more than one grant: 401, 437, 438, 441, or NULL:
@@ -23,7 +21,7 @@ void nat_turn_grants_free(NatTurnGrants *grants);
 /* The allocation stands; its peers are of this address family, others are refused. */
 void nat_turn_grants_start(NatTurnGrants *grants, int family);
 /* As their namesakes of NatTurn. */
-void nat_turn_grants_permit(NatTurnGrants *grants, const WgEndpoint *peers, gsize n);
+gboolean nat_turn_grants_permit(NatTurnGrants *grants, const WgEndpoint *peers, gsize n);
 void nat_turn_grants_bind(NatTurnGrants *grants, const WgEndpoint *peer, NatTurnBoundFunc bound,
 			  gpointer user_data);
 void nat_turn_grants_unbind(NatTurnGrants *grants, const WgEndpoint *peer, gpointer user_data);

@@ -26,6 +26,8 @@
 
 #define CONNECT_S 8
 #define UNSENT_MS 10000
+/* What TCP takes before it can send it: a request must not wait behind seconds of data. */
+#define UNSENT_BYTES (64 * 1024)
 #define DATAGRAMS 32
 #define DATAGRAM_MAX 9216 /* of ours: WireGuard on a jumbo link; a request is smaller */
 #define PAIR_BUFFER (512 * 1024)
@@ -229,6 +231,7 @@ connect_tcp(NatTurnStream *stream, GError **error)
 	}
 	set_int(sock, IPPROTO_TCP, TCP_NODELAY, 1);
 	set_int(sock, IPPROTO_TCP, TCP_USER_TIMEOUT, UNSENT_MS);
+	set_int(sock, IPPROTO_TCP, TCP_NOTSENT_LOWAT, UNSENT_BYTES);
 	g_socket_set_timeout(sock, CONNECT_S);
 	return g_socket_connect(sock, address, stream->cancellable, error);
 }

@@ -5,6 +5,7 @@
 
 #define FIRST_RTO_MS 100 /* a lost packet costs a connect: be quick, then patient */
 #define MAX_RTO_MS 1600
+#define NO_ROOM_MS 20	 /* a stream's queue is full of data, which passes */
 #define RESERVE 4	 /* of NAT_TURN_OPEN_MAX: for Refresh and what is retried */
 #define CHALLENGES_MAX 3 /* the first 401, a stale nonce, and one more */
 #define UNAUTHORIZED 401
@@ -104,15 +105,25 @@ finish(Request *request, const NatTurnMsg *answer)
 static gboolean transmit(gpointer data);
 
 static void
-arm(Request *request)
+arm(Request *request, gboolean sent)
 {
 	gint64 left_ms = (request->until_us - g_get_monotonic_time() + 999) / 1000;
 
 	left_ms = MAX(left_ms, 0);
 	if (!request->talk->reliable)
 		left_ms = MIN(left_ms, request->rto_ms);
+	else if (!sent)
+		left_ms = MIN(left_ms, NO_ROOM_MS);
 	request->timer = g_timeout_add((guint)left_ms, transmit, request);
 	request->rto_ms = MIN(2 * request->rto_ms, MAX_RTO_MS);
+}
+
+static void
+send_now(Request *request)
+{
+	NatTurnTalk *talk = request->talk;
+
+	arm(request, talk->send(request->msg, request->len, talk->user_data));
 }
 
 static gboolean
@@ -127,8 +138,7 @@ transmit(gpointer data)
 		finish(request, NULL);
 		return G_SOURCE_REMOVE;
 	}
-	talk->send(request->msg, request->len, talk->user_data);
-	arm(request);
+	send_now(request);
 	return G_SOURCE_REMOVE;
 }
 
@@ -149,8 +159,7 @@ nat_turn_talk_ask(NatTurnTalk *talk, const NatTurnAsk *ask, guint within_ms, Nat
 		return FALSE;
 	}
 	g_ptr_array_add(talk->requests, request);
-	talk->send(request->msg, request->len, talk->user_data);
-	arm(request);
+	send_now(request);
 	return TRUE;
 }
 
@@ -197,8 +206,7 @@ try_again(Request *request, const NatTurnMsg *answer)
 		return FALSE;
 	g_clear_handle_id(&request->timer, g_source_remove);
 	request->rto_ms = FIRST_RTO_MS;
-	talk->send(request->msg, request->len, talk->user_data);
-	arm(request);
+	send_now(request);
 	return TRUE;
 }
 

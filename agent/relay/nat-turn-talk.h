@@ -14,9 +14,10 @@ typedef struct NatTurnTalk NatTurnTalk;
  * final. The talk may be freed inside. */
 typedef void (*NatTurnAnswerFunc)(const NatTurnAsk *ask, const NatTurnMsg *answer,
 				  gpointer user_data);
-typedef void (*NatTurnTalkSend)(const guint8 *msg, gsize len, gpointer user_data);
+/* FALSE: there was no room for it. */
+typedef gboolean (*NatTurnTalkSend)(const guint8 *msg, gsize len, gpointer user_data);
 
-/* reliable: a stream; nothing is sent twice. */
+/* reliable: a stream; what there was room for is not sent twice. */
 NatTurnTalk *nat_turn_talk_new(const char *username, const char *password, gboolean reliable,
 			       NatTurnTalkSend send, gpointer user_data);
 void nat_turn_talk_free(NatTurnTalk *talk); /* no answers any more */

@@ -19,7 +19,8 @@
 #define ANSWER_MS 4000
 #define CONNECT_MS 10000 /* on a stream: its connection, a TLS handshake, three round trips */
 #define CHECK_MS 1500
-#define LIFETIME_S 600 /* RFC 8656 §7.2; the server may grant another */
+#define CHECK_STREAM_MS 4000 /* the question waits behind data, and TCP repeats what is lost */
+#define LIFETIME_S 600	     /* RFC 8656 §7.2; the server may grant another */
 #define LIFETIME_MIN_S 30
 #define LIFETIME_MAX_S 3600
 #define REFRESH_ROUNDS 2 /* unanswered: a short outage must not cost the allocation */
@@ -165,7 +166,8 @@ down_by_answer(NatTurn *turn, const NatTurnMsg *answer)
 
 /* ---- the allocation ---- */
 
-static void refresh(NatTurn *turn, guint within_ms);
+static void refresh(NatTurn *turn);
+static void check(NatTurn *turn);
 
 static gboolean
 on_refresh_timer(gpointer user_data)
@@ -173,7 +175,7 @@ on_refresh_timer(gpointer user_data)
 	NatTurn *turn = user_data;
 
 	turn->refresh_timer = 0;
-	refresh(turn, ANSWER_MS);
+	refresh(turn);
 	return G_SOURCE_REMOVE;
 }
 
@@ -190,26 +192,16 @@ schedule_refresh(NatTurn *turn, const NatTurnMsg *answer)
 	turn->refresh_timer = g_timeout_add(turn->lifetime_s * 500, on_refresh_timer, turn);
 }
 
-static void
-on_silence(NatTurn *turn)
+/* Only its answer is late or lost: what it sends us, it sends for this allocation. */
+static gboolean
+gives_a_sign(const NatTurn *turn)
 {
-	if (turn->checking || ++turn->silent_rounds >= REFRESH_ROUNDS)
-		go_down(turn, NAT_TURN_LOST, "it does not answer any more");
-	else
-		refresh(turn, ANSWER_MS);
+	return nat_pump_has_heard(turn->pump) && g_get_monotonic_time() < turn->expires_us;
 }
 
 static void
-on_refreshed(const NatTurnAsk *ask, const NatTurnMsg *answer, gpointer user_data)
+on_answer(NatTurn *turn, const NatTurnMsg *answer)
 {
-	NatTurn *turn = user_data;
-
-	if (turn->state != UP)
-		return;
-	if (!answer) {
-		on_silence(turn);
-		return;
-	}
 	turn->checking = FALSE;
 	if (answer->kind == NAT_TURN_MSG_ERROR)
 		down_by_answer(turn, answer);
@@ -220,12 +212,60 @@ on_refreshed(const NatTurnAsk *ask, const NatTurnMsg *answer, gpointer user_data
 }
 
 static void
-refresh(NatTurn *turn, guint within_ms)
+on_refreshed(const NatTurnAsk *ask, const NatTurnMsg *answer, gpointer user_data)
+{
+	NatTurn *turn = user_data;
+
+	if (turn->state != UP)
+		return;
+	if (answer)
+		on_answer(turn, answer);
+	else if (turn->checking)
+		return; /* which listens anew, and will tell */
+	else if (gives_a_sign(turn) || ++turn->silent_rounds < REFRESH_ROUNDS)
+		refresh(turn);
+	else
+		go_down(turn, NAT_TURN_LOST, "it does not answer any more");
+}
+
+static void
+on_checked(const NatTurnAsk *ask, const NatTurnMsg *answer, gpointer user_data)
+{
+	NatTurn *turn = user_data;
+
+	if (turn->state != UP)
+		return;
+	if (answer)
+		on_answer(turn, answer);
+	else if (!turn->checking)
+		return; /* a Refresh beside it was answered */
+	else if (gives_a_sign(turn))
+		check(turn);
+	else
+		go_down(turn, NAT_TURN_LOST, "it does not answer any more");
+}
+
+static void
+ask_refresh(NatTurn *turn, guint within_ms, NatTurnAnswerFunc func)
 {
 	NatTurnAsk ask = {.method = NAT_TURN_REFRESH, .lifetime_s = turn->lifetime_s};
 
-	if (!nat_turn_talk_ask(turn->talk, &ask, within_ms, on_refreshed, turn))
+	nat_pump_listen(turn->pump);
+	if (!nat_turn_talk_ask(turn->talk, &ask, within_ms, func, turn))
 		go_down(turn, NAT_TURN_OTHER, "a Refresh cannot be sent");
+}
+
+static void
+refresh(NatTurn *turn)
+{
+	ask_refresh(turn, ANSWER_MS, on_refreshed);
+}
+
+static void
+check(NatTurn *turn)
+{
+	ask_refresh(turn, nat_turn_socket_is_stream(turn->sock) ? CHECK_STREAM_MS : CHECK_MS,
+		    on_checked);
 }
 
 void
@@ -235,7 +275,7 @@ nat_turn_check(NatTurn *turn)
 		return;
 	turn->checking = TRUE;
 	/* Beside a Refresh that may be under way already, and has more patience. */
-	refresh(turn, CHECK_MS);
+	check(turn);
 }
 
 /* RFC 8656 §7.2 leaves it to the client. Without regard to data that may pass in the pump's thread:
@@ -356,12 +396,12 @@ on_failed(int error, gpointer user_data)
 		     nat_turn_socket_problem(turn->sock, error));
 }
 
-static void
+static gboolean
 send_message(const guint8 *msg, gsize len, gpointer user_data)
 {
 	NatTurn *turn = user_data;
 
-	nat_pump_send(turn->pump, msg, len);
+	return nat_pump_send_request(turn->pump, msg, len);
 }
 
 static const NatPumpFuncs PUMP_FUNCS = {
@@ -445,10 +485,10 @@ nat_turn_expires_us(const NatTurn *turn)
 	return turn->expires_us;
 }
 
-void
+gboolean
 nat_turn_permit(NatTurn *turn, const WgEndpoint *peers, gsize n)
 {
-	nat_turn_grants_permit(turn->grants, peers, n);
+	return nat_turn_grants_permit(turn->grants, peers, n);
 }
 
 /* 0: it cannot be sent. */

@@ -46,8 +46,11 @@ const WgEndpoint *nat_turn_relayed(const NatTurn *turn); /* unset: never was up 
 /* When the server forgets it unless it is renewed, as far as we know (monotonic). */
 gint64 nat_turn_expires_us(const NatTurn *turn);
 /* The complete set of addresses (ports ignored) that may send to us; kept installed until changed.
- * One that the server refuses (403: a denied range) is left out quietly. */
-void nat_turn_permit(NatTurn *turn, const WgEndpoint *peers, gsize n);
+ * One that the server refuses (403: a denied range) is left out quietly, as is one of a family that
+ * the relayed address is not of. FALSE: there are too many; the first NAT_TURN_PERMISSIONS_MAX
+ * count. */
+#define NAT_TURN_PERMISSIONS_MAX 256
+gboolean nat_turn_permit(NatTurn *turn, const WgEndpoint *peers, gsize n);
 /* Sends data to a permitted peer: as ChannelData where a channel is bound, else a Send indication.
  */
 gboolean nat_turn_send(NatTurn *turn, const WgEndpoint *peer, const guint8 *data, gsize len);
@@ -63,7 +66,8 @@ void nat_turn_bind(NatTurn *turn, const WgEndpoint *peer, NatTurnBoundFunc bound
 		   gpointer user_data);
 void nat_turn_unbind(NatTurn *turn, const WgEndpoint *peer, gpointer user_data);
 NatPump *nat_turn_pump(NatTurn *turn); /* NULL: it never came so far */
-/* The path through it went silent: ask the server now whether it still knows us. */
+/* The path through it went silent: ask the server now whether it still knows us. Whatever it sends
+ * us from now on says so as well. */
 void nat_turn_check(NatTurn *turn);
 /* On UDP something leaves at least so often, in s, and each 20 s at most (at first so): what keeps
  * our mapping towards the server. */

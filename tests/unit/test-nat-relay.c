@@ -446,6 +446,26 @@ test_address_changes(Fixture *f, gconstpointer data)
 	g_assert_false(ready.told);
 }
 
+/* Fresh credentials that come just then end the attempt at a new one, not the need for it. */
+static void
+test_address_and_credentials_change(Fixture *f, gconstpointer data)
+{
+	if (!f->up)
+		return;
+	use(f, "turn:" USER "@10.9.0.2");
+	nat_relay_set_wanted(f->relay, TRUE);
+	g_assert_true(hosts_wait(is_up, f, 30000));
+	f->known = *nat_relay_address(f->relay);
+	net_run("ip addr add 10.9.0.7/24 dev core-a");
+	net_run("ip addr del 10.9.0.1/24 dev core-a");
+	net_run("ip addr add 10.9.0.7/24 dev core-a"); /* went with its primary */
+	nat_relay_network_changed(f->relay);
+	use(f, "turn:alice:s3cret@10.9.0.2");
+	g_assert_true(hosts_wait(is_another, f, 30000));
+	nat_relay_permit(f->relay, f, &f->peer_addr, 1);
+	peer_sends_until_received(f, "hello");
+}
+
 /* Fresh credentials of the same server serve the next allocation only. */
 static void
 test_credentials_changed(Fixture *f, gconstpointer data)
@@ -525,6 +545,8 @@ main(int argc, char **argv)
 	ADD("/relay/server-restarts", NULL, test_server_restarts);
 	ADD("/relay/server-restarts-tcp", NULL, test_server_restarts_tcp);
 	ADD("/relay/address-changes", NULL, test_address_changes);
+	ADD("/relay/address-and-credentials-change", "--user alice:s3cret",
+	    test_address_and_credentials_change);
 	ADD("/relay/credentials-changed", NULL, test_credentials_changed);
 	ADD("/relay/unwanted-while-bridged", "--user-quota 1", test_unwanted_while_bridged);
 	ADD("/relay/no-such-relayed-address", NULL, test_no_such_relayed_address);

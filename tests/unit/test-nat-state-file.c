@@ -2,14 +2,18 @@
 #include "agent/base/nat-state-file.h"
 
 #include <glib/gstdio.h>
+#include <signal.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
 
 static GString *warnings; /* a line each; NULL: none is expected */
+static guint messages;
 
 static GLogWriterOutput
 on_log(GLogLevelFlags level, const GLogField *fields, gsize n, gpointer user_data)
 {
+	messages += (level & G_LOG_LEVEL_MESSAGE) != 0;
 	if (!(level & G_LOG_LEVEL_WARNING) || !warnings)
 		return g_log_writer_default(level, fields, n, NULL);
 	for (gsize i = 0; i < n; i++)
@@ -157,6 +161,67 @@ test_in_the_way(Fixture *f, gconstpointer data)
 }
 
 static void
+let_files_grow(gboolean grow)
+{
+	static struct rlimit limit;
+
+	if (limit.rlim_max == 0)
+		g_assert_cmpint(getrlimit(RLIMIT_FSIZE, &limit), ==, 0);
+	limit.rlim_cur = grow ? limit.rlim_max : 0;
+	g_assert_cmpint(setrlimit(RLIMIT_FSIZE, &limit), ==, 0);
+}
+
+/* A full disk is no reason to write nothing any more: what is there is not what was last said. */
+static void
+test_full_for_a_while(Fixture *f, gconstpointer data)
+{
+	g_autoptr(NatStateFile) file = open_it(f), again = NULL;
+	g_autofree char *other = NULL;
+
+	put(file, "a");
+	warnings = g_string_new(NULL);
+	messages = 0;
+	let_files_grow(FALSE);
+	put(file, "b");
+	nat_state_file_reload(file); /* which is not forgotten */
+	expect(file, "b");
+	nat_state_file_save(file);
+	let_files_grow(TRUE);
+	again = open_it(f);
+	expect(again, "a");
+	g_clear_pointer(&again, nat_state_file_free);
+	g_assert_cmpuint(messages, ==, 0);
+	g_key_file_set_string(nat_state_file_keys(file), "group", "other", "c");
+	nat_state_file_save(file);
+	g_assert_cmpuint(messages, ==, 1);
+	again = open_it(f);
+	expect(again, "b");
+	other = g_key_file_get_string(nat_state_file_keys(again), "group", "other", NULL);
+	g_assert_cmpstr(other, ==, "c");
+	g_assert_nonnull(strstr(warnings->str, ": it is lost; make "));
+	g_assert_cmpstr(strchr(warnings->str, '\n'), ==, "\n");
+	/* the next time it is news again */
+	let_files_grow(FALSE);
+	put(file, "d");
+	let_files_grow(TRUE);
+	g_assert_cmpstr(strchr(warnings->str, '\n'), !=, "\n");
+	/* whoever only looks, and finds there what he would put, saves nothing himself */
+	nat_state_file_reload(file);
+	expect(file, "d");
+	g_assert_cmpuint(messages, ==, 2);
+	g_clear_pointer(&again, nat_state_file_free);
+	again = open_it(f);
+	expect(again, "d");
+	/* a full disk lets go of a file */
+	let_files_grow(FALSE);
+	g_key_file_remove_group(nat_state_file_keys(file), "group", NULL);
+	nat_state_file_save(file);
+	let_files_grow(TRUE);
+	g_assert_false(g_file_test(f->path, G_FILE_TEST_EXISTS));
+	g_string_free(g_steal_pointer(&warnings), TRUE);
+}
+
+static void
 test_memory_only(Fixture *f, gconstpointer data)
 {
 	g_autoptr(NatStateFile) file = nat_state_file_new(NULL, "x.conf", "it is lost");
@@ -184,12 +249,14 @@ int
 main(int argc, char **argv)
 {
 	g_test_init(&argc, &argv, NULL);
+	signal(SIGXFSZ, SIG_IGN);
 	g_log_set_writer_func(on_log, NULL, NULL);
 	ADD("kept", test_kept);
 	ADD("empty", test_empty);
 	ADD("garbage", test_garbage);
 	ADD("no-directory", test_no_directory);
 	ADD("in-the-way", test_in_the_way);
+	ADD("full-for-a-while", test_full_for_a_while);
 	ADD("memory-only", test_memory_only);
 	ADD("name-of-key", test_name_of_key);
 	return g_test_run();

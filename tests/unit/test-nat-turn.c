@@ -267,14 +267,51 @@ test_many_permissions(Fixture *f, gconstpointer data)
 
 		peers[i] = net_ep(text);
 	}
-	nat_turn_permit(f->turn, peers, G_N_ELEMENTS(peers));
-	nat_turn_permit(f->turn, peers, G_N_ELEMENTS(peers));
+	g_assert_false(nat_turn_permit(f->turn, peers, G_N_ELEMENTS(peers)));
+	g_assert_false(nat_turn_permit(f->turn, peers, G_N_ELEMENTS(peers)));
 	g_assert_true(wait_count(asked, 256, SOON_MS));
 	run_for(200);
 	g_assert_cmpuint(*asked, ==, 256);
 	nat_turn_permit(f->turn, peers, 1);
 	nat_turn_permit(f->turn, peers, 2);
 	g_assert_true(wait_count(asked, 257, SOON_MS));
+}
+
+/* Addresses of a family that the allocation can't reach take no other's place. */
+static void
+test_permissions_of_other_family(Fixture *f, gconstpointer data)
+{
+	WgEndpoint peers[257];
+	guint *asked = &f->server.requests[STUN_CREATEPERMISSION];
+
+	for (guint i = 0; i < 256; i++) {
+		g_autofree char *text = g_strdup_printf("[2001:db8::%x]:1", i + 1);
+
+		peers[i] = net_ep(text);
+	}
+	peers[256] = net_ep("198.51.100.7:1");
+	bring_up(f);
+	g_assert_true(nat_turn_permit(f->turn, peers, G_N_ELEMENTS(peers)));
+	g_assert_true(wait_count(asked, 1, SOON_MS));
+	g_assert_true(wg_endpoint_same_address(&f->server.peer, &peers[256]));
+}
+
+/* Said before the allocation stands, too: its family is not known by then. */
+static void
+test_permissions_before_up(Fixture *f, gconstpointer data)
+{
+	WgEndpoint peers[257];
+
+	for (guint i = 0; i < 256; i++) {
+		g_autofree char *text = g_strdup_printf("[2001:db8::%x]:1", i + 1);
+
+		peers[i] = net_ep(text);
+	}
+	peers[256] = net_ep("198.51.100.7:1");
+	start(f, FAKE_USER ":" FAKE_SECRET "@");
+	g_assert_true(nat_turn_permit(f->turn, peers, G_N_ELEMENTS(peers)));
+	g_assert_true(wait_count(&f->server.requests[STUN_CREATEPERMISSION], 1, SOON_MS));
+	g_assert_true(wg_endpoint_same_address(&f->server.peer, &peers[256]));
 }
 
 static void
@@ -289,6 +326,32 @@ test_check(Fixture *f, gconstpointer data)
 	g_assert_false(f->down);
 	f->server.silent = TRUE;
 	nat_turn_check(f->turn);
+	expect_down(f, NAT_TURN_LOST, SOON_MS);
+}
+
+static gboolean
+on_peer_sends(gpointer user_data)
+{
+	Fixture *f = user_data;
+
+	fake_turn_send_data(&f->server, &f->server.peer, "x");
+	return G_SOURCE_CONTINUE;
+}
+
+/* A server that sends us a peer's data knows us, whatever became of its answer. */
+static void
+test_check_sign_of_life(Fixture *f, gconstpointer data)
+{
+	guint sends;
+
+	bring_up(f);
+	f->server.peer = net_ep("198.51.100.7:51820");
+	f->server.silent = TRUE;
+	sends = g_timeout_add(50, on_peer_sends, f);
+	nat_turn_check(f->turn);
+	run_for(4000);
+	g_assert_false(f->down);
+	g_source_remove(sends);
 	expect_down(f, NAT_TURN_LOST, SOON_MS);
 }
 
@@ -552,7 +615,10 @@ main(int argc, char **argv)
 	ADD("/turn/channel", test_channel);
 	ADD("/turn/stale-nonce", test_stale_nonce);
 	ADD("/turn/many-permissions", test_many_permissions);
+	ADD("/turn/permissions/other-family", test_permissions_of_other_family);
+	ADD("/turn/permissions/before-up", test_permissions_before_up);
 	ADD("/turn/check", test_check);
+	ADD("/turn/check/sign-of-life", test_check_sign_of_life);
 	ADD("/turn/refused-peer", test_refused_peer);
 	ADD("/turn/silent", test_silent);
 	ADD("/turn/refused-port", test_refused_port);

@@ -43,7 +43,8 @@ hear_follower(NatPeer *peer, NatWatchPair *pair, const NatNote *note)
 		return;
 	if ((note->flags & NAT_NOTE_DEAD) && pair != peer->chosen) {
 		/* once for each choice: the note comes again and again */
-		if (nat_pair_is_blocked(peer->chosen, now) || peer->distrusted_epoch == peer->epoch)
+		if (nat_pair_is_blocked(peer, peer->chosen, now) ||
+		    peer->distrusted_epoch == peer->epoch)
 			return;
 		peer->distrusted_epoch = peer->epoch;
 		if (note->flags & NAT_NOTE_BLOCKED)

@@ -186,8 +186,9 @@ on_path_disproved(gpointer user_data)
 		return;
 	}
 	/* A relay that does not carry WireGuard says nothing about the direct path being looked
-	 * for. */
-	if (relayed && peer->search != NULL && nat_search_started(peer->search))
+	 * for, now or with the next retry. */
+	if (relayed && (peer->state == NAT_PEER_FAILED ||
+			(peer->search != NULL && nat_search_started(peer->search))))
 		return;
 	nat_peer_end_search(peer);
 	nat_peer_fail(peer, NAT_FAILURE_PROOF);

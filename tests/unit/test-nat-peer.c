@@ -182,12 +182,12 @@ test_blocked_elsewhere(Agents *f, gconstpointer data)
 	/* something else changed */
 	nat_peer_network_changed(f->a.peer);
 	g_assert_true(f->a.peer->direct_blocked);
-	g_assert_true(nat_pair_is_blocked(f->a.peer->chosen, g_get_monotonic_time()));
+	g_assert_true(nat_pair_is_blocked(f->a.peer, f->a.peer->chosen, g_get_monotonic_time()));
 	net_run("ip addr add 10.9.0.7/24 dev core-a");
 	net_run("ip route replace 10.9.0.0/24 dev core-a src 10.9.0.7");
 	nat_peer_network_changed(f->a.peer);
 	g_assert_false(f->a.peer->direct_blocked);
-	g_assert_false(nat_pair_is_blocked(f->a.peer->chosen, g_get_monotonic_time()));
+	g_assert_false(nat_pair_is_blocked(f->a.peer, f->a.peer->chosen, g_get_monotonic_time()));
 }
 
 /* ---- restarts ---- */

@@ -428,21 +428,20 @@ nat_peer_consider(NatPeer *peer)
 	}
 }
 
-/* WireGuard's packets do not pass on the chosen pair. TRUE: another one was taken. */
 gboolean
-nat_peer_leave_blocked(NatPeer *peer)
+nat_peer_leave_blocked(NatPeer *peer, NatWatchPair *blocked)
 {
-	NatWatchPair *blocked = peer->chosen;
+	NatWatchPair *before = peer->chosen;
 
-	if (peer->watch == NULL || blocked == NULL)
+	if (peer->watch == NULL || before == NULL)
 		return FALSE;
-	if (nat_pair_block(peer, blocked) && nat_pair_relays(blocked) == 0 &&
+	if (blocked != NULL && nat_pair_block(peer, blocked) && nat_pair_relays(blocked) == 0 &&
 	    !peer->direct_blocked) {
 		peer->direct_blocked = TRUE;
 		nat_peer_send_soon(peer); /* the other end's status should say so too */
 	}
 	nat_peer_consider(peer);
-	return peer->chosen != blocked;
+	return peer->chosen != before;
 }
 
 /* Data goes out, answers to probes come in, and nothing from WireGuard: a firewall that learnt to
@@ -467,7 +466,7 @@ nat_peer_note_deaf(NatPeer *peer, gboolean deaf, gint64 now_us)
 	if (since == 0 || now_us - since < DEAF_MAX_US)
 		return;
 	peer->deaf_us = peer->deaf_since_us = 0;
-	if (!nat_peer_leave_blocked(peer))
+	if (!nat_peer_leave_blocked(peer, peer->chosen))
 		nat_pair_info(peer->chosen)->blocked_until_us = 0;
 }
 

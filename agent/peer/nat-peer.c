@@ -172,13 +172,15 @@ on_path_proven(gpointer user_data)
 }
 
 static void
-on_path_disproved(gpointer user_data)
+on_path_disproved(const WgEndpoint *tried, gpointer user_data)
 {
 	NatPeer *peer = user_data;
 	gboolean relayed = peer->chosen != NULL && nat_watch_is_relay(peer->chosen);
 
 	nat_peer_record(peer, NAT_EVENT_PATH, "WireGuard's packets do not pass there");
-	if (nat_peer_plain_disproved(peer) || nat_peer_leave_blocked(peer))
+	if (nat_peer_plain_disproved(peer) ||
+	    nat_peer_leave_blocked(peer, nat_peer_pair_of(peer, tried)) ||
+	    nat_path_phase(peer->path) == NAT_PATH_PROVING)
 		return;
 	/* The tunnel was elsewhere, and still is. */
 	if (nat_peer_tunnel_live(peer) && peer->failure != NAT_FAILURE_SILENCE) {

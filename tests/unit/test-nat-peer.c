@@ -177,7 +177,7 @@ test_blocked_elsewhere(Agents *f, gconstpointer data)
 		return;
 	connect_both(f);
 	nat_pair_block(f->a.peer, f->a.peer->chosen);
-	nat_peer_leave_blocked(f->a.peer);
+	nat_peer_leave_blocked(f->a.peer, f->a.peer->chosen);
 	g_assert_true(f->a.peer->direct_blocked);
 	/* something else changed */
 	nat_peer_network_changed(f->a.peer);
@@ -188,6 +188,40 @@ test_blocked_elsewhere(Agents *f, gconstpointer data)
 	nat_peer_network_changed(f->a.peer);
 	g_assert_false(f->a.peer->direct_blocked);
 	g_assert_false(nat_pair_is_blocked(f->a.peer, f->a.peer->chosen, g_get_monotonic_time()));
+}
+
+static gboolean
+a_tries_nothing(gconstpointer data)
+{
+	return nat_path_phase(((const Agents *)data)->a.peer->path) != NAT_PATH_PROVING;
+}
+
+/* An endpoint that checks came from is tried before it is anybody's choice: the chosen pair is not
+ * to blame where that fails. */
+static void
+test_another_is_blamed(Agents *f, gconstpointer data)
+{
+	WgEndpoint elsewhere = net_ep("10.9.0.9:51820");
+	NatWatchPair *chosen;
+
+	if (!f->up)
+		return;
+	connect_both(f);
+	agents_cut(f, TRUE);
+	chosen = f->a.peer->chosen;
+	g_assert_nonnull(chosen);
+	f->a.wg->last_handshake_s = f->b.wg->last_handshake_s = 0;
+	nat_path_reset(f->a.peer->path);
+	agent_observe(&f->a);
+	g_assert_cmpint(nat_path_phase(f->a.peer->path), ==, NAT_PATH_IDLE);
+	nat_path_try(f->a.peer->path, &elsewhere, FALSE, 100 * 1000, g_get_monotonic_time());
+	g_assert_true(hosts_wait(a_tries_nothing, f, 20000));
+	g_assert_true(f->a.peer->chosen == chosen);
+	g_assert_cmpuint(nat_pair_info(chosen)->failures, ==, 0);
+	/* its own failure counts */
+	nat_path_try(f->a.peer->path, &f->hosts.b.addr, FALSE, 100 * 1000, g_get_monotonic_time());
+	g_assert_true(hosts_wait(a_tries_nothing, f, 20000));
+	g_assert_cmpuint(nat_pair_info(chosen)->failures, ==, 1);
 }
 
 /* ---- restarts ---- */
@@ -596,6 +630,7 @@ main(int argc, char **argv)
 	AGENTS("late-candidates", test_late_candidates);
 	AGENTS("unmanaged-is-left-alone", test_unmanaged_is_left_alone);
 	AGENTS("blocked-elsewhere", test_blocked_elsewhere);
+	AGENTS("another-is-blamed", test_another_is_blamed);
 	AGENTS("live-tunnel-is-adopted", test_live_tunnel_is_adopted);
 	AGENTS("restart-keeps-the-endpoint", test_restart_keeps_the_endpoint);
 	AGENTS("both-restart-at-once", test_both_restart_at_once);

@@ -73,7 +73,6 @@ nat_pair_block(NatPeer *peer, NatWatchPair *pair)
 	return TRUE;
 }
 
-/* WireGuard's packets pass on the chosen pair. */
 void
 nat_peer_note_proof(NatPeer *peer)
 {
@@ -86,6 +85,16 @@ nat_peer_note_proof(NatPeer *peer)
 	info->blocked_until_us = 0;
 	if (!nat_watch_is_relay(peer->chosen))
 		peer->direct_blocked = FALSE;
+}
+
+void
+nat_peer_note_bytes(NatPeer *peer)
+{
+	gboolean before = peer->direct_blocked;
+
+	nat_peer_note_proof(peer);
+	if (peer->direct_blocked != before)
+		nat_peer_send_soon(peer); /* the other end was told */
 }
 
 /* Without a session a relayed pair waits for a direct one's first half second. */
@@ -428,6 +437,15 @@ nat_peer_consider(NatPeer *peer)
 	}
 }
 
+static void
+note_blocked(NatPeer *peer, NatWatchPair *pair)
+{
+	if (!nat_pair_block(peer, pair) || nat_pair_relays(pair) > 0 || peer->direct_blocked)
+		return;
+	peer->direct_blocked = TRUE;
+	nat_peer_send_soon(peer); /* the other end's status should say so too */
+}
+
 gboolean
 nat_peer_leave_blocked(NatPeer *peer, NatWatchPair *blocked)
 {
@@ -435,13 +453,25 @@ nat_peer_leave_blocked(NatPeer *peer, NatWatchPair *blocked)
 
 	if (peer->watch == NULL || before == NULL)
 		return FALSE;
-	if (blocked != NULL && nat_pair_block(peer, blocked) && nat_pair_relays(blocked) == 0 &&
-	    !peer->direct_blocked) {
-		peer->direct_blocked = TRUE;
-		nat_peer_send_soon(peer); /* the other end's status should say so too */
-	}
+	if (blocked != NULL)
+		note_blocked(peer, blocked);
 	nat_peer_consider(peer);
 	return peer->chosen != before;
+}
+
+/* Where no other pair could take over, nothing tells the path from a peer whose WireGuard is
+ * stopped: that is not held against the path. */
+static void
+leave_deaf(NatPeer *peer, gint64 now)
+{
+	NatWatchPair *deaf = peer->chosen;
+	gint64 until = nat_pair_info(deaf)->blocked_until_us;
+
+	nat_pair_info(deaf)->blocked_until_us = now + BLOCKED_FIRST_US;
+	nat_peer_consider(peer);
+	nat_pair_info(deaf)->blocked_until_us = until;
+	if (peer->chosen != deaf)
+		note_blocked(peer, deaf);
 }
 
 /* Data goes out, answers to probes come in, and nothing from WireGuard: a firewall that learnt to
@@ -466,8 +496,7 @@ nat_peer_note_deaf(NatPeer *peer, gboolean deaf, gint64 now_us)
 	if (since == 0 || now_us - since < DEAF_MAX_US)
 		return;
 	peer->deaf_us = peer->deaf_since_us = 0;
-	if (!nat_peer_leave_blocked(peer, peer->chosen))
-		nat_pair_info(peer->chosen)->blocked_until_us = 0;
+	leave_deaf(peer, now_us);
 }
 
 void

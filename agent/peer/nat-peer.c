@@ -310,9 +310,11 @@ watch_traffic(NatPeer *peer, gint64 now_us)
 	if (peer->chosen == NULL)
 		return;
 	if (heard == now_us &&
-	    nat_peer_pair_of(peer, nat_path_endpoint(peer->path)) == peer->chosen)
-		nat_watch_heard(peer->chosen);
-	else if (nat_path_data_tx_us(peer->path) == now_us && now_us - heard > SUSPECT_US)
+	    nat_peer_pair_of(peer, nat_path_endpoint(peer->path)) == peer->chosen) {
+		if (nat_path_here_us(peer->path) == now_us)
+			nat_peer_note_bytes(peer);
+		nat_watch_heard(peer->chosen); /* last: another may be chosen now */
+	} else if (nat_path_data_tx_us(peer->path) == now_us && now_us - heard > SUSPECT_US)
 		nat_watch_suspect(peer->chosen);
 	if (heard == now_us)
 		nat_peer_note_deaf(peer, FALSE, now_us);

@@ -224,6 +224,64 @@ test_another_is_blamed(Agents *f, gconstpointer data)
 	g_assert_cmpuint(nat_pair_info(chosen)->failures, ==, 1);
 }
 
+static gboolean
+has_no_failure(const Agent *agent)
+{
+	const NatPeer *peer = agent->peer;
+	const NatPairInfo *info = peer->chosen != NULL ? nat_pair_info(peer->chosen) : NULL;
+
+	return info != NULL && info->failures == 0 && info->blocked_s == 0 && !peer->direct_blocked;
+}
+
+static gboolean
+neither_has_failures(gconstpointer data)
+{
+	const Agents *f = data;
+
+	return has_no_failure(&f->a) && has_no_failure(&f->b);
+}
+
+/* The user stops WireGuard at one end and starts it again, the agents go on: this is no firewall,
+ * and the path is as good as before. */
+static void
+test_wireguard_pauses(Agents *f, gconstpointer data)
+{
+	if (!f->up)
+		return;
+	connect_both(f);
+	f->talking = TRUE;
+	hosts_run(500);
+	g_assert_true(neither_has_failures(f));
+	f->handshakes = FALSE;
+	for (int i = 0; i < 120; i++) {
+		hosts_run(100);
+		g_assert_false(f->a.peer->direct_blocked || f->b.peer->direct_blocked);
+	}
+	f->handshakes = TRUE;
+	g_assert_true(hosts_wait(neither_has_failures, f, 20000));
+	g_assert_true(hosts_wait(both_connected, f, 20000));
+	expect_direct(f);
+}
+
+/* What was held against a path is no longer true once WireGuard's bytes come by it. */
+static void
+test_bytes_are_proof(Agents *f, gconstpointer data)
+{
+	if (!f->up)
+		return;
+	connect_both(f);
+	for (int i = 0; i < 3; i++) {
+		nat_pair_block(f->a.peer, f->a.peer->chosen);
+		nat_pair_block(f->b.peer, f->b.peer->chosen);
+	}
+	f->a.peer->direct_blocked = f->b.peer->direct_blocked = TRUE;
+	g_assert_false(neither_has_failures(f));
+	f->talking = TRUE;
+	g_assert_true(hosts_wait(neither_has_failures, f, 20000));
+	g_assert_false(nat_pair_is_blocked(f->a.peer, f->a.peer->chosen, g_get_monotonic_time()));
+	g_assert_false(nat_pair_is_blocked(f->b.peer, f->b.peer->chosen, g_get_monotonic_time()));
+}
+
 /* ---- restarts ---- */
 
 static void
@@ -631,6 +689,8 @@ main(int argc, char **argv)
 	AGENTS("unmanaged-is-left-alone", test_unmanaged_is_left_alone);
 	AGENTS("blocked-elsewhere", test_blocked_elsewhere);
 	AGENTS("another-is-blamed", test_another_is_blamed);
+	AGENTS("wireguard-pauses", test_wireguard_pauses);
+	AGENTS("bytes-are-proof", test_bytes_are_proof);
 	AGENTS("live-tunnel-is-adopted", test_live_tunnel_is_adopted);
 	AGENTS("restart-keeps-the-endpoint", test_restart_keeps_the_endpoint);
 	AGENTS("both-restart-at-once", test_both_restart_at_once);

@@ -324,6 +324,51 @@ test_both_restart_at_once(Agents *f, gconstpointer data)
 	g_assert_cmpuint(f->a.endpoint_writes + f->b.endpoint_writes, ==, writes);
 }
 
+/* The follower has taken all the choices that were made. */
+static gboolean
+epochs_agree(gconstpointer data)
+{
+	const Agents *f = data;
+
+	return f->a.peer->epoch != 0 && f->a.peer->epoch == f->b.peer->epoch;
+}
+
+static gboolean
+chooser_has_chosen(gconstpointer data)
+{
+	const NatPeer *peer = ((const Agents *)data)->a.peer;
+
+	return peer->watch != NULL && peer->chosen != NULL &&
+	       nat_watch_state(peer->chosen) == NAT_PAIR_ALIVE;
+}
+
+/* The peer is taken out of the chooser's device and comes back, the process is the same: the
+ * follower, which sees the watch id that it knows, takes its choices as before. */
+static void
+test_chooser_removes_the_peer(Agents *f, gconstpointer data)
+{
+	guint32 before;
+
+	if (!f->up)
+		return;
+	connect_both(f);
+	g_assert_true(hosts_wait(epochs_agree, f, CONNECT_MS));
+	/* so many moves in the time since */
+	for (int i = 0; i < 5; i++) {
+		nat_peer_take_selected_pair(f->a.peer, f->a.peer->chosen);
+		g_assert_true(hosts_wait(epochs_agree, f, CONNECT_MS));
+	}
+	before = f->b.peer->epoch;
+	agent_stop(&f->a);
+	f->a.peer = nat_peer_new(&f->a.env, &f->b.public_key, NULL);
+	agents_tick(f);
+	agents_meet(f);
+	g_assert_true(hosts_wait(chooser_has_chosen, f, CONNECT_MS));
+	nat_peer_take_selected_pair(f->a.peer, f->a.peer->chosen);
+	g_assert_true(hosts_wait(epochs_agree, f, CONNECT_MS));
+	g_assert_cmpuint(f->b.peer->epoch, >, before);
+}
+
 /* Both agents settle: no message follows another for ever. */
 static void
 test_no_chatter_at_rest(Agents *f, gconstpointer data)
@@ -694,6 +739,7 @@ main(int argc, char **argv)
 	AGENTS("live-tunnel-is-adopted", test_live_tunnel_is_adopted);
 	AGENTS("restart-keeps-the-endpoint", test_restart_keeps_the_endpoint);
 	AGENTS("both-restart-at-once", test_both_restart_at_once);
+	AGENTS("chooser-removes-the-peer", test_chooser_removes_the_peer);
 	AGENTS("no-chatter-at-rest", test_no_chatter_at_rest);
 	AGENTS("replays-change-nothing", test_replays_change_nothing);
 	AGENTS("replay-to-a-fresh-agent", test_replay_to_a_fresh_agent);

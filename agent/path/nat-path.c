@@ -336,6 +336,7 @@ roll_back(NatPath *path)
 		.endpoint = path->before,
 		.keepalive = path->before_keepalive,
 	};
+	WgEndpoint tried = path->wanted;
 
 	nat_path_reset(path);
 	/* WireGuard cannot forget an endpoint, only take another. */
@@ -344,7 +345,7 @@ roll_back(NatPath *path)
 		path->endpoint = path->before;
 	}
 	apply(path, &change);
-	path->funcs.disproved(path->user_data);
+	path->funcs.disproved(&tried, path->user_data);
 }
 
 /* The kernel took the endpoint from a packet: a late one of the path just left, or one from where

@@ -49,7 +49,7 @@ typedef struct {
 	/* The tried endpoint works. */
 	void (*proven)(gpointer user_data);
 	/* No handshake in time: WireGuard's packets do not pass where STUN did. Rolled back. */
-	void (*disproved)(gpointer user_data);
+	void (*disproved)(const WgEndpoint *tried, gpointer user_data);
 } NatPathFuncs;
 
 NatPath *nat_path_new(const WgKey *peer, gboolean initiator, const NatPathFuncs *funcs,

@@ -7,11 +7,12 @@ static char *
 pair_error(NatPeer *peer, NatWatchPair *pair)
 {
 	const NatPairInfo *info = nat_pair_info(pair);
+	gint64 now = g_get_monotonic_time();
 	gint64 hold_s = nat_choice_hold_us(nat_watch_deaths(pair)) / G_USEC_PER_SEC;
 
-	if (nat_pair_is_blocked(pair, g_get_monotonic_time()))
+	if (nat_pair_is_blocked(peer, pair, now))
 		return g_strdup_printf("WireGuard's packets do not pass; tried again every %u s",
-				       info->blocked_s);
+				       nat_pair_block_s(peer, pair, now));
 	if (info->failures > 0)
 		return g_strdup("WireGuard's packets did not pass, the last time");
 	if (info->far_retiring || nat_peer_pair_is_retiring(peer, pair))

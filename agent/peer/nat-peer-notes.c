@@ -33,17 +33,34 @@ on_tell(NatWatchPair *pair, NatNote *note, gpointer user_data)
 		note->flags |= NAT_NOTE_POKE;
 }
 
+/* The follower took choices that we know nothing of: they were ours, before the peer was removed
+ * from the device and added again, for the watch id is the process's. It takes none that is not
+ * above those. */
+static void
+catch_up(NatPeer *peer, guint32 epoch)
+{
+	peer->epoch = epoch;
+	if (peer->chosen == NULL)
+		return; /* what is chosen next is above */
+	peer->epoch++;
+	nat_watch_insist(peer->chosen, TRUE);
+}
+
 /* The controlling side hears the follower. */
 static void
 hear_follower(NatPeer *peer, NatWatchPair *pair, const NatNote *note)
 {
 	gint64 now = g_get_monotonic_time();
 
+	/* the last one has none above it: no agent gets there */
+	if (note->epoch > peer->epoch && note->epoch < G_MAXUINT32)
+		catch_up(peer, note->epoch);
 	if (note->epoch != peer->epoch || peer->chosen == NULL)
 		return;
 	if ((note->flags & NAT_NOTE_DEAD) && pair != peer->chosen) {
 		/* once for each choice: the note comes again and again */
-		if (nat_pair_is_blocked(peer->chosen, now) || peer->distrusted_epoch == peer->epoch)
+		if (nat_pair_is_blocked(peer, peer->chosen, now) ||
+		    peer->distrusted_epoch == peer->epoch)
 			return;
 		peer->distrusted_epoch = peer->epoch;
 		if (note->flags & NAT_NOTE_BLOCKED)

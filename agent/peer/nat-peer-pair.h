@@ -38,7 +38,9 @@ void nat_peer_make_bridge(NatPeer *peer, NatWatchPair *pair);
 guint64 nat_pair_bridged(NatPairInfo *info);
 
 /* nat-peer-path.c */
-gboolean nat_pair_is_blocked(NatWatchPair *pair, gint64 now);
+gboolean nat_pair_is_blocked(NatPeer *peer, NatWatchPair *pair, gint64 now);
+/* How long a block of it lasts, in s, as things are. */
+guint nat_pair_block_s(NatPeer *peer, NatWatchPair *pair, gint64 now);
 /* A proof did not come. TRUE: not for the first time. */
 gboolean nat_pair_block(NatPeer *peer, NatWatchPair *pair);
 /* The tunnel is live there, by WireGuard's own word. */

@@ -33,10 +33,25 @@
 #define DEAF_ASK_US (SEC / 2)
 #define DEAF_MAX_US (2 * SEC)
 
-gboolean
-nat_pair_is_blocked(NatWatchPair *pair, gint64 now)
+/* A relay drops nothing of WireGuard's in particular, and without a session there is nothing that
+ * another try could disturb: that a relayed pair failed often holds only beside a live tunnel. */
+guint
+nat_pair_block_s(NatPeer *peer, NatWatchPair *pair, gint64 now)
 {
-	return now < nat_pair_info(pair)->blocked_until_us;
+	guint s = nat_pair_info(pair)->blocked_s;
+
+	if (nat_pair_relays(pair) > 0 && !nat_path_live(peer->path, now))
+		s = MIN(s, BLOCKED_MIN_S);
+	return s;
+}
+
+gboolean
+nat_pair_is_blocked(NatPeer *peer, NatWatchPair *pair, gint64 now)
+{
+	const NatPairInfo *info = nat_pair_info(pair);
+	gint64 less_us = (info->blocked_s - nat_pair_block_s(peer, pair, now)) * SEC;
+
+	return now < info->blocked_until_us - less_us;
 }
 
 /* One or two lost packets look the same: only the second time in a row it is a finding. TRUE then.
@@ -58,7 +73,6 @@ nat_pair_block(NatPeer *peer, NatWatchPair *pair)
 	return TRUE;
 }
 
-/* WireGuard's packets pass on the chosen pair. */
 void
 nat_peer_note_proof(NatPeer *peer)
 {
@@ -71,6 +85,16 @@ nat_peer_note_proof(NatPeer *peer)
 	info->blocked_until_us = 0;
 	if (!nat_watch_is_relay(peer->chosen))
 		peer->direct_blocked = FALSE;
+}
+
+void
+nat_peer_note_bytes(NatPeer *peer)
+{
+	gboolean before = peer->direct_blocked;
+
+	nat_peer_note_proof(peer);
+	if (peer->direct_blocked != before)
+		nat_peer_send_soon(peer); /* the other end was told */
 }
 
 /* Without a session a relayed pair waits for a direct one's first half second. */
@@ -90,7 +114,7 @@ fill_choice(NatPeer *peer, NatWatchPair *pair, NatChoicePair *out, gint64 now)
 	out->alive = state == NAT_PAIR_ALIVE || (state != NAT_PAIR_DEAD && pair == peer->chosen);
 	out->relays = nat_pair_relays(pair);
 	/* The present pair was ready when it was taken; its end is told by other words. */
-	out->blocked = nat_pair_is_blocked(pair, now) ||
+	out->blocked = nat_pair_is_blocked(peer, pair, now) ||
 		       (nat_pair_info(pair)->far_unready && pair != peer->chosen) ||
 		       nat_pair_info(pair)->far_retiring || nat_peer_pair_is_retiring(peer, pair) ||
 		       !nat_peer_pair_endpoint(peer, pair, &endpoint) ||
@@ -259,7 +283,7 @@ chosen_works(NatPeer *peer, gint64 now)
 	NatPairState state = peer->chosen != NULL ? nat_watch_state(peer->chosen) : NAT_PAIR_DEAD;
 
 	/* NEW: WireGuard uses it, and no answer is overdue yet */
-	return state != NAT_PAIR_DEAD && !nat_pair_is_blocked(peer->chosen, now);
+	return state != NAT_PAIR_DEAD && !nat_pair_is_blocked(peer, peer->chosen, now);
 }
 
 /* A handshake that may still come is not disturbed. */
@@ -361,6 +385,16 @@ is_worth(NatPeer *peer, NatWatchPair *pair, gint64 now)
 	return peer->chosen == NULL || !chosen_works(peer, now);
 }
 
+/* The pair that was chosen answers, and there is neither a session nor a try: a relayed one is
+ * nobody else's affair (the search knows direct ones alone). */
+static gboolean
+lies_idle(NatPeer *peer, gint64 now)
+{
+	return peer->controlling && peer->online && nat_pair_relays(peer->chosen) > 0 &&
+	       nat_watch_state(peer->chosen) == NAT_PAIR_ALIVE &&
+	       nat_path_phase(peer->path) == NAT_PATH_IDLE && !nat_path_live(peer->path, now);
+}
+
 void
 nat_peer_consider(NatPeer *peer)
 {
@@ -383,6 +417,10 @@ nat_peer_consider(NatPeer *peer)
 	    relays_may(peer, now) && nat_path_phase(peer->path) == NAT_PATH_PROVING &&
 	    nat_pair_relays(peer->chosen) == 0)
 		best = leave_unproven(peer);
+	if (best != NULL && best == peer->chosen && lies_idle(peer, now)) {
+		choose(peer, best, "once more");
+		return;
+	}
 	if (best == NULL || best == peer->chosen || !is_worth(peer, best, now))
 		return;
 	if (peer->controlling) {
@@ -391,28 +429,49 @@ nat_peer_consider(NatPeer *peer)
 		       : peer->chosen	       ? "the other is dead"
 					       : "it answers");
 	} else {
-		gboolean blocked = peer->chosen != NULL && nat_pair_is_blocked(peer->chosen, now);
+		gboolean blocked =
+			peer->chosen != NULL && nat_pair_is_blocked(peer, peer->chosen, now);
 
 		nat_peer_take(peer, best, "the chosen one is dead here");
 		say_dead(peer, blocked ? NAT_NOTE_DEAD | NAT_NOTE_BLOCKED : NAT_NOTE_DEAD);
 	}
 }
 
-/* WireGuard's packets do not pass on the chosen pair. TRUE: another one was taken. */
-gboolean
-nat_peer_leave_blocked(NatPeer *peer)
+static void
+note_blocked(NatPeer *peer, NatWatchPair *pair)
 {
-	NatWatchPair *blocked = peer->chosen;
+	if (!nat_pair_block(peer, pair) || nat_pair_relays(pair) > 0 || peer->direct_blocked)
+		return;
+	peer->direct_blocked = TRUE;
+	nat_peer_send_soon(peer); /* the other end's status should say so too */
+}
 
-	if (peer->watch == NULL || blocked == NULL)
+gboolean
+nat_peer_leave_blocked(NatPeer *peer, NatWatchPair *blocked)
+{
+	NatWatchPair *before = peer->chosen;
+
+	if (peer->watch == NULL || before == NULL)
 		return FALSE;
-	if (nat_pair_block(peer, blocked) && nat_pair_relays(blocked) == 0 &&
-	    !peer->direct_blocked) {
-		peer->direct_blocked = TRUE;
-		nat_peer_send_soon(peer); /* the other end's status should say so too */
-	}
+	if (blocked != NULL)
+		note_blocked(peer, blocked);
 	nat_peer_consider(peer);
-	return peer->chosen != blocked;
+	return peer->chosen != before;
+}
+
+/* Where no other pair could take over, nothing tells the path from a peer whose WireGuard is
+ * stopped: that is not held against the path. */
+static void
+leave_deaf(NatPeer *peer, gint64 now)
+{
+	NatWatchPair *deaf = peer->chosen;
+	gint64 until = nat_pair_info(deaf)->blocked_until_us;
+
+	nat_pair_info(deaf)->blocked_until_us = now + BLOCKED_FIRST_US;
+	nat_peer_consider(peer);
+	nat_pair_info(deaf)->blocked_until_us = until;
+	if (peer->chosen != deaf)
+		note_blocked(peer, deaf);
 }
 
 /* Data goes out, answers to probes come in, and nothing from WireGuard: a firewall that learnt to
@@ -437,8 +496,7 @@ nat_peer_note_deaf(NatPeer *peer, gboolean deaf, gint64 now_us)
 	if (since == 0 || now_us - since < DEAF_MAX_US)
 		return;
 	peer->deaf_us = peer->deaf_since_us = 0;
-	if (!nat_peer_leave_blocked(peer))
-		nat_pair_info(peer->chosen)->blocked_until_us = 0;
+	leave_deaf(peer, now_us);
 }
 
 void

@@ -158,8 +158,13 @@ void nat_peer_consider(NatPeer *peer);
 /* WireGuard's port or mark changed: bridges serve one only. */
 void nat_peer_remake_bridges(NatPeer *peer);
 void nat_peer_take_selected_pair(NatPeer *peer, NatWatchPair *pair);
+/* WireGuard's packets pass on the chosen pair: what was held against it is over. */
 void nat_peer_note_proof(NatPeer *peer);
-gboolean nat_peer_leave_blocked(NatPeer *peer);
+/* The same, by bytes that come in on it without a try. */
+void nat_peer_note_bytes(NatPeer *peer);
+/* WireGuard's packets do not pass on the pair (NULL: where it was tried is none). TRUE: another one
+ * was taken than the chosen one. */
+gboolean nat_peer_leave_blocked(NatPeer *peer, NatWatchPair *blocked);
 /* nat-peer-notes.c: what was found of WireGuard's packets on pairs that start from another address
  * now (the network changed) counts no longer. */
 void nat_peer_forget_blocked(NatPeer *peer);

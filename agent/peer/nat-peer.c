@@ -172,13 +172,15 @@ on_path_proven(gpointer user_data)
 }
 
 static void
-on_path_disproved(gpointer user_data)
+on_path_disproved(const WgEndpoint *tried, gpointer user_data)
 {
 	NatPeer *peer = user_data;
 	gboolean relayed = peer->chosen != NULL && nat_watch_is_relay(peer->chosen);
 
 	nat_peer_record(peer, NAT_EVENT_PATH, "WireGuard's packets do not pass there");
-	if (nat_peer_plain_disproved(peer) || nat_peer_leave_blocked(peer))
+	if (nat_peer_plain_disproved(peer) ||
+	    nat_peer_leave_blocked(peer, nat_peer_pair_of(peer, tried)) ||
+	    nat_path_phase(peer->path) == NAT_PATH_PROVING)
 		return;
 	/* The tunnel was elsewhere, and still is. */
 	if (nat_peer_tunnel_live(peer) && peer->failure != NAT_FAILURE_SILENCE) {
@@ -186,8 +188,9 @@ on_path_disproved(gpointer user_data)
 		return;
 	}
 	/* A relay that does not carry WireGuard says nothing about the direct path being looked
-	 * for. */
-	if (relayed && peer->search != NULL && nat_search_started(peer->search))
+	 * for, now or with the next retry. */
+	if (relayed && (peer->state == NAT_PEER_FAILED ||
+			(peer->search != NULL && nat_search_started(peer->search))))
 		return;
 	nat_peer_end_search(peer);
 	nat_peer_fail(peer, NAT_FAILURE_PROOF);
@@ -307,9 +310,11 @@ watch_traffic(NatPeer *peer, gint64 now_us)
 	if (peer->chosen == NULL)
 		return;
 	if (heard == now_us &&
-	    nat_peer_pair_of(peer, nat_path_endpoint(peer->path)) == peer->chosen)
-		nat_watch_heard(peer->chosen);
-	else if (nat_path_data_tx_us(peer->path) == now_us && now_us - heard > SUSPECT_US)
+	    nat_peer_pair_of(peer, nat_path_endpoint(peer->path)) == peer->chosen) {
+		if (nat_path_here_us(peer->path) == now_us)
+			nat_peer_note_bytes(peer);
+		nat_watch_heard(peer->chosen); /* last: another may be chosen now */
+	} else if (nat_path_data_tx_us(peer->path) == now_us && now_us - heard > SUSPECT_US)
 		nat_watch_suspect(peer->chosen);
 	if (heard == now_us)
 		nat_peer_note_deaf(peer, FALSE, now_us);

@@ -125,8 +125,9 @@ wire_on_readable(gint fd, GIOCondition condition, gpointer user_data)
 
 	if (n < 8 || !wire_accept(wire, &pkt))
 		return G_SOURCE_CONTINUE;
-	if (wire->world->direct_drops_wireguard &&
-	    wg_endpoint_equal(&from, &wire->agent->other->host->addr))
+	if (!wire->world->agents.handshakes ||
+	    (wire->world->direct_drops_wireguard &&
+	     wg_endpoint_equal(&from, &wire->agent->other->host->addr)))
 		return G_SOURCE_CONTINUE;
 	wg->rx_bytes += (guint64)n;
 	wg->endpoint = from;

@@ -38,7 +38,7 @@ on_proven(gpointer user_data)
 }
 
 static void
-on_disproved(gpointer user_data)
+on_disproved(const WgEndpoint *tried, gpointer user_data)
 {
 	((Fixture *)user_data)->disproved++;
 }

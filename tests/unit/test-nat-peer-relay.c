@@ -3,6 +3,7 @@
  * A peer's tunnel over a real TURN server: when it comes to the relay, how it leaves it, and what
  * is left behind. Once with the relay held by the end that chooses, once by the one that follows.
  */
+#include "agent/peer/nat-peer-pair.h"
 #include "agent/relay/nat-relay-private.h"
 #include "agent/session/nat-msg.h"
 #include "tests/unit/relayed-peers.h"
@@ -188,6 +189,93 @@ test_wireguard_is_dropped_later(World *w, gconstpointer data)
 	g_assert_true(hosts_wait(both_on_relay, w, 30000));
 	expect_reason(&w->agents, "relayed-wireguard-retry", 20000);
 	g_assert_true(world_carries(w, 20000));
+}
+
+static gboolean
+both_failed(gconstpointer data)
+{
+	const World *w = data;
+
+	return agent_is(&w->agents.a, NAT_PEER_FAILED) && agent_is(&w->agents.b, NAT_PEER_FAILED);
+}
+
+static gboolean
+both_failed_on_relay(gconstpointer data)
+{
+	const World *w = data;
+	NatWatchPair *a = w->agents.a.peer->chosen, *b = w->agents.b.peer->chosen;
+
+	return both_failed(w) && a != NULL && nat_watch_is_relay(a) &&
+	       nat_pair_info(a)->failures > 0 && b != NULL && nat_watch_is_relay(b);
+}
+
+/* The relay is all there is, and WireGuard's packets do not pass for a while (a preshared key that
+ * only one end has yet): it is tried again. */
+static void
+fail_on_relay(World *w)
+{
+	world_cut(w, TRUE);
+	w->agents.handshakes = FALSE;
+	agents_meet(&w->agents);
+	g_assert_true(hosts_wait(both_failed_on_relay, w, 90000));
+}
+
+static void
+expect_relayed_again(World *w)
+{
+	gint64 began;
+
+	w->agents.handshakes = TRUE;
+	began = g_get_monotonic_time();
+	g_assert_true(hosts_wait(both_on_relay, w, 90000));
+	g_test_message("relayed after %d ms", (int)((g_get_monotonic_time() - began) / 1000));
+	g_assert_true(world_carries(w, 20000));
+}
+
+static void
+test_relay_proof_fails(World *w, gconstpointer data)
+{
+	if (!w->up)
+		return;
+	fail_on_relay(w);
+	expect_relayed_again(w);
+}
+
+/* The same, and it lasted: with nothing else to use nobody waits for an hour. */
+static void
+test_relay_proof_fails_often(World *w, gconstpointer data)
+{
+	if (!w->up)
+		return;
+	fail_on_relay(w);
+	for (int i = 0; i < 5; i++) {
+		nat_pair_block(w->agents.a.peer, w->agents.a.peer->chosen);
+		nat_pair_block(w->agents.b.peer, w->agents.b.peer->chosen);
+	}
+	expect_relayed_again(w);
+}
+
+static void
+lose_session(Wire *wire)
+{
+	wire->session = wire->offered = 0;
+	wire->agent->wg->last_handshake_s = wire->agent->wg->last_handshake_ns = 0;
+	nat_path_reset(wire->agent->peer->path); /* as of a session that grew too old */
+}
+
+/* The session grows too old, while the relay goes on answering. */
+static void
+test_relayed_session_expires(World *w, gconstpointer data)
+{
+	if (!w->up)
+		return;
+	meet_on_relay(w);
+	hosts_run(4000); /* what settles has settled */
+	w->agents.handshakes = FALSE;
+	lose_session(&w->a);
+	lose_session(&w->b);
+	g_assert_true(hosts_wait(both_failed, w, 90000));
+	expect_relayed_again(w);
 }
 
 static gboolean
@@ -572,6 +660,9 @@ main(int argc, char **argv)
 	add("goes/direct-dies-under-traffic", test_direct_dies_under_traffic);
 	add("goes/wireguard-is-dropped", test_wireguard_is_dropped);
 	add("goes/wireguard-is-dropped-later", test_wireguard_is_dropped_later);
+	add("goes/relay-proof-fails", test_relay_proof_fails);
+	add("goes/relay-proof-fails-often", test_relay_proof_fails_often);
+	add("goes/relayed-session-expires", test_relayed_session_expires);
 	add("goes/allocation-lost", test_allocation_lost);
 	add("ends/holder-killed", test_holder_killed);
 	add("ends/other-killed", test_other_killed);

@@ -177,17 +177,109 @@ test_blocked_elsewhere(Agents *f, gconstpointer data)
 		return;
 	connect_both(f);
 	nat_pair_block(f->a.peer, f->a.peer->chosen);
-	nat_peer_leave_blocked(f->a.peer);
+	nat_peer_leave_blocked(f->a.peer, f->a.peer->chosen);
 	g_assert_true(f->a.peer->direct_blocked);
 	/* something else changed */
 	nat_peer_network_changed(f->a.peer);
 	g_assert_true(f->a.peer->direct_blocked);
-	g_assert_true(nat_pair_is_blocked(f->a.peer->chosen, g_get_monotonic_time()));
+	g_assert_true(nat_pair_is_blocked(f->a.peer, f->a.peer->chosen, g_get_monotonic_time()));
 	net_run("ip addr add 10.9.0.7/24 dev core-a");
 	net_run("ip route replace 10.9.0.0/24 dev core-a src 10.9.0.7");
 	nat_peer_network_changed(f->a.peer);
 	g_assert_false(f->a.peer->direct_blocked);
-	g_assert_false(nat_pair_is_blocked(f->a.peer->chosen, g_get_monotonic_time()));
+	g_assert_false(nat_pair_is_blocked(f->a.peer, f->a.peer->chosen, g_get_monotonic_time()));
+}
+
+static gboolean
+a_tries_nothing(gconstpointer data)
+{
+	return nat_path_phase(((const Agents *)data)->a.peer->path) != NAT_PATH_PROVING;
+}
+
+/* An endpoint that checks came from is tried before it is anybody's choice: the chosen pair is not
+ * to blame where that fails. */
+static void
+test_another_is_blamed(Agents *f, gconstpointer data)
+{
+	WgEndpoint elsewhere = net_ep("10.9.0.9:51820");
+	NatWatchPair *chosen;
+
+	if (!f->up)
+		return;
+	connect_both(f);
+	agents_cut(f, TRUE);
+	chosen = f->a.peer->chosen;
+	g_assert_nonnull(chosen);
+	f->a.wg->last_handshake_s = f->b.wg->last_handshake_s = 0;
+	nat_path_reset(f->a.peer->path);
+	agent_observe(&f->a);
+	g_assert_cmpint(nat_path_phase(f->a.peer->path), ==, NAT_PATH_IDLE);
+	nat_path_try(f->a.peer->path, &elsewhere, FALSE, 100 * 1000, g_get_monotonic_time());
+	g_assert_true(hosts_wait(a_tries_nothing, f, 20000));
+	g_assert_true(f->a.peer->chosen == chosen);
+	g_assert_cmpuint(nat_pair_info(chosen)->failures, ==, 0);
+	/* its own failure counts */
+	nat_path_try(f->a.peer->path, &f->hosts.b.addr, FALSE, 100 * 1000, g_get_monotonic_time());
+	g_assert_true(hosts_wait(a_tries_nothing, f, 20000));
+	g_assert_cmpuint(nat_pair_info(chosen)->failures, ==, 1);
+}
+
+static gboolean
+has_no_failure(const Agent *agent)
+{
+	const NatPeer *peer = agent->peer;
+	const NatPairInfo *info = peer->chosen != NULL ? nat_pair_info(peer->chosen) : NULL;
+
+	return info != NULL && info->failures == 0 && info->blocked_s == 0 && !peer->direct_blocked;
+}
+
+static gboolean
+neither_has_failures(gconstpointer data)
+{
+	const Agents *f = data;
+
+	return has_no_failure(&f->a) && has_no_failure(&f->b);
+}
+
+/* The user stops WireGuard at one end and starts it again, the agents go on: this is no firewall,
+ * and the path is as good as before. */
+static void
+test_wireguard_pauses(Agents *f, gconstpointer data)
+{
+	if (!f->up)
+		return;
+	connect_both(f);
+	f->talking = TRUE;
+	hosts_run(500);
+	g_assert_true(neither_has_failures(f));
+	f->handshakes = FALSE;
+	for (int i = 0; i < 120; i++) {
+		hosts_run(100);
+		g_assert_false(f->a.peer->direct_blocked || f->b.peer->direct_blocked);
+	}
+	f->handshakes = TRUE;
+	g_assert_true(hosts_wait(neither_has_failures, f, 20000));
+	g_assert_true(hosts_wait(both_connected, f, 20000));
+	expect_direct(f);
+}
+
+/* What was held against a path is no longer true once WireGuard's bytes come by it. */
+static void
+test_bytes_are_proof(Agents *f, gconstpointer data)
+{
+	if (!f->up)
+		return;
+	connect_both(f);
+	for (int i = 0; i < 3; i++) {
+		nat_pair_block(f->a.peer, f->a.peer->chosen);
+		nat_pair_block(f->b.peer, f->b.peer->chosen);
+	}
+	f->a.peer->direct_blocked = f->b.peer->direct_blocked = TRUE;
+	g_assert_false(neither_has_failures(f));
+	f->talking = TRUE;
+	g_assert_true(hosts_wait(neither_has_failures, f, 20000));
+	g_assert_false(nat_pair_is_blocked(f->a.peer, f->a.peer->chosen, g_get_monotonic_time()));
+	g_assert_false(nat_pair_is_blocked(f->b.peer, f->b.peer->chosen, g_get_monotonic_time()));
 }
 
 /* ---- restarts ---- */
@@ -230,6 +322,51 @@ test_both_restart_at_once(Agents *f, gconstpointer data)
 	hosts_run(1000);
 	g_assert_true(both_connected(f));
 	g_assert_cmpuint(f->a.endpoint_writes + f->b.endpoint_writes, ==, writes);
+}
+
+/* The follower has taken all the choices that were made. */
+static gboolean
+epochs_agree(gconstpointer data)
+{
+	const Agents *f = data;
+
+	return f->a.peer->epoch != 0 && f->a.peer->epoch == f->b.peer->epoch;
+}
+
+static gboolean
+chooser_has_chosen(gconstpointer data)
+{
+	const NatPeer *peer = ((const Agents *)data)->a.peer;
+
+	return peer->watch != NULL && peer->chosen != NULL &&
+	       nat_watch_state(peer->chosen) == NAT_PAIR_ALIVE;
+}
+
+/* The peer is taken out of the chooser's device and comes back, the process is the same: the
+ * follower, which sees the watch id that it knows, takes its choices as before. */
+static void
+test_chooser_removes_the_peer(Agents *f, gconstpointer data)
+{
+	guint32 before;
+
+	if (!f->up)
+		return;
+	connect_both(f);
+	g_assert_true(hosts_wait(epochs_agree, f, CONNECT_MS));
+	/* so many moves in the time since */
+	for (int i = 0; i < 5; i++) {
+		nat_peer_take_selected_pair(f->a.peer, f->a.peer->chosen);
+		g_assert_true(hosts_wait(epochs_agree, f, CONNECT_MS));
+	}
+	before = f->b.peer->epoch;
+	agent_stop(&f->a);
+	f->a.peer = nat_peer_new(&f->a.env, &f->b.public_key, NULL);
+	agents_tick(f);
+	agents_meet(f);
+	g_assert_true(hosts_wait(chooser_has_chosen, f, CONNECT_MS));
+	nat_peer_take_selected_pair(f->a.peer, f->a.peer->chosen);
+	g_assert_true(hosts_wait(epochs_agree, f, CONNECT_MS));
+	g_assert_cmpuint(f->b.peer->epoch, >, before);
 }
 
 /* Both agents settle: no message follows another for ever. */
@@ -596,9 +733,13 @@ main(int argc, char **argv)
 	AGENTS("late-candidates", test_late_candidates);
 	AGENTS("unmanaged-is-left-alone", test_unmanaged_is_left_alone);
 	AGENTS("blocked-elsewhere", test_blocked_elsewhere);
+	AGENTS("another-is-blamed", test_another_is_blamed);
+	AGENTS("wireguard-pauses", test_wireguard_pauses);
+	AGENTS("bytes-are-proof", test_bytes_are_proof);
 	AGENTS("live-tunnel-is-adopted", test_live_tunnel_is_adopted);
 	AGENTS("restart-keeps-the-endpoint", test_restart_keeps_the_endpoint);
 	AGENTS("both-restart-at-once", test_both_restart_at_once);
+	AGENTS("chooser-removes-the-peer", test_chooser_removes_the_peer);
 	AGENTS("no-chatter-at-rest", test_no_chatter_at_rest);
 	AGENTS("replays-change-nothing", test_replays_change_nothing);
 	AGENTS("replay-to-a-fresh-agent", test_replay_to_a_fresh_agent);

@@ -123,7 +123,7 @@ write_peer(const WgPeerChange *change, gpointer user_data)
 
 	if (wg == NULL)
 		return FALSE;
-	nat_originals_keep(iface->originals, wg);
+	nat_originals_keep(iface->originals, wg, change);
 	if (wg_ctl_apply(iface->ctl, change, 1, &error)) {
 		nat_stats_count(&iface->stats, NAT_STAT_WRITES);
 		return TRUE;

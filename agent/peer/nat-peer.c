@@ -279,12 +279,30 @@ keep_unbridged(NatPeer *peer, const WgPeer *wg)
 	    !wg_endpoint_is_bogus(&wg->endpoint))
 		return;
 	before.endpoint = *nat_path_endpoint(peer->path);
-	nat_originals_keep(peer->env->originals, &before);
+	nat_originals_keep(peer->env->originals, &before, NULL);
+}
+
+/* The user's newer word, where the device has one. */
+static void
+note_users(NatPeer *peer, const WgPeer *wg, gint64 now_us)
+{
+	char text[WG_ENDPOINT_STRLEN];
+	WgEndpoint endpoint;
+	guint16 keepalive;
+
+	if (!nat_originals_observe(peer->env->originals, wg, now_us) ||
+	    !nat_originals_get(peer->env->originals, &peer->key, &endpoint, &keepalive))
+		return;
+	nat_peer_record(peer, NAT_EVENT_PATH, "the user's settings are new: %s, keepalive %u s",
+			wg_endpoint_format(&endpoint, text), keepalive);
+	if (wg_endpoint_is_set(&endpoint))
+		peer->configured = endpoint;
 }
 
 static void
-note_configured(NatPeer *peer, const WgPeer *wg)
+note_configured(NatPeer *peer, const WgPeer *wg, gint64 now_us)
 {
+	note_users(peer, wg, now_us);
 	if (!peer->observed)
 		recall_keepalive(peer);
 	/* Until its agent speaks, whatever appears without the kernel's doing is configured. */
@@ -340,7 +358,7 @@ nat_peer_observe(NatPeer *peer, const WgPeer *wg, gint64 now_us, gint64 real_s)
 	gboolean live;
 
 	keep_unbridged(peer, wg);
-	note_configured(peer, wg);
+	note_configured(peer, wg, now_us);
 	nat_path_observe(peer->path, wg, now_us, real_s);
 	live = nat_path_live(peer->path, now_us);
 	if (live && !is_dead_bridge(peer))
@@ -426,6 +444,7 @@ nat_peer_free(NatPeer *peer)
 	if (peer->managed)
 		peer->env->refresh(&peer->key, peer->path, peer->env->user_data);
 	restore_bridged(peer);
+	nat_originals_look_away(peer->env->originals, &peer->key);
 	nat_peer_stop_mtu(peer);
 	nat_peer_punch_free(peer);
 	g_clear_pointer(&peer->watch, nat_watch_free);

@@ -192,7 +192,7 @@ env_write(const WgPeerChange *change, gpointer user_data)
 	Agent *agent = user_data;
 
 	g_assert_true(wg_key_equal(&change->public_key, &agent->other->public_key));
-	nat_originals_keep(agent->originals, &agent->seen);
+	nat_originals_keep(agent->originals, &agent->seen, change);
 	agent->writes++;
 	if (change->flags & WG_CHANGE_REPLACE) {
 		agent->replaces++;

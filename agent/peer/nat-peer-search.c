@@ -88,16 +88,16 @@ on_retry(gpointer user_data)
 	return G_SOURCE_REMOVE;
 }
 
-static void
-restore_original(NatPeer *peer)
+void
+nat_peer_restore_original(NatPeer *peer)
 {
 	WgPeerChange change = {
 		.public_key = peer->key,
 		.flags = WG_CHANGE_KEEPALIVE,
 	};
 
-	if (nat_peer_tunnel_live(peer) || !nat_originals_get(peer->env->originals, &peer->key,
-							     &change.endpoint, &change.keepalive))
+	if (!nat_originals_get(peer->env->originals, &peer->key, &change.endpoint,
+			       &change.keepalive))
 		return;
 	/* WireGuard cannot forget an endpoint, only take another. */
 	if (wg_endpoint_is_set(&change.endpoint))
@@ -157,7 +157,8 @@ nat_peer_fail(NatPeer *peer, NatFailure failure)
 			nat_peer_plan_retry(peer);
 		return;
 	}
-	restore_original(peer);
+	if (!nat_peer_tunnel_live(peer))
+		nat_peer_restore_original(peer);
 	if (!peer->online) {
 		nat_peer_go_waiting(peer);
 		return;

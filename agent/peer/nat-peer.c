@@ -11,7 +11,7 @@
 
 /* Bytes go out and none came in for so long: is the path still there? */
 #define SUSPECT_US (100 * 1000)
-/* From the start on, until a bridge of an earlier run is given up for want of the peer's agent. */
+/* From the start on, until what an earlier run wrote is given up for want of the peer's agent. */
 #define ORPHAN_US (10 * (gint64)G_USEC_PER_SEC)
 #define POLL_LAG_US (1500 * (gint64)G_USEC_PER_SEC / 1000)
 #define UFRAG_BYTES 12
@@ -352,6 +352,48 @@ on_live(NatPeer *peer, gint64 now_us)
 		watch_traffic(peer, now_us);
 }
 
+/* The device is as we left it, and there is something else to try. */
+static gboolean
+has_ours(NatPeer *peer)
+{
+	const WgEndpoint *endpoint = nat_path_endpoint(peer->path);
+	WgEndpoint original;
+	guint16 keepalive;
+
+	return nat_originals_is_ours(peer->env->originals, &peer->key, endpoint, FALSE) &&
+	       nat_originals_get(peer->env->originals, &peer->key, &original, &keepalive) &&
+	       wg_endpoint_is_set(&original) && !wg_endpoint_equal(&original, endpoint);
+}
+
+/* An earlier run's, or of a path that was lost before its session died. */
+static gboolean
+is_left_over(NatPeer *peer, gint64 now_us)
+{
+	if (now_us - peer->observed_us <= ORPHAN_US || now_us - peer->forlorn_us < G_USEC_PER_SEC)
+		return FALSE;
+	peer->forlorn_us = now_us;
+	return has_ours(peer);
+}
+
+/* No session, nobody to find another path with, and nothing under way: what the user had is better
+ * than what worked once. */
+static void
+on_forlorn(NatPeer *peer, gint64 now_us)
+{
+	gboolean had_path = peer->state != NAT_PEER_WAITING;
+
+	if (nat_path_phase(peer->path) != NAT_PATH_IDLE || nat_peer_is_plain(peer) ||
+	    (peer->state == NAT_PEER_CHECKING && peer->search != NULL &&
+	     nat_search_started(peer->search)))
+		return;
+	if (peer->state == NAT_PEER_CONNECTED)
+		nat_peer_set_state(peer, NAT_PEER_WAITING, "no handshake for 180 s");
+	else if (had_path)
+		nat_peer_go_waiting(peer);
+	if ((had_path && peer->managed) || is_left_over(peer, now_us))
+		nat_peer_restore_original(peer);
+}
+
 void
 nat_peer_observe(NatPeer *peer, const WgPeer *wg, gint64 now_us, gint64 real_s)
 {
@@ -368,6 +410,8 @@ nat_peer_observe(NatPeer *peer, const WgPeer *wg, gint64 now_us, gint64 real_s)
 	/* Nobody is there to find another path with: what the user had is better than nothing. */
 	if (!peer->online && is_dead_bridge(peer) && now_us - peer->observed_us > ORPHAN_US)
 		restore_bridged(peer);
+	if (!live && !peer->online)
+		on_forlorn(peer, now_us);
 	if (!live && peer->state == NAT_PEER_CONNECTED) {
 		nat_peer_set_state(peer, NAT_PEER_WAITING, "no handshake for 180 s");
 		if (peer->managed && peer->online && nat_path_phase(peer->path) == NAT_PATH_IDLE)

@@ -90,6 +90,29 @@ test_silence_finds_another_path(Agents *f, gconstpointer data)
 	g_assert_cmpuint(f->a.replaces + f->b.replaces, ==, 0);
 }
 
+/* Silence is found, and then the peer goes: what is left when the session has died is what the user
+ * had. */
+static void
+test_silence_and_gone(Agents *f, gconstpointer data)
+{
+	WgEndpoint original = net_ep("198.51.100.7:51820");
+
+	if (!f->up)
+		return;
+	f->a.wg->endpoint = original;
+	hosts_run(50);
+	connect_both(f);
+	f->talking = TRUE;
+	agents_cut(f, TRUE);
+	g_assert_true(hosts_wait(a_failed, f, 60000));
+	agent_stop(&f->b);
+	nat_peer_presence(f->a.peer, FALSE);
+	nat_peer_observe(f->a.peer, f->a.wg, g_get_monotonic_time() + 181 * G_USEC_PER_SEC,
+			 g_get_real_time() / G_USEC_PER_SEC + 181);
+	g_assert_true(a_waiting(f));
+	g_assert_true(wg_endpoint_equal(&f->a.wg->endpoint, &original));
+}
+
 int
 main(int argc, char **argv)
 {
@@ -98,5 +121,6 @@ main(int argc, char **argv)
 	AGENTS("proven-releases-the-search", test_proven_releases_the_search);
 	AGENTS("dies-and-returns", test_silence_and_back);
 	AGENTS("finds-another-path", test_silence_finds_another_path);
+	AGENTS("silence-and-gone", test_silence_and_gone);
 	return g_test_run();
 }

@@ -13,7 +13,9 @@
  *             bytes came in, the endpoint is where the peer is and nobody's word, also where the
  *             user's was answered within the time between two readings. It writes the endpoint
  *             before it counts, a key exchange apart, hence CONFIRM.
- *   keepalive the kernel never changes one.
+ *             One packet it does not count: data from an address that the peer is not allowed.
+ * Where such a one alone moves an endpoint, the peer is taken for the user. keepalive the kernel
+ * never changes one.
  *
  * A group of an older version, without what was written, is taken for the whole truth at the first
  * sight.
@@ -26,7 +28,7 @@ typedef struct NatOriginals NatOriginals;
 
 #define NAT_ORIGINALS_CONFIRM_US (100 * 1000)
 /* So many endpoints of ours are remembered of each peer. */
-#define NAT_ORIGINALS_WRITTEN 8
+#define NAT_ORIGINALS_WRITTEN 4
 
 /* Never fails: a directory that cannot be written is one warning, and memory serves meanwhile. */
 NatOriginals *nat_originals_new(const char *state_dir, const WgKey *own_public);

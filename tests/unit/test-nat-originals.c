@@ -435,7 +435,7 @@ test_bounded(Fixture *f, gconstpointer data)
 	g_autofree char *path = NULL, *text = NULL;
 	gsize len;
 
-	for (guint i = 0; i < 1000; i++) {
+	for (guint i = 0; i < 100; i++) {
 		g_autofree char *endpoint = g_strdup_printf("203.0.113.1:%u", 1 + i);
 
 		write_ours(originals, f, endpoint, (guint16)i);
@@ -444,6 +444,41 @@ test_bounded(Fixture *f, gconstpointer data)
 	path = only_file(f);
 	g_assert_true(g_file_get_contents(path, &text, &len, NULL));
 	g_assert_cmpuint(len, <, 512);
+	nat_originals_free(originals);
+}
+
+/* A hub: what is remembered of each does not make the file one that is not read. */
+static void
+test_many_peers(Fixture *f, gconstpointer data)
+{
+	NatOriginals *originals = nat_originals_new(f->dir, &f->own);
+	g_autofree char *path = NULL;
+	g_autoptr(GString) text = g_string_new(NULL);
+
+	for (guint i = 0; i <= NAT_ORIGINALS_WRITTEN; i++) {
+		g_autofree char *endpoint =
+			g_strdup_printf("[2001:db8:ffff:ffff:ffff:ffff:ffff:fff%u]:51820", 1 + i);
+
+		write_ours(originals, f, endpoint, 10000 + (guint16)i);
+	}
+	path = only_file(f);
+	{
+		g_autofree char *one = NULL;
+
+		g_assert_true(g_file_get_contents(path, &one, NULL, NULL));
+		g_string_append(text, one);
+		for (guint i = 1; i < 2000; i++) {
+			char key[WG_KEY_STRLEN];
+			WgKey other;
+
+			wg_key_generate_private(&other);
+			g_string_append_printf(text, "[%s]%s", wg_key_format(&other, key),
+					       strchr(one, ']') + 1);
+		}
+	}
+	g_assert_true(g_file_set_contents(path, text->str, -1, NULL));
+	originals = run_again(originals, f);
+	expect(originals, &f->peer->public_key, "192.0.2.1:51820", 15);
 	nat_originals_free(originals);
 }
 
@@ -469,5 +504,6 @@ main(int argc, char **argv)
 	ADD("/originals/roams-while-watched", test_roams_while_watched);
 	ADD("/originals/older-version", test_older_version);
 	ADD("/originals/bounded", test_bounded);
+	ADD("/originals/many-peers", test_many_peers);
 	return g_test_run();
 }

@@ -405,7 +405,8 @@ nat_peer_observe(NatPeer *peer, const WgPeer *wg, gint64 now_us, gint64 real_s)
 	live = nat_path_live(peer->path, now_us);
 	if (live && !is_dead_bridge(peer))
 		on_live(peer, now_us);
-	else if (live && peer->failure != NAT_FAILURE_SILENCE)
+	else if (live &&
+		 (peer->failure != NAT_FAILURE_SILENCE || peer->state == NAT_PEER_CONNECTED))
 		nat_peer_path_lost(peer);
 	/* Nobody is there to find another path with: what the user had is better than nothing. */
 	if (!peer->online && is_dead_bridge(peer) && now_us - peer->observed_us > ORPHAN_US)
@@ -437,11 +438,13 @@ void
 nat_peer_path_lost(NatPeer *peer)
 {
 	nat_peer_consider(peer);
-	if (peer->chosen != NULL || peer->failure == NAT_FAILURE_SILENCE)
+	if (peer->chosen != NULL)
 		return;
-	nat_peer_doubt(peer);
 	if (peer->state == NAT_PEER_CONNECTED)
 		nat_peer_set_state(peer, NAT_PEER_WAITING, "its relay is gone");
+	if (peer->failure == NAT_FAILURE_SILENCE)
+		return;
+	nat_peer_doubt(peer);
 	if (peer->online && peer->managed)
 		nat_peer_begin_search(peer);
 }

@@ -172,6 +172,23 @@ test_dies_while_away(Agents *f, gconstpointer data)
 	expect_elsewhere(f);
 }
 
+/* The pair, a relayed one say, goes as well: a bridge that leads nowhere is no connection. */
+static void
+test_pair_goes_while_away(Agents *f, gconstpointer data)
+{
+	if (!f->up)
+		return;
+	f->a.wg->endpoint = net_ep("198.51.100.7:51820");
+	hosts_run(50);
+	die_while_away(f);
+	g_assert_true(hosts_wait(a_silent, f, 30000));
+	f->talking = FALSE;
+	nat_watch_remove(f->a.peer->chosen);
+	f->a.wg->endpoint = net_ep("127.0.0.1:9");
+	agent_observe(&f->a);
+	g_assert_true(a_waiting(f));
+}
+
 /* We move while it is away, and nothing shows yet whether the path works from there. */
 static void
 test_moves_while_away(Agents *f, gconstpointer data)
@@ -188,7 +205,7 @@ test_moves_while_away(Agents *f, gconstpointer data)
 	nat_peer_network_changed(f->a.peer);
 	hosts_run(50);
 	g_assert_true(both_connected(f));
-
+	g_assert_true(nat_peer_is_silent(f->a.peer));
 	agents_meet(f);
 	g_assert_true(hosts_wait(a_checking, f, 15000));
 }
@@ -203,6 +220,7 @@ main(int argc, char **argv)
 	AGENTS("finds-another-path", test_silence_finds_another_path);
 	AGENTS("silence-and-gone", test_silence_and_gone);
 	AGENTS("dies-while-away", test_dies_while_away);
+	AGENTS("pair-goes-while-away", test_pair_goes_while_away);
 	AGENTS("moves-while-away", test_moves_while_away);
 	return g_test_run();
 }

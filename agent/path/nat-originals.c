@@ -14,8 +14,11 @@ typedef struct {
 	guint64 rx;
 	gboolean handshake; /* there was one */
 	int written;	    /* our last keepalive, of this process */
-	gboolean replaced;  /* since then, by us */
-	gint64 strange_us;  /* the endpoint came neither by us nor by a packet; 0: it did */
+	gboolean wrote;	    /* an endpoint, since then */
+	gboolean replaced;  /* the peer, since then */
+	WgEndpoint strange; /* it came neither by us nor by a packet, so far */
+	gint64 strange_us;  /* when; 0: there is none */
+	guint64 strange_rx;
 } Sight;
 
 struct NatOriginals {
@@ -151,7 +154,7 @@ note_change(NatOriginals *originals, const char *key, const WgPeerChange *change
 	if (sight == NULL)
 		return fresh;
 	if (change->flags & WG_CHANGE_ENDPOINT)
-		sight->strange_us = 0;
+		sight->wrote = TRUE;
 	if (change->flags & WG_CHANGE_KEEPALIVE)
 		sight->written = change->keepalive;
 	sight->replaced |= (change->flags & WG_CHANGE_REPLACE) != 0;
@@ -216,10 +219,11 @@ nat_originals_is_ours(NatOriginals *originals, const WgKey *peer, const WgEndpoi
 
 /* Whether the endpoint could be the user's newer word. */
 static gboolean
-is_strange(NatOriginals *originals, const WgPeer *peer, const WgEndpoint *original)
+is_strange(NatOriginals *originals, const WgKey *peer, const WgEndpoint *endpoint,
+	   const WgEndpoint *original)
 {
-	return is_real(&peer->endpoint) && !wg_endpoint_equal(&peer->endpoint, original) &&
-	       !nat_originals_is_ours(originals, &peer->public_key, &peer->endpoint, TRUE);
+	return is_real(endpoint) && !wg_endpoint_equal(endpoint, original) &&
+	       !nat_originals_is_ours(originals, peer, endpoint, TRUE);
 }
 
 /* No packet of the peer's has come in, so none can have moved the endpoint. */
@@ -229,28 +233,51 @@ is_untouched(const WgPeer *peer)
 	return peer->rx_bytes == 0 && peer->last_handshake_s == 0;
 }
 
+/* Made anew (wg setconf), and not by us. */
+static gboolean
+is_made_anew(const Sight *sight, const WgPeer *peer)
+{
+	return is_untouched(peer) && !sight->replaced && (sight->rx > 0 || sight->handshake);
+}
+
+static void
+note_strange(NatOriginals *originals, Sight *sight, const WgPeer *peer, const WgEndpoint *original,
+	     gint64 now_us)
+{
+	sight->strange_us = 0;
+	if (!is_strange(originals, &peer->public_key, &peer->endpoint, original) ||
+	    (peer->rx_bytes != sight->rx && !is_untouched(peer)))
+		return;
+	sight->strange = peer->endpoint;
+	sight->strange_us =
+		is_made_anew(sight, peer) ? now_us - NAT_ORIGINALS_CONFIRM_US : MAX(now_us, 1);
+	sight->strange_rx = peer->rx_bytes;
+}
+
+/* It waits for its confirmation on the device, or under an endpoint that we wrote meanwhile. */
+static gboolean
+is_due(Sight *sight, const WgPeer *peer, gint64 now_us)
+{
+	if (sight->replaced && is_untouched(peer))
+		sight->strange_rx = 0;
+	if (peer->rx_bytes != sight->strange_rx)
+		sight->strange_us = 0;
+	return sight->strange_us != 0 && now_us - sight->strange_us >= NAT_ORIGINALS_CONFIRM_US;
+}
+
 static gboolean
 is_users_endpoint(NatOriginals *originals, Sight *sight, const WgPeer *peer,
 		  const WgEndpoint *original, gint64 now_us)
 {
-	gboolean quiet = peer->rx_bytes == sight->rx;
+	gboolean moved = !wg_endpoint_equal(&peer->endpoint, &sight->endpoint);
 
-	if (wg_endpoint_equal(&peer->endpoint, &sight->endpoint)) {
-		if (!quiet)
-			sight->strange_us = 0;
-		return sight->strange_us != 0 &&
-		       now_us - sight->strange_us >= NAT_ORIGINALS_CONFIRM_US &&
-		       is_strange(originals, peer, original);
-	}
-	sight->strange_us = 0;
-	if (!is_strange(originals, peer, original))
+	if (moved &&
+	    (!sight->wrote || is_strange(originals, &peer->public_key, &peer->endpoint, original)))
+		note_strange(originals, sight, peer, original, now_us);
+	if (!is_due(sight, peer, now_us))
 		return FALSE;
-	/* made anew (wg setconf), and not by us */
-	if (is_untouched(peer) && !sight->replaced && (sight->rx > 0 || sight->handshake))
-		return TRUE;
-	if (quiet || is_untouched(peer))
-		sight->strange_us = MAX(now_us, 1);
-	return FALSE;
+	sight->strange_us = 0;
+	return is_strange(originals, &peer->public_key, &sight->strange, original);
 }
 
 static gboolean
@@ -289,7 +316,7 @@ note_sight(NatOriginals *originals, Sight *sight, const WgPeer *peer)
 	sight->keepalive = peer->keepalive;
 	sight->rx = peer->rx_bytes;
 	sight->handshake = peer->last_handshake_s != 0;
-	sight->replaced = FALSE;
+	sight->wrote = sight->replaced = FALSE;
 }
 
 gboolean
@@ -307,19 +334,20 @@ nat_originals_observe(NatOriginals *originals, const WgPeer *peer, gint64 now_us
 	}
 	wg_key_format(&peer->public_key, key);
 	if (nat_originals_get(originals, &peer->public_key, &original, &seconds)) {
+		keepalive = is_users_keepalive(originals, sight, peer, key, seconds);
 		endpoint = sight != NULL
 				   ? is_users_endpoint(originals, sight, peer, &original, now_us)
-				   : is_untouched(peer) && is_strange(originals, peer, &original);
-		keepalive = is_users_keepalive(originals, sight, peer, key, seconds);
+				   : is_untouched(peer) && is_strange(originals, &peer->public_key,
+								      &peer->endpoint, &original);
 	}
-	note_sight(originals, sight, peer);
 	if (endpoint)
-		set_endpoint(originals, key, &peer->endpoint);
+		set_endpoint(originals, key, sight != NULL ? &sight->strange : &peer->endpoint);
 	if (keepalive)
 		g_key_file_set_integer(nat_state_file_keys(originals->file), key, "keepalive",
 				       peer->keepalive);
 	if (endpoint || keepalive)
 		nat_state_file_save(originals->file);
+	note_sight(originals, sight, peer);
 	return endpoint || keepalive;
 }
 

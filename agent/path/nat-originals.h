@@ -12,10 +12,10 @@
  *   roaming   the kernel moves an endpoint only by an authenticated packet, which it counts: where
  *             bytes came in, the endpoint is where the peer is and nobody's word, also where the
  *             user's was answered within the time between two readings. It writes the endpoint
- *             before it counts, a key exchange apart, hence CONFIRM.
- *             One packet it does not count: data from an address that the peer is not allowed.
- * Where such a one alone moves an endpoint, the peer is taken for the user. keepalive the kernel
- * never changes one.
+ *             before it counts, a key exchange apart, hence CONFIRM. Data from an address that
+ *             the peer is not allowed is not counted: moved by that alone, and followed by
+ *             nothing, an endpoint is taken for the user's.
+ *   keepalive the kernel never changes one.
  *
  * A group of an older version, without what was written, is taken for the whole truth at the first
  * sight.

@@ -357,6 +357,48 @@ test_set_while_watched(Fixture *f, gconstpointer data)
 	nat_originals_free(originals);
 }
 
+/* We write before it is sure whose word it is. */
+static void
+test_set_and_overwritten(Fixture *f, gconstpointer data)
+{
+	NatOriginals *originals = nat_originals_new(f->dir, &f->own);
+	WgPeerChange replace = {
+		.public_key = f->peer->public_key,
+		.flags = WG_CHANGE_ENDPOINT | WG_CHANGE_REPLACE,
+	};
+	gint64 now = 1000;
+
+	f->peer->rx_bytes = 1000;
+	f->peer->last_handshake_s = 1;
+	write_ours(originals, f, "203.0.113.1:1", 25);
+	g_assert_false(nat_originals_observe(originals, f->peer, now));
+	set(f, "198.51.100.2:2");
+	g_assert_false(nat_originals_observe(originals, f->peer, ++now));
+	write_ours(originals, f, "203.0.113.1:1", 25);
+	g_assert_false(nat_originals_observe(originals, f->peer, ++now));
+	g_assert_true(nat_originals_observe(originals, f->peer, now += NAT_ORIGINALS_CONFIRM_US));
+	expect(originals, &f->peer->public_key, "198.51.100.2:2", 15);
+
+	set(f, "198.51.100.3:3");
+	g_assert_false(nat_originals_observe(originals, f->peer, ++now));
+	g_assert_true(wg_endpoint_parse("203.0.113.2:2", &replace.endpoint));
+	nat_originals_keep(originals, f->peer, &replace);
+	make_anew(f, "203.0.113.2:2", 25);
+	g_assert_false(nat_originals_observe(originals, f->peer, ++now));
+	g_assert_true(nat_originals_observe(originals, f->peer, now += NAT_ORIGINALS_CONFIRM_US));
+	expect(originals, &f->peer->public_key, "198.51.100.3:3", 15);
+
+	/* it was a packet */
+	set(f, "198.51.100.4:4");
+	g_assert_false(nat_originals_observe(originals, f->peer, ++now));
+	write_ours(originals, f, "203.0.113.1:1", 25);
+	f->peer->rx_bytes += 148;
+	g_assert_false(nat_originals_observe(originals, f->peer, ++now));
+	g_assert_false(nat_originals_observe(originals, f->peer, now += NAT_ORIGINALS_CONFIRM_US));
+	expect(originals, &f->peer->public_key, "198.51.100.3:3", 15);
+	nat_originals_free(originals);
+}
+
 static void
 test_roams_while_watched(Fixture *f, gconstpointer data)
 {
@@ -501,6 +543,7 @@ main(int argc, char **argv)
 	ADD("/originals/new-configuration", test_new_configuration);
 	ADD("/originals/roamed-before", test_roamed_before);
 	ADD("/originals/set-while-watched", test_set_while_watched);
+	ADD("/originals/set-and-overwritten", test_set_and_overwritten);
 	ADD("/originals/roams-while-watched", test_roams_while_watched);
 	ADD("/originals/older-version", test_older_version);
 	ADD("/originals/bounded", test_bounded);

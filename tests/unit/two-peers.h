@@ -216,6 +216,7 @@ env_refresh(const WgKey *key, NatPath *path, gpointer user_data)
 {
 	Agent *agent = user_data;
 
+	nat_originals_observe(agent->originals, agent->wg, g_get_monotonic_time());
 	nat_path_refresh(path, agent->wg, g_get_monotonic_time(),
 			 g_get_real_time() / G_USEC_PER_SEC);
 }

@@ -4,7 +4,7 @@
 #include <errno.h>
 #include <glib/gstdio.h>
 
-#define FILE_MAX 262144 /* peers by the thousand */
+#define FILE_MAX (4 << 20) /* peers by the thousand */
 
 struct NatStateFile {
 	char *dir, *path; /* NULL: memory only */

@@ -123,7 +123,7 @@ write_peer(const WgPeerChange *change, gpointer user_data)
 
 	if (wg == NULL)
 		return FALSE;
-	nat_originals_keep(iface->originals, wg);
+	nat_originals_keep(iface->originals, wg, change);
 	if (wg_ctl_apply(iface->ctl, change, 1, &error)) {
 		nat_stats_count(&iface->stats, NAT_STAT_WRITES);
 		return TRUE;
@@ -139,18 +139,23 @@ refresh(const WgKey *key, NatPath *path, gpointer user_data)
 {
 	NatInterface *iface = user_data;
 	gint64 now = g_get_monotonic_time();
+	gboolean fresh = iface->fresh == NULL || now - iface->fresh_us > FRESH_US;
 	const WgPeer *wg;
 
 	/* When a relay dies hundreds of peers move in one turn of the loop: one reading does. */
-	if (iface->fresh == NULL || now - iface->fresh_us > FRESH_US) {
+	if (fresh) {
 		g_clear_pointer(&iface->fresh, wg_device_free);
 		iface->fresh = wg_ctl_read(iface->ctl, NULL);
 		iface->fresh_us = now;
 	}
 	wg = iface->fresh != NULL ? wg_device_find(iface->fresh, key) : NULL;
-	if (wg != NULL)
-		nat_path_refresh(path, wg, g_get_monotonic_time(),
-				 g_get_real_time() / G_USEC_PER_SEC);
+	if (wg == NULL)
+		return;
+	/* What the user set since the last reading is about to be overwritten. An older snapshot
+	 * than the last one that was observed would look like another change. */
+	if (fresh)
+		nat_originals_observe(iface->originals, wg, now);
+	nat_path_refresh(path, wg, g_get_monotonic_time(), g_get_real_time() / G_USEC_PER_SEC);
 }
 
 static void

@@ -366,6 +366,8 @@ write_server(const WgPeerChange *change, gpointer user_data)
 	NatInterface *iface = user_data;
 	g_autoptr(GError) error = NULL;
 
+	if (iface->originals != NULL)
+		nat_originals_written(iface->originals, change);
 	if (wg_ctl_apply(iface->ctl, change, 1, &error))
 		return TRUE;
 	g_debug("%s: innernet server: %s", iface->config.name, error->message);

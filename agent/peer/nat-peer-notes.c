@@ -141,12 +141,13 @@ on_chosen_dead(NatPeer *peer)
 		nat_peer_look_again(peer);
 		return;
 	}
-	/* The agent at the other end may be gone while the tunnel works: only a peer that is at the
-	 * signaling server can join a search. */
-	if (!peer->online || peer->state != NAT_PEER_CONNECTED)
+	if (peer->state != NAT_PEER_CONNECTED)
 		return;
 	nat_peer_doubt(peer);
-	nat_peer_begin_search(peer);
+	/* The agent at the other end may be gone while the tunnel works: only a peer that is at the
+	 * signaling server can join a search. Presence brings one, unless bytes came in by then. */
+	if (peer->online)
+		nat_peer_begin_search(peer);
 }
 
 static void

@@ -103,6 +103,7 @@ struct NatPeer {
 	WgEndpoint configured;	    /* endpoint at the first sight */
 	gboolean observed;
 	gint64 observed_us; /* at the first sight */
+	gint64 forlorn_us;  /* without session and agent: its endpoint was looked at last */
 };
 
 /* nat-peer.c: state */
@@ -134,6 +135,8 @@ void nat_peer_plan_release(NatPeer *peer);
 /* Another search, later each time. */
 void nat_peer_plan_retry(NatPeer *peer);
 void nat_peer_fail(NatPeer *peer, NatFailure failure);
+/* What the user had is on the device again. Without a session only. */
+void nat_peer_restore_original(NatPeer *peer);
 /* The present path went silent, or the network under it changed: WireGuard calls the session live
  * for up to 180 s all the same. */
 void nat_peer_doubt(NatPeer *peer);

@@ -88,16 +88,16 @@ on_retry(gpointer user_data)
 	return G_SOURCE_REMOVE;
 }
 
-static void
-restore_original(NatPeer *peer)
+void
+nat_peer_restore_original(NatPeer *peer)
 {
 	WgPeerChange change = {
 		.public_key = peer->key,
 		.flags = WG_CHANGE_KEEPALIVE,
 	};
 
-	if (nat_peer_tunnel_live(peer) || !nat_originals_get(peer->env->originals, &peer->key,
-							     &change.endpoint, &change.keepalive))
+	if (!nat_originals_get(peer->env->originals, &peer->key, &change.endpoint,
+			       &change.keepalive))
 		return;
 	/* WireGuard cannot forget an endpoint, only take another. */
 	if (wg_endpoint_is_set(&change.endpoint))
@@ -157,7 +157,8 @@ nat_peer_fail(NatPeer *peer, NatFailure failure)
 			nat_peer_plan_retry(peer);
 		return;
 	}
-	restore_original(peer);
+	if (!nat_peer_tunnel_live(peer))
+		nat_peer_restore_original(peer);
 	if (!peer->online) {
 		nat_peer_go_waiting(peer);
 		return;
@@ -351,30 +352,50 @@ offer(NatPeer *peer, const NatCandidate *cand, GArray *usable, GArray *sources)
 	g_array_append_val(peer->offered, *cand);
 }
 
+/* What the user configured: the original, and what was on the device at the first sight and may be
+ * newer. How many. */
+static guint
+configured_endpoints(NatPeer *peer, WgEndpoint out[2])
+{
+	WgEndpoint original = {0};
+	guint16 keepalive;
+	guint n = 0;
+
+	nat_originals_get(peer->env->originals, &peer->key, &original, &keepalive);
+	if (wg_endpoint_is_set(&original))
+		out[n++] = original;
+	if (wg_endpoint_is_set(&peer->configured) &&
+	    !wg_endpoint_equal(&peer->configured, &original) &&
+	    !nat_originals_is_ours(peer->env->originals, &peer->key, &peer->configured, TRUE))
+		out[n++] = peer->configured;
+	return n;
+}
+
 /* The peer's candidates that WireGuard could reach, not yet given to the search; and the local
  * addresses it would reach them from. A rewritten host candidate may equal a srflx one. */
 static GArray *
 usable_candidates(NatPeer *peer, GArray *sources)
 {
 	GArray *usable = g_array_new(FALSE, FALSE, sizeof(NatCandidate));
-	NatCandidate configured = {.type = NAT_CAND_CONFIGURED, .endpoint = peer->configured};
-	guint16 keepalive;
-
-	nat_originals_get(peer->env->originals, &peer->key, &configured.endpoint, &keepalive);
+	WgEndpoint configured[2];
+	guint n = configured_endpoints(peer, configured);
 
 	for (guint i = 0; i < peer->remote.n_candidates; i++)
 		offer(peer, &peer->remote.candidates[i], usable, sources);
 	/* What the user configured is one more candidate, and may be the only one that works. */
-	if (wg_endpoint_is_set(&configured.endpoint))
-		offer(peer, &configured, usable, sources);
+	for (guint i = 0; i < n; i++) {
+		NatCandidate cand = {.type = NAT_CAND_CONFIGURED, .endpoint = configured[i]};
+
+		offer(peer, &cand, usable, sources);
+	}
 	return usable;
 }
 
 gboolean
 nat_peer_is_reachable(NatPeer *peer)
 {
-	WgEndpoint configured = peer->configured, source;
-	guint16 keepalive;
+	WgEndpoint configured[2], source;
+	guint n;
 
 	/* what checks were run towards says it without asking */
 	if (peer->offered->len > 0)
@@ -384,9 +405,11 @@ nat_peer_is_reachable(NatPeer *peer)
 		    nat_mux_source_for(peer->env->mux, &peer->remote.candidates[i].endpoint,
 				       &source))
 			return TRUE;
-	nat_originals_get(peer->env->originals, &peer->key, &configured, &keepalive);
-	return wg_endpoint_is_set(&configured) &&
-	       nat_mux_source_for(peer->env->mux, &configured, &source);
+	n = configured_endpoints(peer, configured);
+	for (guint i = 0; i < n; i++)
+		if (nat_mux_source_for(peer->env->mux, &configured[i], &source))
+			return TRUE;
+	return FALSE;
 }
 
 static void

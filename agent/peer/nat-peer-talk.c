@@ -340,9 +340,14 @@ nat_peer_network_changed(NatPeer *peer)
 	if (peer->watch != NULL)
 		nat_watch_probe_all(peer->watch);
 	stays = path_stays(peer);
-	/* Without its agent nobody joins a search; presence will bring one. */
-	if ((stays && !renewed) || !peer->online)
+	if (stays && !renewed)
 		return;
+	/* Without its agent nobody joins a search; presence brings one to a path in doubt. */
+	if (!peer->online) {
+		if (!stays && peer->state == NAT_PEER_CONNECTED)
+			nat_peer_doubt(peer);
+		return;
+	}
 	/* Links and routes come and go that are none of this peer's (containers, say). */
 	if (peer->state == NAT_PEER_CHECKING && nat_peer_search_fits(peer) && !renewed)
 		return;

@@ -11,7 +11,7 @@
 
 /* Bytes go out and none came in for so long: is the path still there? */
 #define SUSPECT_US (100 * 1000)
-/* From the start on, until a bridge of an earlier run is given up for want of the peer's agent. */
+/* From the start on, until what an earlier run wrote is given up for want of the peer's agent. */
 #define ORPHAN_US (10 * (gint64)G_USEC_PER_SEC)
 #define POLL_LAG_US (1500 * (gint64)G_USEC_PER_SEC / 1000)
 #define UFRAG_BYTES 12
@@ -282,12 +282,30 @@ keep_unbridged(NatPeer *peer, const WgPeer *wg)
 	    !wg_endpoint_is_bogus(&wg->endpoint))
 		return;
 	before.endpoint = *nat_path_endpoint(peer->path);
-	nat_originals_keep(peer->env->originals, &before);
+	nat_originals_keep(peer->env->originals, &before, NULL);
+}
+
+/* The user's newer word, where the device has one. */
+static void
+note_users(NatPeer *peer, const WgPeer *wg, gint64 now_us)
+{
+	char text[WG_ENDPOINT_STRLEN];
+	WgEndpoint endpoint;
+	guint16 keepalive;
+
+	if (!nat_originals_observe(peer->env->originals, wg, now_us) ||
+	    !nat_originals_get(peer->env->originals, &peer->key, &endpoint, &keepalive))
+		return;
+	nat_peer_record(peer, NAT_EVENT_PATH, "the user's settings are new: %s, keepalive %u s",
+			wg_endpoint_format(&endpoint, text), keepalive);
+	if (wg_endpoint_is_set(&endpoint))
+		peer->configured = endpoint;
 }
 
 static void
-note_configured(NatPeer *peer, const WgPeer *wg)
+note_configured(NatPeer *peer, const WgPeer *wg, gint64 now_us)
 {
+	note_users(peer, wg, now_us);
 	if (!peer->observed)
 		recall_keepalive(peer);
 	/* Until its agent speaks, whatever appears without the kernel's doing is configured. */
@@ -339,22 +357,67 @@ on_live(NatPeer *peer, gint64 now_us)
 		watch_traffic(peer, now_us);
 }
 
+/* The device is as we left it, and there is something else to try. */
+static gboolean
+has_ours(NatPeer *peer)
+{
+	const WgEndpoint *endpoint = nat_path_endpoint(peer->path);
+	WgEndpoint original;
+	guint16 keepalive;
+
+	return nat_originals_is_ours(peer->env->originals, &peer->key, endpoint, FALSE) &&
+	       nat_originals_get(peer->env->originals, &peer->key, &original, &keepalive) &&
+	       wg_endpoint_is_set(&original) && !wg_endpoint_equal(&original, endpoint);
+}
+
+/* An earlier run's, or of a path that was lost before its session died. */
+static gboolean
+is_left_over(NatPeer *peer, gint64 now_us)
+{
+	if (now_us - peer->observed_us <= ORPHAN_US || now_us - peer->forlorn_us < G_USEC_PER_SEC)
+		return FALSE;
+	peer->forlorn_us = now_us;
+	return has_ours(peer);
+}
+
+/* No session, nobody to find another path with, and nothing under way: what the user had is better
+ * than what worked once. */
+static void
+on_forlorn(NatPeer *peer, gint64 now_us)
+{
+	gboolean had_path = peer->state != NAT_PEER_WAITING;
+
+	if (nat_path_phase(peer->path) != NAT_PATH_IDLE || nat_peer_is_plain(peer) ||
+	    (peer->state == NAT_PEER_CHECKING && peer->search != NULL &&
+	     nat_search_started(peer->search)))
+		return;
+	if (peer->state == NAT_PEER_CONNECTED)
+		nat_peer_set_state(peer, NAT_PEER_WAITING, "no handshake for 180 s");
+	else if (had_path)
+		nat_peer_go_waiting(peer);
+	if ((had_path && peer->managed) || is_left_over(peer, now_us))
+		nat_peer_restore_original(peer);
+}
+
 void
 nat_peer_observe(NatPeer *peer, const WgPeer *wg, gint64 now_us, gint64 real_s)
 {
 	gboolean live;
 
 	keep_unbridged(peer, wg);
-	note_configured(peer, wg);
+	note_configured(peer, wg, now_us);
 	nat_path_observe(peer->path, wg, now_us, real_s);
 	live = nat_path_live(peer->path, now_us);
 	if (live && !is_dead_bridge(peer))
 		on_live(peer, now_us);
-	else if (live && peer->failure != NAT_FAILURE_SILENCE)
+	else if (live &&
+		 (peer->failure != NAT_FAILURE_SILENCE || peer->state == NAT_PEER_CONNECTED))
 		nat_peer_path_lost(peer);
 	/* Nobody is there to find another path with: what the user had is better than nothing. */
 	if (!peer->online && is_dead_bridge(peer) && now_us - peer->observed_us > ORPHAN_US)
 		restore_bridged(peer);
+	if (!live && !peer->online)
+		on_forlorn(peer, now_us);
 	if (!live && peer->state == NAT_PEER_CONNECTED) {
 		nat_peer_set_state(peer, NAT_PEER_WAITING, "no handshake for 180 s");
 		if (peer->managed && peer->online && nat_path_phase(peer->path) == NAT_PATH_IDLE)
@@ -380,11 +443,13 @@ void
 nat_peer_path_lost(NatPeer *peer)
 {
 	nat_peer_consider(peer);
-	if (peer->chosen != NULL || peer->failure == NAT_FAILURE_SILENCE)
+	if (peer->chosen != NULL)
 		return;
-	nat_peer_doubt(peer);
 	if (peer->state == NAT_PEER_CONNECTED)
 		nat_peer_set_state(peer, NAT_PEER_WAITING, "its relay is gone");
+	if (peer->failure == NAT_FAILURE_SILENCE)
+		return;
+	nat_peer_doubt(peer);
 	if (peer->online && peer->managed)
 		nat_peer_begin_search(peer);
 }
@@ -431,6 +496,7 @@ nat_peer_free(NatPeer *peer)
 	if (peer->managed)
 		peer->env->refresh(&peer->key, peer->path, peer->env->user_data);
 	restore_bridged(peer);
+	nat_originals_look_away(peer->env->originals, &peer->key);
 	nat_peer_stop_mtu(peer);
 	nat_peer_punch_free(peer);
 	g_clear_pointer(&peer->watch, nat_watch_free);

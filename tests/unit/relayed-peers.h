@@ -154,7 +154,7 @@ wire_write(const WgPeerChange *change, gpointer user_data)
 	World *world = (World *)(gpointer)agent->agents;
 	Wire *wire = agent == &world->agents.a ? &world->a : &world->b;
 
-	nat_originals_keep(agent->originals, &agent->seen);
+	nat_originals_keep(agent->originals, &agent->seen, change);
 	agent->writes++;
 	if (change->flags & WG_CHANGE_REPLACE) {
 		agent->replaces++;

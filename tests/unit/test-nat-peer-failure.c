@@ -3,6 +3,7 @@
  * What fails between two agents, and what becomes of it. Slow: ICE and the back-off have times of
  * their own.
  */
+#include "agent/peer/nat-peer-private.h"
 #include "agent/session/nat-msg.h"
 #include "tests/unit/two-peers.h"
 
@@ -68,6 +69,88 @@ test_proof_fails(Agents *f, gconstpointer data)
 	g_assert_true(hosts_wait(both_connected, f, 90000));
 	g_assert_true(wg_endpoint_equal(&f->a.wg->endpoint, &f->hosts.b.addr));
 	g_assert_cmpuint(f->a.wg->keepalive, ==, 17);
+}
+
+/* The next search that reaches WireGuard fails like the ones before. */
+static void
+fail_once_more(Agents *f)
+{
+	guint writes = f->a.endpoint_writes;
+	gint64 end = g_get_monotonic_time() + 90 * G_USEC_PER_SEC;
+
+	while (f->a.endpoint_writes == writes && g_get_monotonic_time() < end)
+		hosts_run(20);
+	g_assert_cmpuint(f->a.endpoint_writes, >, writes);
+	g_assert_true(hosts_wait(a_failed, f, 60000));
+}
+
+/* What the user sets while we try in vain is what comes back from then on; also by an agent that
+ * starts later and finds it there. */
+static void
+test_users_newer_word(Agents *f, gconstpointer data)
+{
+	WgEndpoint second = net_ep("198.51.100.8:9"), third = net_ep("198.51.100.9:9");
+
+	if (!f->up)
+		return;
+	f->a.wg->endpoint = net_ep("198.51.100.7:51820");
+	f->a.wg->keepalive = 17;
+	f->handshakes = FALSE;
+	hosts_run(20);
+	agents_meet(f);
+	fail_once_more(f);
+	f->a.wg->endpoint = second;
+	f->a.wg->keepalive = 19;
+	hosts_run(200);
+	fail_once_more(f);
+	g_assert_true(wg_endpoint_equal(&f->a.wg->endpoint, &second));
+	g_assert_cmpuint(f->a.wg->keepalive, ==, 19);
+
+	agent_stop(&f->a);
+	f->a.wg->endpoint = third;
+	f->a.wg->keepalive = 21;
+	f->a.wg->tx_bytes = 0; /* the interface was made anew */
+	agent_restart(&f->a);
+	hosts_run(200);
+	fail_once_more(f);
+	g_assert_true(wg_endpoint_equal(&f->a.wg->endpoint, &third));
+	g_assert_cmpuint(f->a.wg->keepalive, ==, 21);
+}
+
+static gboolean
+a_offered_it(gconstpointer data)
+{
+	const Agents *f = data;
+	WgEndpoint set = net_ep("10.9.0.77:51820");
+
+	for (guint i = 0; i < f->a.peer->offered->len; i++)
+		if (wg_endpoint_equal(&g_array_index(f->a.peer->offered, NatCandidate, i).endpoint,
+				      &set))
+			return TRUE;
+	return FALSE;
+}
+
+/* There was no endpoint when we came; the one set since is a candidate. */
+static void
+test_users_first_word(Agents *f, gconstpointer data)
+{
+	WgEndpoint set = net_ep("10.9.0.77:51820");
+
+	if (!f->up)
+		return;
+	f->handshakes = FALSE;
+	agents_meet(f);
+	fail_once_more(f);
+	agent_stop(&f->a);
+	f->a.wg->endpoint = set;
+	agent_restart(&f->a);
+	g_assert_true(hosts_wait(a_offered_it, f, 60000));
+	fail_once_more(f);
+	f->a.wg->endpoint = net_ep("10.9.0.78:51820"); /* WireGuard's, by a packet */
+	f->a.wg->rx_bytes += 148;
+	hosts_run(200);
+	fail_once_more(f);
+	g_assert_true(wg_endpoint_equal(&f->a.wg->endpoint, &set));
 }
 
 /* Links and routes that are none of ours come and go (containers, say): checks under way go on. */
@@ -163,6 +246,8 @@ main(int argc, char **argv)
 	AGENTS("checks-fail-and-begin-again", test_checks_fail_and_begin_again);
 	AGENTS("presence-off", test_presence_off);
 	AGENTS("proof-fails", test_proof_fails);
+	AGENTS("users-newer-word", test_users_newer_word);
+	AGENTS("users-first-word", test_users_first_word);
 	AGENTS("retry-gives-way", test_retry_gives_way);
 	AGENTS("network-noise", test_network_noise);
 	AGENTS("nothing-in-common", test_nothing_in_common);

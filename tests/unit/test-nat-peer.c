@@ -702,6 +702,80 @@ test_session_dies(Agents *f, gconstpointer data)
 	expect_direct(f);
 }
 
+/* So much later; the session, as it was seen last, is dead then. */
+static void
+observe_later(Agent *agent, gint64 seconds)
+{
+	nat_peer_observe(agent->peer, agent->wg, g_get_monotonic_time() + seconds * G_USEC_PER_SEC,
+			 g_get_real_time() / G_USEC_PER_SEC + seconds);
+}
+
+/* A laptop goes home while its peer's agent is down: what ICE found at the office leads nowhere,
+ * what the user had may. */
+static void
+test_session_dies_while_away(Agents *f, gconstpointer data)
+{
+	WgEndpoint original = net_ep("198.51.100.7:51820");
+
+	if (!f->up)
+		return;
+	f->a.wg->endpoint = original;
+	hosts_run(50);
+	connect_both(f);
+	expect_direct(f);
+	agent_stop(&f->b);
+	nat_peer_presence(f->a.peer, FALSE);
+	observe_later(&f->a, 100);
+	g_assert_true(wg_endpoint_equal(&f->a.wg->endpoint, &f->hosts.b.addr));
+	observe_later(&f->a, 181);
+	g_assert_true(a_waiting(f));
+	g_assert_true(wg_endpoint_equal(&f->a.wg->endpoint, &original));
+	g_assert_cmpuint(f->a.wg->keepalive, ==, 0);
+}
+
+/* The same by the next process, which finds the session dead, or sees it die, and nobody there. */
+static void
+test_found_dead(Agents *f, gconstpointer data)
+{
+	WgEndpoint original = net_ep("198.51.100.7:51820"), roamed = net_ep("203.0.113.9:9");
+	guint writes;
+
+	if (!f->up)
+		return;
+	f->a.wg->endpoint = original;
+	hosts_run(50);
+	connect_both(f);
+	agent_stop(&f->b);
+	agent_stop(&f->a);
+	f->down = TRUE;
+	agent_start(&f->a);
+	hosts_run(50);
+	g_assert_true(a_connected(f));
+	observe_later(&f->a, 181);
+	g_assert_true(a_waiting(f));
+	g_assert_true(wg_endpoint_equal(&f->a.wg->endpoint, &original));
+
+	agent_stop(&f->a);
+	f->a.wg->endpoint = f->hosts.b.addr;
+	f->a.wg->last_handshake_s -= 200;
+	agent_start(&f->a);
+	hosts_run(50);
+	/* its agent has time to come */
+	g_assert_true(a_waiting(f));
+	g_assert_true(wg_endpoint_equal(&f->a.wg->endpoint, &f->hosts.b.addr));
+	observe_later(&f->a, 11);
+	g_assert_true(wg_endpoint_equal(&f->a.wg->endpoint, &original));
+	writes = f->a.writes;
+	observe_later(&f->a, 12);
+	g_assert_cmpuint(f->a.writes, ==, writes);
+	/* no agent has spoken to this process, and where WireGuard is now is none of our doing */
+	f->a.wg->endpoint = roamed;
+	f->a.wg->rx_bytes += 148;
+	observe_later(&f->a, 13);
+	observe_later(&f->a, 14);
+	g_assert_cmpuint(f->a.writes, ==, writes);
+}
+
 /* Freed at every stage: no timer, closure or packet comes later. */
 static void
 test_freed_at_any_time(Agents *f, gconstpointer data)
@@ -749,6 +823,8 @@ main(int argc, char **argv)
 	AGENTS("endless-sessions", test_endless_sessions);
 	AGENTS("refused-candidates", test_refused_candidates);
 	AGENTS("session-dies", test_session_dies);
+	AGENTS("session-dies-while-away", test_session_dies_while_away);
+	AGENTS("found-dead", test_found_dead);
 	AGENTS("freed-at-any-time", test_freed_at_any_time);
 	return g_test_run();
 }

@@ -192,7 +192,7 @@ env_write(const WgPeerChange *change, gpointer user_data)
 	Agent *agent = user_data;
 
 	g_assert_true(wg_key_equal(&change->public_key, &agent->other->public_key));
-	nat_originals_keep(agent->originals, &agent->seen);
+	nat_originals_keep(agent->originals, &agent->seen, change);
 	agent->writes++;
 	if (change->flags & WG_CHANGE_REPLACE) {
 		agent->replaces++;
@@ -216,6 +216,7 @@ env_refresh(const WgKey *key, NatPath *path, gpointer user_data)
 {
 	Agent *agent = user_data;
 
+	nat_originals_observe(agent->originals, agent->wg, g_get_monotonic_time());
 	nat_path_refresh(path, agent->wg, g_get_monotonic_time(),
 			 g_get_real_time() / G_USEC_PER_SEC);
 }

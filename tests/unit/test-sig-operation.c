@@ -394,6 +394,96 @@ test_allow_file_linked(void)
 	g_unlink(file);
 }
 
+typedef struct {
+	Server server;
+	char *file, *next, *one; /* the list; what is to come in its place; one key's list */
+	Client *revoked;	 /* of the other key */
+} Listed;
+
+/* Both keys are in the list, and who is to be revoked has come. */
+static void
+listed_open(Listed *listed)
+{
+	g_autofree char *config = write_config("[limits]\nlogin-timeout=3\n");
+	g_autofree char *config_arg = g_strdup_printf("--config=%s", config);
+	g_autofree char *arg = NULL, *other = NULL, *both = NULL;
+	const char *args[] = {config_arg, NULL, NULL};
+	WgKey keys[2];
+
+	for (guint i = 0; i < 2; i++)
+		wg_key_generate_private(&keys[i]);
+	listed->one = list_line("", &keys[0]);
+	other = list_line("", &keys[1]);
+	both = g_strconcat(listed->one, other, NULL);
+	listed->file = write_config(both);
+	listed->next = g_strconcat(listed->file, ".next", NULL);
+	args[1] = arg = g_strdup_printf("--allow-file=%s", listed->file);
+	server_start(&listed->server, args);
+	g_unlink(config);
+	listed->revoked = dial_as(&listed->server, &keys[1]);
+	client_log_in(listed->revoked);
+}
+
+/* Some seconds of the server's own: one that never logs in is closed after three. */
+static void
+let_ticks_pass(const Server *server)
+{
+	Client *silent = client_dial(server, SIG_WIRE_SUBPROTOCOL);
+
+	client_expect_error(silent, "login-timeout", SIG_CLOSE_LOGIN_TIMEOUT);
+	client_free(silent);
+}
+
+/* It was said once that the list can't be read, and is said that it was. */
+static void
+listed_close(Listed *listed)
+{
+	client_expect_error(listed->revoked, "not-allowed", SIG_CLOSE_NOT_ALLOWED);
+	client_free(listed->revoked);
+	for (gboolean read = FALSE; !read;) {
+		g_autofree char *line = read_line(&listed->server);
+
+		g_assert_nonnull(line);
+		g_assert_null(strstr(line, "stays in force"));
+		read = strstr(line, "1 keys in") != NULL;
+	}
+	server_stop(&listed->server);
+	g_unlink(listed->file);
+	g_free(listed->file);
+	g_free(listed->next);
+	g_free(listed->one);
+}
+
+/* Moved into place first, made readable then, which its time stamp does not show. */
+static void
+test_allow_file_unreadable(void)
+{
+	Listed listed = {.server.obeys_modes = TRUE};
+
+	listed_open(&listed);
+	g_assert_true(g_file_set_contents(listed.next, listed.one, -1, NULL));
+	g_assert_cmpint(g_chmod(listed.next, 0), ==, 0);
+	g_assert_cmpint(g_rename(listed.next, listed.file), ==, 0);
+	expect_log(&listed.server, "stays in force");
+	let_ticks_pass(&listed.server);
+	g_assert_cmpint(g_chmod(listed.file, 0644), ==, 0);
+	listed_close(&listed);
+}
+
+/* What hinders the server itself leaves no trace in the file at all. */
+static void
+test_allow_file_no_descriptor(void)
+{
+	Listed listed = {0};
+
+	listed_open(&listed);
+	set_files(&listed.server, 3);
+	replace_list(listed.file, listed.one);
+	expect_log(&listed.server, "stays in force");
+	set_files(&listed.server, 4096);
+	listed_close(&listed);
+}
+
 /* ---- the operator's pages ---- */
 
 /* (transfer full) with the head */
@@ -653,6 +743,8 @@ main(int argc, char **argv)
 	g_test_add_func("/sig/operation/bad-start", test_bad_start);
 	g_test_add_func("/sig/operation/allow-file", test_allow_file);
 	g_test_add_func("/sig/operation/allow-file-linked", test_allow_file_linked);
+	g_test_add_func("/sig/operation/allow-file-unreadable", test_allow_file_unreadable);
+	g_test_add_func("/sig/operation/allow-file-no-descriptor", test_allow_file_no_descriptor);
 	g_test_add_func("/sig/operation/metrics", test_metrics);
 	g_test_add_func("/sig/operation/handover", test_handover);
 	g_test_add_func("/sig/operation/handover-fails", test_handover_fails);

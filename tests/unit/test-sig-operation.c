@@ -27,9 +27,14 @@ run(const char *const *argv)
 	g_assert_no_error(error);
 }
 
+typedef enum {
+	KEY_EC,
+	KEY_RSA,
+} KeyType;
+
 /* A certificate of its own making for 127.0.0.1 and *.signal.example; replaces what is there. */
 static void
-make_certificate(const Files *files)
+make_certificate(const Files *files, KeyType type)
 {
 	g_autofree char *key = g_strconcat(files->key, ".new", NULL);
 	g_autofree char *cert = g_strconcat(files->cert, ".new", NULL);
@@ -38,9 +43,9 @@ make_certificate(const Files *files)
 		"req",
 		"-x509",
 		"-newkey",
-		"ec",
+		type == KEY_EC ? "ec" : "rsa",
 		"-pkeyopt",
-		"ec_paramgen_curve:P-256",
+		type == KEY_EC ? "ec_paramgen_curve:P-256" : "rsa_keygen_bits:2048",
 		"-nodes",
 		"-keyout",
 		key,
@@ -61,7 +66,7 @@ make_certificate(const Files *files)
 }
 
 static void
-files_open(Files *files)
+files_open_with(Files *files, KeyType type)
 {
 	g_autoptr(GError) error = NULL;
 
@@ -69,7 +74,13 @@ files_open(Files *files)
 	g_assert_no_error(error);
 	files->cert = g_build_filename(files->dir, "cert.pem", NULL);
 	files->key = g_build_filename(files->dir, "key.pem", NULL);
-	make_certificate(files);
+	make_certificate(files, type);
+}
+
+static void
+files_open(Files *files)
+{
+	files_open_with(files, KEY_EC);
 }
 
 static void
@@ -175,16 +186,33 @@ test_tls(void)
 	files_close(&files);
 }
 
-static void
-test_tls_renewed(void)
+/* Whether a client that takes signatures of this type alone is shown a certificate it trusts. */
+static gboolean
+shown(const Server *server, const char *trusted, KeyType type)
 {
+	g_autofree char *to = g_strdup_printf("127.0.0.1:%u", server->port);
+	g_autoptr(GError) error = NULL;
+	g_autoptr(GSubprocess) process = g_subprocess_new(
+		G_SUBPROCESS_FLAGS_STDOUT_SILENCE | G_SUBPROCESS_FLAGS_STDERR_SILENCE, &error,
+		"openssl", "s_client", "-connect", to, "-CAfile", trusted, "-verify_return_error",
+		"-sigalgs", type == KEY_EC ? "ECDSA+SHA256" : "RSA-PSS+SHA256", NULL);
+
+	g_assert_no_error(error);
+	return g_subprocess_wait_check(process, NULL, NULL);
+}
+
+/* The new certificate serves, and only that, whatever the types of both; who was there stays. */
+static void
+test_tls_renewed(gconstpointer types)
+{
+	const KeyType *type = types;
 	Files files;
 	Server server = {0};
 	Client *a, *b, *late;
 	g_autoptr(GTlsDatabase) before = NULL;
 	g_autofree char *url = NULL, *old = NULL, *text = NULL;
 
-	files_open(&files);
+	files_open_with(&files, type[0]);
 	tls_start(&server, &files);
 	/* of a copy: GnuTLS reads the file each time */
 	old = g_build_filename(files.dir, "old.pem", NULL);
@@ -193,9 +221,12 @@ test_tls_renewed(void)
 	before = g_tls_file_database_new(old, NULL);
 	a = tls_dial(&server, &files);
 	client_log_in(a);
-	make_certificate(&files);
+	g_assert_true(shown(&server, old, type[0]));
+	make_certificate(&files, type[1]);
 	reload(&server, "read anew");
-	/* the new certificate serves, and only that; who was there stays */
+	g_assert_true(shown(&server, files.cert, type[1]));
+	g_assert_false(shown(&server, old, KEY_EC));
+	g_assert_false(shown(&server, old, KEY_RSA));
 	url = g_strdup_printf("wss://127.0.0.1:%u/", server.port);
 	late = client_dial_url(url, SIG_WIRE_SUBPROTOCOL, NULL, before);
 	g_assert_true(late->failed);
@@ -739,7 +770,12 @@ main(int argc, char **argv)
 		return 1;
 	g_test_init(&argc, &argv, NULL);
 	g_test_add_func("/sig/operation/tls", test_tls);
-	g_test_add_func("/sig/operation/tls-renewed", test_tls_renewed);
+	g_test_add_data_func("/sig/operation/tls-renewed", (KeyType[]){KEY_EC, KEY_EC},
+			     test_tls_renewed);
+	g_test_add_data_func("/sig/operation/tls-renewed-by-rsa", (KeyType[]){KEY_EC, KEY_RSA},
+			     test_tls_renewed);
+	g_test_add_data_func("/sig/operation/tls-renewed-by-ecdsa", (KeyType[]){KEY_RSA, KEY_EC},
+			     test_tls_renewed);
 	g_test_add_func("/sig/operation/bad-start", test_bad_start);
 	g_test_add_func("/sig/operation/allow-file", test_allow_file);
 	g_test_add_func("/sig/operation/allow-file-linked", test_allow_file_linked);

@@ -363,6 +363,12 @@ sig_transport_adopt_page(SigTransport *transport, int fd)
 		lws_adopt_socket_vhost(transport->pages, fd);
 }
 
+guint
+sig_transport_count_pages(const SigTransport *transport)
+{
+	return transport->n_pages;
+}
+
 static int
 start_page(struct lws *wsi, Page *page, const char *path)
 {

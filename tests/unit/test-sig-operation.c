@@ -517,27 +517,42 @@ test_allow_file_no_descriptor(void)
 
 /* ---- the operator's pages ---- */
 
-/* (transfer full) with the head */
-static char *
-get(guint16 port, const char *request)
+static GSocketConnection *
+connect_to(guint16 port)
 {
 	g_autoptr(GSocketClient) client = g_socket_client_new();
 	g_autoptr(GError) error = NULL;
-	g_autoptr(GSocketConnection) conn =
+	GSocketConnection *conn =
 		g_socket_client_connect_to_host(client, "127.0.0.1", port, NULL, &error);
+
+	g_assert_no_error(error);
+	g_socket_set_timeout(g_socket_connection_get_socket(conn), 20);
+	return conn;
+}
+
+/* Up to its end. (transfer full) with the head */
+static char *
+ask(GSocketConnection *conn, const char *request)
+{
+	g_autoptr(GError) error = NULL;
 	GString *answer = g_string_new(NULL);
 	char buf[4096];
 	gssize n;
 
-	g_assert_no_error(error);
-	g_socket_set_timeout(g_socket_connection_get_socket(conn), 20);
 	g_output_stream_write_all(g_io_stream_get_output_stream(G_IO_STREAM(conn)), request,
 				  strlen(request), NULL, NULL, NULL);
 	while ((n = g_input_stream_read(g_io_stream_get_input_stream(G_IO_STREAM(conn)), buf,
 					sizeof buf, NULL, &error)) > 0)
 		g_string_append_len(answer, buf, n);
-	g_clear_error(&error);
 	return g_string_free(answer, FALSE);
+}
+
+static char *
+get(guint16 port, const char *request)
+{
+	g_autoptr(GSocketConnection) conn = connect_to(port);
+
+	return ask(conn, request);
 }
 
 #define GET(path, host) "GET " path " HTTP/1.1\r\nHost: " host "\r\nConnection: close\r\n\r\n"
@@ -663,6 +678,53 @@ test_handover(void)
 	g_object_unref(server.process);
 }
 
+/* Until the server has accepted it, and says nothing. */
+static GSocketConnection *
+connect_silently(const Server *server, guint16 port)
+{
+	guint before = server_files(server);
+	GSocketConnection *conn = connect_to(port);
+
+	WAIT(server_files(server) > before);
+	return conn;
+}
+
+/* Once the new one serves, its pages are what is asked for, though the old one still waits for a
+ * client; whom that one has let in it answers, and does not say that the service ends. */
+static void
+test_handover_pages(gconstpointer with_client)
+{
+	g_autoptr(GSocketConnection) client = NULL, page = NULL;
+	g_autofree char *answer = NULL;
+	Server server = {0};
+	guint16 metrics;
+	gint64 since;
+	int pid;
+
+	server_start(&server, NULL);
+	metrics = server.metrics;
+	if (with_client)
+		client = connect_silently(&server, server.port);
+	since = g_get_monotonic_time();
+	page = connect_silently(&server, metrics);
+	pid = hand_over(&server);
+	answer = ask(page, GET("/healthz", "x"));
+	/* a slow machine may need longer than a page is waited for */
+	g_assert_true(g_str_has_prefix(answer, "HTTP/1.1 200") ||
+		      (!*answer && g_get_monotonic_time() - since > 3 * G_USEC_PER_SEC));
+	for (guint i = 0; i < 50; i++)
+		assert_answers(metrics, GET("/healthz", "x"), "HTTP/1.1 200", "ok\n");
+	for (guint i = 0; i < 50; i++)
+		assert_answers(metrics, GET("/metrics", "x"), "HTTP/1.1 200",
+			       "\nnat_signald_draining 0\n");
+	g_clear_object(&client);
+	g_assert_true(g_subprocess_wait(server.process, NULL, NULL));
+	g_assert_cmpint(g_subprocess_get_exit_status(server.process), ==, 0);
+	stop_successor(pid, server.port);
+	g_object_unref(server.log);
+	g_object_unref(server.process);
+}
+
 /* A new one that does not start changes nothing. */
 static void
 test_handover_fails(void)
@@ -783,6 +845,8 @@ main(int argc, char **argv)
 	g_test_add_func("/sig/operation/allow-file-no-descriptor", test_allow_file_no_descriptor);
 	g_test_add_func("/sig/operation/metrics", test_metrics);
 	g_test_add_func("/sig/operation/handover", test_handover);
+	g_test_add_data_func("/sig/operation/handover-pages", NULL, test_handover_pages);
+	g_test_add_data_func("/sig/operation/handover-pages-and-client", "", test_handover_pages);
 	g_test_add_func("/sig/operation/handover-fails", test_handover_fails);
 	g_test_add_func("/sig/operation/stun-pair", test_stun_pair);
 	return g_test_run();

@@ -2,7 +2,9 @@
 /*
  * A file is read when inotify says that it was closed after writing or moved into place, never
  * while somebody writes it: half a list would throw people out. Where inotify cannot tell (a link
- * whose target changes, a network's file system) its time stamp does, once it has rested.
+ * whose target changes, a network's file system) its time stamp does, once it has rested. One that
+ * can't be read when it has changed (moved into place before its mode is right) is tried again
+ * until it can be: who was taken off it must not stay in because of that.
  *
  * A device tells nobody of its changes: it is read once a second, more seldom when that takes long,
  * and at once when a key knocks that is not known. What cannot be read leaves the last list in
@@ -28,7 +30,7 @@
 #define DIGEST_LEN 32
 
 typedef struct {
-	gint64 mtime_ns;
+	gint64 mtime_ns, ctime_ns; /* of the second: the mode too */
 	guint64 size, inode;
 } Stamp;
 
@@ -53,6 +55,7 @@ struct SigAdmit {
 	int inotify_fd;
 	Stamp stamp, seen; /* of what was read; as last seen */
 	guint rested;	   /* ticks since `seen` changed */
+	gboolean unread;   /* the last time it could not be read, and this was said */
 	/* a device */
 	char *ifname;
 	SigAllowWg *peers; /* NULL: not read yet */
@@ -64,6 +67,12 @@ struct SigAdmit {
 
 /* ---- a file ---- */
 
+static gint64
+ns_of(const struct timespec *time)
+{
+	return time->tv_sec * G_GINT64_CONSTANT(1000000000) + time->tv_nsec;
+}
+
 static gboolean
 stamp_file(const char *file, Stamp *out)
 {
@@ -71,7 +80,8 @@ stamp_file(const char *file, Stamp *out)
 
 	if (stat(file, &st) < 0)
 		return FALSE;
-	out->mtime_ns = st.st_mtim.tv_sec * G_GINT64_CONSTANT(1000000000) + st.st_mtim.tv_nsec;
+	out->mtime_ns = ns_of(&st.st_mtim);
+	out->ctime_ns = ns_of(&st.st_ctim);
 	out->size = (guint64)st.st_size;
 	out->inode = st.st_ino;
 	return TRUE;
@@ -80,34 +90,36 @@ stamp_file(const char *file, Stamp *out)
 static gboolean
 same_stamp(const Stamp *a, const Stamp *b)
 {
-	return a->mtime_ns == b->mtime_ns && a->size == b->size && a->inode == b->inode;
+	return a->mtime_ns == b->mtime_ns && a->ctime_ns == b->ctime_ns && a->size == b->size &&
+	       a->inode == b->inode;
 }
 
-static SigMembers *
-read_members(const char *file, GError **error)
+static gboolean
+read_text(const char *file, char **text, gsize *len, GError **error)
 {
-	g_autofree char *text = NULL;
 	struct stat st;
-	gsize len;
 
 	if (stat(file, &st) == 0 && (!S_ISREG(st.st_mode) || st.st_size > FILE_MAX)) {
 		g_set_error(error, G_IO_ERROR, G_IO_ERROR_INVALID_DATA,
 			    "%s: not a list of keys: must be a file of at most 64 MB", file);
-		return NULL;
+		return FALSE;
 	}
-	if (!g_file_get_contents(file, &text, &len, error))
-		return NULL;
-	return sig_members_parse(text, len, file, error);
+	return g_file_get_contents(file, text, len, error);
 }
 
 static gboolean
 load(SigAdmit *admit, GError **error)
 {
+	g_autofree char *text = NULL;
 	SigMembers *members;
+	gsize len;
 
 	if (stamp_file(admit->file, &admit->stamp))
 		admit->seen = admit->stamp;
-	members = read_members(admit->file, error);
+	admit->unread = !read_text(admit->file, &text, &len, error);
+	if (admit->unread)
+		return FALSE;
+	members = sig_members_parse(text, len, admit->file, error);
 	if (!members)
 		return FALSE;
 	g_clear_pointer(&admit->members, sig_members_free);
@@ -115,20 +127,32 @@ load(SigAdmit *admit, GError **error)
 	return TRUE;
 }
 
-void
-sig_admit_reload(SigAdmit *admit)
+static void
+read_anew(SigAdmit *admit)
 {
 	g_autoptr(GError) error = NULL;
+	gboolean said = admit->unread;
 
-	if (!admit->file)
-		return;
 	if (!load(admit, &error)) {
-		g_warning("%s; the list as it was stays in force", error->message);
+		if (!admit->unread)
+			g_warning("%s; the list as it was stays in force", error->message);
+		else if (!said)
+			g_warning("%s; the list as it was stays in force until it can be read",
+				  error->message);
 		return;
 	}
 	g_message("%s: %u keys in %u networks", admit->file, sig_members_n_keys(admit->members),
 		  sig_members_n_networks(admit->members));
 	admit->changed(admit->user_data);
+}
+
+void
+sig_admit_reload(SigAdmit *admit)
+{
+	if (!admit->file)
+		return;
+	admit->unread = FALSE; /* somebody waits for a word */
+	read_anew(admit);
 }
 
 static void
@@ -176,8 +200,8 @@ tick_file(SigAdmit *admit)
 		return;
 	admit->rested = same_stamp(&now, &admit->seen) ? admit->rested + 1 : 0;
 	admit->seen = now;
-	if (admit->rested >= RESTED_TICKS && !same_stamp(&now, &admit->stamp))
-		sig_admit_reload(admit);
+	if (admit->rested >= RESTED_TICKS && (admit->unread || !same_stamp(&now, &admit->stamp)))
+		read_anew(admit);
 }
 
 static gboolean

@@ -22,7 +22,7 @@ void sig_admit_free(SigAdmit *admit);
 /* Once a second. */
 void sig_admit_tick(SigAdmit *admit);
 /* Reads the file anew, if there is one; where that fails the log says so, and the list that was
- * stays. */
+ * stays; until the file can be read, sig_admit_tick() tries again. */
 void sig_admit_reload(SigAdmit *admit);
 
 /* from_here: the connection comes from this host itself. *scope: whom it may meet (transfer none).

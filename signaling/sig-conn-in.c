@@ -51,8 +51,8 @@ join(SigConn *conn, const WgKey *key, const SigScope *scope)
 		evicted->member = NULL;
 	sig_conn_push_changes(conn, changes);
 	if (evicted)
-		sig_conn_end_unsettled(evicted, SIG_CLOSE_DUPLICATE_KEY,
-				       "another connection logged in with this key");
+		sig_conn_end_proved(evicted, key, SIG_CLOSE_DUPLICATE_KEY,
+				    "another connection logged in with this key");
 }
 
 static void
@@ -70,7 +70,7 @@ handle_login(SigConn *conn, const SigLogin *login)
 		return;
 	}
 	if (!admitted(conn, &login->key, &scope, &refusal)) {
-		sig_conn_end_unsettled(conn, SIG_CLOSE_NOT_ALLOWED, refusal);
+		sig_conn_end_proved(conn, &login->key, SIG_CLOSE_NOT_ALLOWED, refusal);
 		return;
 	}
 	g_clear_pointer(&conn->offer, sig_offer_free);

@@ -52,6 +52,9 @@ struct SigConn {
 void sig_conn_settle(SigHub *hub);
 /* Ends it with an error frame; sig_conn_settle() is to follow. No effect when closing already. */
 void sig_conn_end_unsettled(SigConn *conn, SigClose why, const char *text);
+/* The same for one that has proved this key (NULL: none) but is not, or no more, in the directory.
+ */
+void sig_conn_end_proved(SigConn *conn, const WgKey *key, SigClose why, const char *text);
 /* The same for one that reads too slowly: what is queued is dropped. */
 void sig_conn_overload(SigConn *conn);
 /* It has logged in, or is gone. */

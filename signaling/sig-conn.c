@@ -277,17 +277,17 @@ start_closing(SigConn *conn, SigClose why)
 	wake(conn);
 }
 
-/* Whose connection it was: addresses are the agents' own business. */
+/* Whose connection it was (of: NULL: not known): addresses are the agents' own business. */
 static void
-log_end(SigConn *conn, SigClose why, const char *text)
+log_end(SigConn *conn, const WgKey *of, SigClose why, const char *text)
 {
 	char address[WG_ENDPOINT_STRLEN] = "", key[WG_KEY_STRLEN] = "";
 	GLogLevelFlags level = G_LOG_LEVEL_MESSAGE;
 
 	if (!sig_rate_limit_take(conn->hub->logs, "", 0, 1, conn->hub->now))
 		level = G_LOG_LEVEL_DEBUG;
-	if (conn->member)
-		wg_key_format_short(sig_member_key(conn->member), key);
+	if (of)
+		wg_key_format_short(of, key);
 	if (conn->hub->log_addresses)
 		wg_endpoint_format(&conn->address, address);
 	g_log_structured(G_LOG_DOMAIN, level, "SIGNALD_EVENT", "closed", "SIGNALD_CODE",
@@ -297,15 +297,21 @@ log_end(SigConn *conn, SigClose why, const char *text)
 }
 
 void
-sig_conn_end_unsettled(SigConn *conn, SigClose why, const char *text)
+sig_conn_end_proved(SigConn *conn, const WgKey *key, SigClose why, const char *text)
 {
 	if (conn->state == STATE_CLOSING)
 		return;
 	conn->hub->stats.refused++;
 	conn->hub->stats.closed[sig_close_index(why)]++;
-	log_end(conn, why, text);
+	log_end(conn, key, why, text);
 	sig_queue_push_last_take(&conn->queue, sig_wire_encode_error(sig_close_code(why), text));
 	start_closing(conn, why);
+}
+
+void
+sig_conn_end_unsettled(SigConn *conn, SigClose why, const char *text)
+{
+	sig_conn_end_proved(conn, conn->member ? sig_member_key(conn->member) : NULL, why, text);
 }
 
 void

@@ -363,6 +363,12 @@ sig_ports_stop_listening(SigPorts *ports)
 }
 
 void
+sig_ports_stop_pages(SigPorts *ports)
+{
+	g_ptr_array_set_size(ports->pages, 0);
+}
+
+void
 sig_ports_free(SigPorts *ports)
 {
 	g_ptr_array_unref(ports->listeners);

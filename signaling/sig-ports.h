@@ -28,6 +28,8 @@ SigPorts *sig_ports_new(uv_loop_t *loop, const SigConfig *config, SigPortsFunc f
 void sig_ports_free(SigPorts *ports);
 /* For agents; STUN and the operator's pages are answered on. */
 void sig_ports_stop_listening(SigPorts *ports);
+/* For the operator's pages: another process has them. */
+void sig_ports_stop_pages(SigPorts *ports);
 /* All sockets, still this one's (of SigHandoverSocket, transfer container). */
 GArray *sig_ports_sockets(const SigPorts *ports);
 /* Once a second. */

@@ -34,10 +34,11 @@ struct SigServer {
 	SigTransport *transport;
 	SigHandover *handover;
 	gint64 started_s;
-	guint draining;	 /* ticks left, 0: not draining */
-	guint answering; /* more of them, while somebody has not been answered */
-	guint watchdog;	 /* ticks from one sign of life to the next, 0: nobody waits for it */
-	guint silent;	 /* ticks since the last one */
+	guint draining;	      /* ticks left, 0: not draining */
+	gboolean handed_over; /* another process serves, and its pages are what is asked for */
+	guint answering;      /* more of them, while somebody has not been answered */
+	guint watchdog;	      /* ticks from one sign of life to the next, 0: nobody waits for it */
+	guint silent;	      /* ticks since the last one */
 };
 
 static void
@@ -103,7 +104,7 @@ on_page(const char *path, gboolean *ok, gpointer user_data)
 		return metrics_page(server);
 	if (!g_str_equal(path, "/healthz"))
 		return NULL;
-	*ok = server->draining == 0;
+	*ok = server->draining == 0 || server->handed_over;
 	return g_strdup(*ok ? "ok\n" : "draining\n");
 }
 
@@ -120,12 +121,20 @@ on_accepted(int fd, const WgEndpoint *peer, gpointer user_data)
 		sig_transport_adopt_page(server->transport, fd);
 }
 
+/* Who asks whether the service is well must not be cut off while another process serves. */
+static gboolean
+pages_are_open(const SigServer *server)
+{
+	return server->handed_over && server->transport &&
+	       sig_transport_count_pages(server->transport) > 0;
+}
+
 static void
 on_empty(gpointer user_data)
 {
 	SigServer *server = user_data;
 
-	if (server->draining > 0)
+	if (server->draining > 0 && !pages_are_open(server))
 		uv_stop(&server->loop);
 }
 
@@ -207,7 +216,7 @@ drain(SigServer *server)
 	server->draining = DRAIN_GRACE;
 	server->answering = DRAIN_ANSWER - DRAIN_GRACE;
 	sig_transport_drain(server->transport, within);
-	if (n == 0)
+	if (n == 0 && !pages_are_open(server))
 		uv_stop(&server->loop);
 }
 
@@ -237,6 +246,8 @@ on_handover(gboolean ok, int pid, gpointer user_data)
 	sd_notifyf(0, "MAINPID=%d", pid);
 	g_message("process %d serves now: %u connections are told to come back to it", pid,
 		  sig_transport_count(server->transport));
+	server->handed_over = TRUE;
+	sig_ports_stop_pages(server->ports);
 	drain(server);
 }
 

@@ -257,11 +257,29 @@ forget_tickets(SSL_CTX *ctx)
 	return ok;
 }
 
+/*
+ * A ctx has a place for each type of key, and a certificate replaces only the one of its own type:
+ * after a renewal with another type the old one would be offered on. So a connection has none but
+ * the current one of its ctx, as the ctx has it when the client's hello is there.
+ */
+static int
+serve_current(SSL *ssl, void *unused)
+{
+	SSL_CTX *ctx = SSL_get_SSL_CTX(ssl);
+	STACK_OF(X509) *chain = NULL;
+
+	SSL_CTX_get0_chain_certs(ctx, &chain);
+	SSL_certs_clear(ssl);
+	return SSL_use_cert_and_key(ssl, SSL_CTX_get0_certificate(ctx),
+				    SSL_CTX_get0_privatekey(ctx), chain, 1);
+}
+
 gboolean
 sig_tls_use(const SigTls *tls, SSL_CTX *ctx, GError **error)
 {
+	SSL_CTX_set_cert_cb(ctx, serve_current, NULL);
 	if (SSL_CTX_use_cert_and_key(ctx, tls->leaf, tls->key, tls->chain, 1) == 1 &&
-	    forget_tickets(ctx))
+	    SSL_CTX_select_current_cert(ctx, tls->leaf) == 1 && forget_tickets(ctx))
 		return TRUE;
 	g_set_error(error, G_IO_ERROR, G_IO_ERROR_INVALID_DATA, "not usable: %s", last_reason());
 	ERR_clear_error();

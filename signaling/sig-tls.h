@@ -15,7 +15,8 @@ typedef struct SigTls SigTls;
 SigTls *sig_tls_load(const char *cert_file, const char *key_file, GError **error);
 void sig_tls_free(SigTls *tls);
 
-/* What connections made from ctx serve from now on; those that exist keep what they have. */
+/* What connections made from ctx serve from now on, and only that, also where the key is of another
+ * type than the one before; those that are established keep what they have. */
 gboolean sig_tls_use(const SigTls *tls, SSL_CTX *ctx, GError **error);
 /* Sets what of the protocol is offered, and bounds what a connection holds. Once for each ctx. */
 void sig_tls_harden(SSL_CTX *ctx);

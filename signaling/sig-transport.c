@@ -31,7 +31,7 @@
  * client's close frame on the writer is SIG_WRITER_ENDED: what follows is lws's.
  *
  * TLS: lws makes the SSL_CTX, without a certificate; ours is put into it, and at a reload replaced
- * there. An SSL keeps the certificate it was made with, so nobody is disturbed.
+ * there. An SSL that is established keeps what it was shown, so nobody is disturbed.
  *
  * lws's own timers live in one sorted list, which costs O(connections) to insert into: it is used
  * only by lws itself for the HTTP upgrade, bounded by the gate. So lws must not ping: its timer for
@@ -361,6 +361,12 @@ sig_transport_adopt_page(SigTransport *transport, int fd)
 		close(fd);
 	else
 		lws_adopt_socket_vhost(transport->pages, fd);
+}
+
+guint
+sig_transport_count_pages(const SigTransport *transport)
+{
+	return transport->n_pages;
 }
 
 static int

@@ -36,6 +36,8 @@ void sig_transport_adopt(SigTransport *transport, int fd, const WgEndpoint *peer
 void sig_transport_adopt_page(SigTransport *transport, int fd);
 /* Connections of agents. */
 guint sig_transport_count(const SigTransport *transport);
+/* Those of the operator's pages. */
+guint sig_transport_count_pages(const SigTransport *transport);
 /* Tells all of them to come back within so many s, and closes. */
 void sig_transport_drain(SigTransport *transport, guint within_s);
 /* Ends a connection at once: what sig_conn_expire() asks for. */

@@ -11,6 +11,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <linux/capability.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
 
@@ -26,7 +27,9 @@ typedef struct {
 	GSubprocess *process;
 	GDataInputStream *log;
 	guint16 port, stun[2], metrics;
-	rlim_t files; /* may be set before the start: all it is allowed to open */
+	/* may be set before the start: */
+	rlim_t files;	      /* all it is allowed to open */
+	gboolean obeys_modes; /* of files, though it be root */
 } Server;
 
 static inline char *
@@ -51,6 +54,10 @@ in_child(gpointer p)
 	die_with_parent(NULL);
 	if (server->files > 0)
 		setrlimit(RLIMIT_NOFILE, &limit);
+	if (server->obeys_modes) { /* who may not drop them has none */
+		prctl(PR_CAPBSET_DROP, CAP_DAC_OVERRIDE);
+		prctl(PR_CAPBSET_DROP, CAP_DAC_READ_SEARCH);
+	}
 }
 
 static inline guint16

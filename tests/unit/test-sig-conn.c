@@ -431,6 +431,104 @@ test_drain_mesh(void)
 	world_close(&w);
 }
 
+/* ---- what the log says of an end ---- */
+
+typedef struct {
+	char code[32], key[WG_KEY_STRLEN];
+} Said;
+
+static GLogWriterOutput
+note_end(GLogLevelFlags level, const GLogField *fields, gsize n, gpointer user_data)
+{
+	Said *said = user_data;
+
+	for (gsize i = 0; i < n; i++) {
+		if (g_str_equal(fields[i].key, "SIGNALD_CODE"))
+			g_strlcpy(said->code, fields[i].value, sizeof said->code);
+		if (g_str_equal(fields[i].key, "SIGNALD_KEY"))
+			g_strlcpy(said->key, fields[i].value, sizeof said->key);
+	}
+	return g_log_writer_default(level, fields, n, NULL);
+}
+
+/* key: NULL: none is named. */
+static void
+assert_said(Said *said, const char *code, const WgKey *key)
+{
+	char text[WG_KEY_STRLEN] = "";
+
+	if (key)
+		wg_key_format_short(key, text);
+	g_assert_cmpstr(said->code, ==, code);
+	g_assert_cmpstr(said->key, ==, text);
+	memset(said, 0, sizeof *said);
+}
+
+/* Its key is `private`'s, and it answers the hello of `other`; NULL: its own. What follows is still
+ * to be read. */
+static void
+answer_as(World *w, Agent *agent, const WgKey *private, const SigFrame *other)
+{
+	g_auto(SigFrame) frame = {0};
+
+	agent_accept(w, agent);
+	agent->private = *private;
+	wg_key_public_from_private(private, &agent->key);
+	sig_conn_open(agent->conn);
+	g_assert_cmpint(next_frame(agent, &frame), ==, SIG_FRAME_HELLO);
+	receive_text_take(agent, sig_login_answer(other ? &other->hello : &frame.hello, private,
+						  "a:1", NULL));
+}
+
+static gboolean
+admit_nobody(const WgKey *key, const WgEndpoint *address, gboolean from_here,
+	     const SigScope **scope, const char **why, gpointer user_data)
+{
+	*why = "nobody may";
+	return FALSE;
+}
+
+/* Whose connection it was, as soon as that is proved, and no sooner. */
+static void
+test_log_names_key(gconstpointer user_data)
+{
+	Said *said = (gpointer)user_data;
+	World w = {0};
+	Agent a, again, forged, refused, stranger;
+	g_auto(SigFrame) foreign = {0};
+	WgKey private;
+
+	world_open(&w);
+	agent_login(&w, &a);
+	answer_as(&w, &again, &a.private, NULL);
+	assert_ended(&a, SIG_CLOSE_DUPLICATE_KEY);
+	assert_said(said, "duplicate-key", &a.key);
+	receive_text_take(&again, g_strdup("no frame"));
+	assert_said(said, "bad-frame", &a.key);
+
+	agent_accept(&w, &stranger);
+	sig_conn_open(stranger.conn);
+	g_assert_cmpint(next_frame(&stranger, &foreign), ==, SIG_FRAME_HELLO);
+	foreign.hello.nonce[0] ^= 1;
+	answer_as(&w, &forged, &a.private, &foreign);
+	assert_ended(&forged, SIG_CLOSE_LOGIN_REFUSED);
+	assert_said(said, "login-refused", NULL);
+
+	w.hub->admit = admit_nobody;
+	wg_key_generate_private(&private);
+	answer_as(&w, &refused, &private, NULL);
+	assert_ended(&refused, SIG_CLOSE_NOT_ALLOWED);
+	assert_said(said, "not-allowed", &refused.key);
+	receive_text_take(&stranger, g_strdup("no frame"));
+	assert_said(said, "bad-frame", NULL);
+	sig_conn_free(a.conn);
+	sig_conn_free(again.conn);
+	sig_conn_free(forged.conn);
+	sig_conn_free(refused.conn);
+	sig_conn_free(stranger.conn);
+	world_close(&w);
+}
+
 /* ---- configuration ---- */
 
 static void
@@ -522,6 +620,9 @@ test_config_turn(void)
 int
 main(int argc, char **argv)
 {
+	Said said = {0};
+
+	g_log_set_writer_func(note_end, &said, NULL);
 	g_test_init(&argc, &argv, NULL);
 	g_test_add_func("/sig/conn/seen", test_seen);
 	g_test_add_func("/sig/conn/pieces", test_pieces);
@@ -538,6 +639,7 @@ main(int argc, char **argv)
 	g_test_add_func("/sig/conn/drain", test_drain);
 	g_test_add_func("/sig/conn/drain-while-connecting", test_drain_while_connecting);
 	g_test_add_func("/sig/conn/drain-mesh", test_drain_mesh);
+	g_test_add_data_func("/sig/conn/log-names-key", &said, test_log_names_key);
 	g_test_add_func("/sig/config/file", test_config);
 	g_test_add_func("/sig/config/turn", test_config_turn);
 	return g_test_run();

@@ -27,9 +27,14 @@ run(const char *const *argv)
 	g_assert_no_error(error);
 }
 
+typedef enum {
+	KEY_EC,
+	KEY_RSA,
+} KeyType;
+
 /* A certificate of its own making for 127.0.0.1 and *.signal.example; replaces what is there. */
 static void
-make_certificate(const Files *files)
+make_certificate(const Files *files, KeyType type)
 {
 	g_autofree char *key = g_strconcat(files->key, ".new", NULL);
 	g_autofree char *cert = g_strconcat(files->cert, ".new", NULL);
@@ -38,9 +43,9 @@ make_certificate(const Files *files)
 		"req",
 		"-x509",
 		"-newkey",
-		"ec",
+		type == KEY_EC ? "ec" : "rsa",
 		"-pkeyopt",
-		"ec_paramgen_curve:P-256",
+		type == KEY_EC ? "ec_paramgen_curve:P-256" : "rsa_keygen_bits:2048",
 		"-nodes",
 		"-keyout",
 		key,
@@ -61,7 +66,7 @@ make_certificate(const Files *files)
 }
 
 static void
-files_open(Files *files)
+files_open_with(Files *files, KeyType type)
 {
 	g_autoptr(GError) error = NULL;
 
@@ -69,7 +74,13 @@ files_open(Files *files)
 	g_assert_no_error(error);
 	files->cert = g_build_filename(files->dir, "cert.pem", NULL);
 	files->key = g_build_filename(files->dir, "key.pem", NULL);
-	make_certificate(files);
+	make_certificate(files, type);
+}
+
+static void
+files_open(Files *files)
+{
+	files_open_with(files, KEY_EC);
 }
 
 static void
@@ -175,16 +186,33 @@ test_tls(void)
 	files_close(&files);
 }
 
-static void
-test_tls_renewed(void)
+/* Whether a client that takes signatures of this type alone is shown a certificate it trusts. */
+static gboolean
+shown(const Server *server, const char *trusted, KeyType type)
 {
+	g_autofree char *to = g_strdup_printf("127.0.0.1:%u", server->port);
+	g_autoptr(GError) error = NULL;
+	g_autoptr(GSubprocess) process = g_subprocess_new(
+		G_SUBPROCESS_FLAGS_STDOUT_SILENCE | G_SUBPROCESS_FLAGS_STDERR_SILENCE, &error,
+		"openssl", "s_client", "-connect", to, "-CAfile", trusted, "-verify_return_error",
+		"-sigalgs", type == KEY_EC ? "ECDSA+SHA256" : "RSA-PSS+SHA256", NULL);
+
+	g_assert_no_error(error);
+	return g_subprocess_wait_check(process, NULL, NULL);
+}
+
+/* The new certificate serves, and only that, whatever the types of both; who was there stays. */
+static void
+test_tls_renewed(gconstpointer types)
+{
+	const KeyType *type = types;
 	Files files;
 	Server server = {0};
 	Client *a, *b, *late;
 	g_autoptr(GTlsDatabase) before = NULL;
 	g_autofree char *url = NULL, *old = NULL, *text = NULL;
 
-	files_open(&files);
+	files_open_with(&files, type[0]);
 	tls_start(&server, &files);
 	/* of a copy: GnuTLS reads the file each time */
 	old = g_build_filename(files.dir, "old.pem", NULL);
@@ -193,9 +221,12 @@ test_tls_renewed(void)
 	before = g_tls_file_database_new(old, NULL);
 	a = tls_dial(&server, &files);
 	client_log_in(a);
-	make_certificate(&files);
+	g_assert_true(shown(&server, old, type[0]));
+	make_certificate(&files, type[1]);
 	reload(&server, "read anew");
-	/* the new certificate serves, and only that; who was there stays */
+	g_assert_true(shown(&server, files.cert, type[1]));
+	g_assert_false(shown(&server, old, KEY_EC));
+	g_assert_false(shown(&server, old, KEY_RSA));
 	url = g_strdup_printf("wss://127.0.0.1:%u/", server.port);
 	late = client_dial_url(url, SIG_WIRE_SUBPROTOCOL, NULL, before);
 	g_assert_true(late->failed);
@@ -394,29 +425,134 @@ test_allow_file_linked(void)
 	g_unlink(file);
 }
 
+typedef struct {
+	Server server;
+	char *file, *next, *one; /* the list; what is to come in its place; one key's list */
+	Client *revoked;	 /* of the other key */
+} Listed;
+
+/* Both keys are in the list, and who is to be revoked has come. */
+static void
+listed_open(Listed *listed)
+{
+	g_autofree char *config = write_config("[limits]\nlogin-timeout=3\n");
+	g_autofree char *config_arg = g_strdup_printf("--config=%s", config);
+	g_autofree char *arg = NULL, *other = NULL, *both = NULL;
+	const char *args[] = {config_arg, NULL, NULL};
+	WgKey keys[2];
+
+	for (guint i = 0; i < 2; i++)
+		wg_key_generate_private(&keys[i]);
+	listed->one = list_line("", &keys[0]);
+	other = list_line("", &keys[1]);
+	both = g_strconcat(listed->one, other, NULL);
+	listed->file = write_config(both);
+	listed->next = g_strconcat(listed->file, ".next", NULL);
+	args[1] = arg = g_strdup_printf("--allow-file=%s", listed->file);
+	server_start(&listed->server, args);
+	g_unlink(config);
+	listed->revoked = dial_as(&listed->server, &keys[1]);
+	client_log_in(listed->revoked);
+}
+
+/* Some seconds of the server's own: one that never logs in is closed after three. */
+static void
+let_ticks_pass(const Server *server)
+{
+	Client *silent = client_dial(server, SIG_WIRE_SUBPROTOCOL);
+
+	client_expect_error(silent, "login-timeout", SIG_CLOSE_LOGIN_TIMEOUT);
+	client_free(silent);
+}
+
+/* It was said once that the list can't be read, and is said that it was. */
+static void
+listed_close(Listed *listed)
+{
+	client_expect_error(listed->revoked, "not-allowed", SIG_CLOSE_NOT_ALLOWED);
+	client_free(listed->revoked);
+	for (gboolean read = FALSE; !read;) {
+		g_autofree char *line = read_line(&listed->server);
+
+		g_assert_nonnull(line);
+		g_assert_null(strstr(line, "stays in force"));
+		read = strstr(line, "1 keys in") != NULL;
+	}
+	server_stop(&listed->server);
+	g_unlink(listed->file);
+	g_free(listed->file);
+	g_free(listed->next);
+	g_free(listed->one);
+}
+
+/* Moved into place first, made readable then, which its time stamp does not show. */
+static void
+test_allow_file_unreadable(void)
+{
+	Listed listed = {.server.obeys_modes = TRUE};
+
+	listed_open(&listed);
+	g_assert_true(g_file_set_contents(listed.next, listed.one, -1, NULL));
+	g_assert_cmpint(g_chmod(listed.next, 0), ==, 0);
+	g_assert_cmpint(g_rename(listed.next, listed.file), ==, 0);
+	expect_log(&listed.server, "stays in force");
+	let_ticks_pass(&listed.server);
+	g_assert_cmpint(g_chmod(listed.file, 0644), ==, 0);
+	listed_close(&listed);
+}
+
+/* What hinders the server itself leaves no trace in the file at all. */
+static void
+test_allow_file_no_descriptor(void)
+{
+	Listed listed = {0};
+
+	listed_open(&listed);
+	set_files(&listed.server, 3);
+	replace_list(listed.file, listed.one);
+	expect_log(&listed.server, "stays in force");
+	set_files(&listed.server, 4096);
+	listed_close(&listed);
+}
+
 /* ---- the operator's pages ---- */
 
-/* (transfer full) with the head */
-static char *
-get(guint16 port, const char *request)
+static GSocketConnection *
+connect_to(guint16 port)
 {
 	g_autoptr(GSocketClient) client = g_socket_client_new();
 	g_autoptr(GError) error = NULL;
-	g_autoptr(GSocketConnection) conn =
+	GSocketConnection *conn =
 		g_socket_client_connect_to_host(client, "127.0.0.1", port, NULL, &error);
+
+	g_assert_no_error(error);
+	g_socket_set_timeout(g_socket_connection_get_socket(conn), 20);
+	return conn;
+}
+
+/* Up to its end. (transfer full) with the head */
+static char *
+ask(GSocketConnection *conn, const char *request)
+{
+	g_autoptr(GError) error = NULL;
 	GString *answer = g_string_new(NULL);
 	char buf[4096];
 	gssize n;
 
-	g_assert_no_error(error);
-	g_socket_set_timeout(g_socket_connection_get_socket(conn), 20);
 	g_output_stream_write_all(g_io_stream_get_output_stream(G_IO_STREAM(conn)), request,
 				  strlen(request), NULL, NULL, NULL);
 	while ((n = g_input_stream_read(g_io_stream_get_input_stream(G_IO_STREAM(conn)), buf,
 					sizeof buf, NULL, &error)) > 0)
 		g_string_append_len(answer, buf, n);
-	g_clear_error(&error);
 	return g_string_free(answer, FALSE);
+}
+
+static char *
+get(guint16 port, const char *request)
+{
+	g_autoptr(GSocketConnection) conn = connect_to(port);
+
+	return ask(conn, request);
 }
 
 #define GET(path, host) "GET " path " HTTP/1.1\r\nHost: " host "\r\nConnection: close\r\n\r\n"
@@ -542,6 +678,53 @@ test_handover(void)
 	g_object_unref(server.process);
 }
 
+/* Until the server has accepted it, and says nothing. */
+static GSocketConnection *
+connect_silently(const Server *server, guint16 port)
+{
+	guint before = server_files(server);
+	GSocketConnection *conn = connect_to(port);
+
+	WAIT(server_files(server) > before);
+	return conn;
+}
+
+/* Once the new one serves, its pages are what is asked for, though the old one still waits for a
+ * client; whom that one has let in it answers, and does not say that the service ends. */
+static void
+test_handover_pages(gconstpointer with_client)
+{
+	g_autoptr(GSocketConnection) client = NULL, page = NULL;
+	g_autofree char *answer = NULL;
+	Server server = {0};
+	guint16 metrics;
+	gint64 since;
+	int pid;
+
+	server_start(&server, NULL);
+	metrics = server.metrics;
+	if (with_client)
+		client = connect_silently(&server, server.port);
+	since = g_get_monotonic_time();
+	page = connect_silently(&server, metrics);
+	pid = hand_over(&server);
+	answer = ask(page, GET("/healthz", "x"));
+	/* a slow machine may need longer than a page is waited for */
+	g_assert_true(g_str_has_prefix(answer, "HTTP/1.1 200") ||
+		      (!*answer && g_get_monotonic_time() - since > 3 * G_USEC_PER_SEC));
+	for (guint i = 0; i < 50; i++)
+		assert_answers(metrics, GET("/healthz", "x"), "HTTP/1.1 200", "ok\n");
+	for (guint i = 0; i < 50; i++)
+		assert_answers(metrics, GET("/metrics", "x"), "HTTP/1.1 200",
+			       "\nnat_signald_draining 0\n");
+	g_clear_object(&client);
+	g_assert_true(g_subprocess_wait(server.process, NULL, NULL));
+	g_assert_cmpint(g_subprocess_get_exit_status(server.process), ==, 0);
+	stop_successor(pid, server.port);
+	g_object_unref(server.log);
+	g_object_unref(server.process);
+}
+
 /* A new one that does not start changes nothing. */
 static void
 test_handover_fails(void)
@@ -649,12 +832,21 @@ main(int argc, char **argv)
 		return 1;
 	g_test_init(&argc, &argv, NULL);
 	g_test_add_func("/sig/operation/tls", test_tls);
-	g_test_add_func("/sig/operation/tls-renewed", test_tls_renewed);
+	g_test_add_data_func("/sig/operation/tls-renewed", (KeyType[]){KEY_EC, KEY_EC},
+			     test_tls_renewed);
+	g_test_add_data_func("/sig/operation/tls-renewed-by-rsa", (KeyType[]){KEY_EC, KEY_RSA},
+			     test_tls_renewed);
+	g_test_add_data_func("/sig/operation/tls-renewed-by-ecdsa", (KeyType[]){KEY_RSA, KEY_EC},
+			     test_tls_renewed);
 	g_test_add_func("/sig/operation/bad-start", test_bad_start);
 	g_test_add_func("/sig/operation/allow-file", test_allow_file);
 	g_test_add_func("/sig/operation/allow-file-linked", test_allow_file_linked);
+	g_test_add_func("/sig/operation/allow-file-unreadable", test_allow_file_unreadable);
+	g_test_add_func("/sig/operation/allow-file-no-descriptor", test_allow_file_no_descriptor);
 	g_test_add_func("/sig/operation/metrics", test_metrics);
 	g_test_add_func("/sig/operation/handover", test_handover);
+	g_test_add_data_func("/sig/operation/handover-pages", NULL, test_handover_pages);
+	g_test_add_data_func("/sig/operation/handover-pages-and-client", "", test_handover_pages);
 	g_test_add_func("/sig/operation/handover-fails", test_handover_fails);
 	g_test_add_func("/sig/operation/stun-pair", test_stun_pair);
 	return g_test_run();

@@ -247,15 +247,11 @@ fake_turn_send_data(FakeTurn *turn, const WgEndpoint *from, const char *text)
 static inline void
 fake_turn_open_at(FakeTurn *turn, const char *address)
 {
-	struct sockaddr_storage sa = {0};
-	socklen_t len = sizeof sa;
-
 	memset(turn, 0, sizeof *turn);
 	turn->ids = g_hash_table_new_full(g_bytes_hash, g_bytes_equal,
 					  (GDestroyNotify)g_bytes_unref, NULL);
 	turn->fd = net_udp(address);
-	getsockname(turn->fd, (struct sockaddr *)&sa, &len);
-	wg_endpoint_from_sockaddr(&turn->addr, &sa, len);
+	turn->addr = net_own_address(turn->fd);
 	turn->relayed = net_ep("192.0.2.20:50000");
 	turn->lifetime_s = 600;
 	stun_agent_init(&turn->agent, STUN_ALL_KNOWN_ATTRIBUTES, STUN_COMPATIBILITY_RFC5389,

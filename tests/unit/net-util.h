@@ -80,6 +80,19 @@ net_ep(const char *text)
 	return ep;
 }
 
+/* Where a socket is bound. */
+static inline WgEndpoint
+net_own_address(int fd)
+{
+	struct sockaddr_storage sa = {0};
+	socklen_t len = sizeof sa;
+	WgEndpoint ep;
+
+	g_assert_cmpint(getsockname(fd, (struct sockaddr *)&sa, &len), ==, 0);
+	g_assert_true(wg_endpoint_from_sockaddr(&ep, &sa, len));
+	return ep;
+}
+
 static inline int
 net_udp(const char *bind_to)
 {

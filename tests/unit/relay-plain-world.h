@@ -62,11 +62,9 @@ on_changed(gpointer user_data)
 static inline guint16
 port_of(int fd)
 {
-	struct sockaddr_in sa;
-	socklen_t len = sizeof sa;
+	WgEndpoint own = net_own_address(fd);
 
-	g_assert_cmpint(getsockname(fd, (struct sockaddr *)&sa, &len), ==, 0);
-	return ntohs(sa.sin_port);
+	return wg_endpoint_port(&own);
 }
 
 static inline void

@@ -231,6 +231,16 @@ write_ours(NatOriginals *originals, Fixture *f, const char *endpoint, guint16 ke
 	f->peer->keepalive = keepalive;
 }
 
+/* It has talked, and is where we moved it. */
+static void
+watch_ours(NatOriginals *originals, Fixture *f, gint64 now)
+{
+	f->peer->rx_bytes = 1000;
+	f->peer->last_handshake_s = 1;
+	write_ours(originals, f, "203.0.113.1:1", 25);
+	g_assert_false(nat_originals_observe(originals, f->peer, now));
+}
+
 static NatOriginals *
 run_again(NatOriginals *originals, Fixture *f)
 {
@@ -325,10 +335,7 @@ test_set_while_watched(Fixture *f, gconstpointer data)
 	NatOriginals *originals = nat_originals_new(f->dir, &f->own);
 	gint64 now = 1000;
 
-	f->peer->rx_bytes = 1000;
-	f->peer->last_handshake_s = 1;
-	write_ours(originals, f, "203.0.113.1:1", 25);
-	g_assert_false(nat_originals_observe(originals, f->peer, now));
+	watch_ours(originals, f, now);
 	set(f, "198.51.100.2:2");
 	g_assert_false(nat_originals_observe(originals, f->peer, ++now));
 	/* WireGuard counts a packet after it has moved the endpoint */
@@ -368,10 +375,7 @@ test_set_and_overwritten(Fixture *f, gconstpointer data)
 	};
 	gint64 now = 1000;
 
-	f->peer->rx_bytes = 1000;
-	f->peer->last_handshake_s = 1;
-	write_ours(originals, f, "203.0.113.1:1", 25);
-	g_assert_false(nat_originals_observe(originals, f->peer, now));
+	watch_ours(originals, f, now);
 	set(f, "198.51.100.2:2");
 	g_assert_false(nat_originals_observe(originals, f->peer, ++now));
 	write_ours(originals, f, "203.0.113.1:1", 25);
@@ -409,10 +413,7 @@ test_roams_while_watched(Fixture *f, gconstpointer data)
 	};
 	gint64 now = 1000;
 
-	f->peer->rx_bytes = 1000;
-	f->peer->last_handshake_s = 1;
-	write_ours(originals, f, "203.0.113.1:1", 25);
-	g_assert_false(nat_originals_observe(originals, f->peer, now));
+	watch_ours(originals, f, now);
 	set(f, "198.51.100.2:2");
 	f->peer->rx_bytes += 148;
 	for (int i = 0; i < 5; i++)

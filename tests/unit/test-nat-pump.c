@@ -51,26 +51,14 @@ on_failed(int error, gpointer user_data)
 	f->failed = TRUE;
 }
 
-static WgEndpoint
-own_address(int fd)
-{
-	struct sockaddr_storage sa = {0};
-	socklen_t len = sizeof sa;
-	WgEndpoint ep;
-
-	g_assert_cmpint(getsockname(fd, (struct sockaddr *)&sa, &len), ==, 0);
-	g_assert_true(wg_endpoint_from_sockaddr(&ep, &sa, len));
-	return ep;
-}
-
 static int
 connected_to(int server, WgEndpoint *own)
 {
-	WgEndpoint to = own_address(server);
+	WgEndpoint to = net_own_address(server);
 	int fd = net_udp("127.0.0.1:0");
 
 	g_assert_cmpint(connect(fd, &to.sa, wg_endpoint_socklen(&to)), ==, 0);
-	*own = own_address(fd);
+	*own = net_own_address(fd);
 	return fd;
 }
 
@@ -82,7 +70,7 @@ start(Fixture *f, int fd)
 	WgEndpoint wg;
 
 	f->wg = net_udp("127.0.0.1:0");
-	wg = own_address(f->wg);
+	wg = net_own_address(f->wg);
 	f->wg_port = wg_endpoint_port(&wg);
 	f->pump = nat_pump_new(fd, &funcs, f, &error);
 	g_assert_no_error(error);
@@ -492,7 +480,7 @@ test_one_refusal(Fixture *f, gconstpointer data)
 {
 	g_autofree char *at = NULL;
 	char text[WG_ENDPOINT_STRLEN];
-	WgEndpoint server = own_address(f->server);
+	WgEndpoint server = net_own_address(f->server);
 
 	at = g_strdup(wg_endpoint_format(&server, text));
 	for (int i = 0; i < 3; i++) {

@@ -109,6 +109,16 @@ is_up(gconstpointer data)
 	return nat_relay_state(((const Fixture *)data)->relay) == NAT_RELAY_UP;
 }
 
+/* The address that it gets is `known` from then on. */
+static void
+go_up(Fixture *f, const char *uri)
+{
+	use(f, uri);
+	nat_relay_set_wanted(f->relay, TRUE);
+	g_assert_true(hosts_wait(is_up, f, 30000));
+	f->known = *nat_relay_address(f->relay);
+}
+
 static gboolean
 is_failed(gconstpointer data)
 {
@@ -452,10 +462,7 @@ test_address_and_credentials_change(Fixture *f, gconstpointer data)
 {
 	if (!f->up)
 		return;
-	use(f, "turn:" USER "@10.9.0.2");
-	nat_relay_set_wanted(f->relay, TRUE);
-	g_assert_true(hosts_wait(is_up, f, 30000));
-	f->known = *nat_relay_address(f->relay);
+	go_up(f, "turn:" USER "@10.9.0.2");
 	net_run("ip addr add 10.9.0.7/24 dev core-a");
 	net_run("ip addr del 10.9.0.1/24 dev core-a");
 	net_run("ip addr add 10.9.0.7/24 dev core-a"); /* went with its primary */
@@ -472,10 +479,7 @@ test_credentials_changed(Fixture *f, gconstpointer data)
 {
 	if (!f->up)
 		return;
-	use(f, "turn:" USER "@10.9.0.2");
-	nat_relay_set_wanted(f->relay, TRUE);
-	g_assert_true(hosts_wait(is_up, f, 30000));
-	f->known = *nat_relay_address(f->relay);
+	go_up(f, "turn:" USER "@10.9.0.2");
 	use(f, "turn:bob:another@10.9.0.2");
 	hosts_run(300);
 	g_assert_true(wg_endpoint_equal(nat_relay_address(f->relay), &f->known));

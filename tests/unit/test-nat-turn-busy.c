@@ -98,18 +98,6 @@ on_step(gpointer user_data)
 	return G_SOURCE_CONTINUE;
 }
 
-static WgEndpoint
-own_address(int fd)
-{
-	struct sockaddr_storage sa = {0};
-	socklen_t len = sizeof sa;
-	WgEndpoint ep;
-
-	g_assert_cmpint(getsockname(fd, (struct sockaddr *)&sa, &len), ==, 0);
-	g_assert_true(wg_endpoint_from_sockaddr(&ep, &sa, len));
-	return ep;
-}
-
 /* What waits shall wait at our side. */
 static void
 open_door(Fixture *f)
@@ -121,7 +109,7 @@ open_door(Fixture *f)
 	setsockopt(f->listener, SOL_SOCKET, SO_RCVBUF, &small, sizeof small);
 	g_assert_cmpint(bind(f->listener, &any.sa, wg_endpoint_socklen(&any)), ==, 0);
 	g_assert_cmpint(listen(f->listener, 5), ==, 0);
-	f->addr = own_address(f->listener);
+	f->addr = net_own_address(f->listener);
 	f->inside = net_udp("127.0.0.1:0");
 	g_assert_cmpint(
 		connect(f->inside, &f->server.addr.sa, wg_endpoint_socklen(&f->server.addr)), ==,
@@ -273,7 +261,7 @@ start_flood(Fixture *f, const WgEndpoint *peer)
 	nat_turn_bind(f->turn, peer, on_bound, f);
 	g_assert_true(net_wait(&f->bound, SOON_MS));
 	f->wg = net_udp("127.0.0.1:0");
-	own = own_address(f->wg);
+	own = net_own_address(f->wg);
 	f->bridge =
 		nat_bridge_new(nat_turn_pump(f->turn), f->channel, wg_endpoint_port(&own), 0, NULL);
 	g_assert_nonnull(f->bridge);

@@ -19,16 +19,13 @@ static void
 set_up(Fixture *f, gconstpointer data)
 {
 	WgEndpoint addr = net_ep("127.0.0.1:0");
-	struct sockaddr_storage sa = {0};
-	socklen_t len = sizeof sa;
 	g_autoptr(NatTurnUri) uri = nat_turn_uri_parse(data, NULL);
 	g_autoptr(GError) error = NULL;
 
 	f->listener = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
 	g_assert_cmpint(bind(f->listener, &addr.sa, wg_endpoint_socklen(&addr)), ==, 0);
 	g_assert_cmpint(listen(f->listener, 5), ==, 0);
-	getsockname(f->listener, (struct sockaddr *)&sa, &len);
-	wg_endpoint_from_sockaddr(&addr, &sa, len);
+	addr = net_own_address(f->listener);
 	f->sock = nat_turn_socket_new(uri, &addr, 0, &f->fd, &error);
 	g_assert_no_error(error);
 	g_assert_true(nat_turn_socket_is_stream(f->sock));

@@ -42,29 +42,36 @@ add_pair(NatPeer *peer, NatWatchPair *pair, NatStatusDetail *detail)
 	out->error = pair_error(peer, pair);
 }
 
+/* What it says of itself, and others of it (NatCandidate). */
 static void
-add_remote(NatPeer *peer, NatStatusDetail *detail)
+add_candidates(NatPeer *peer, GArray *candidates)
 {
 	NatCandidate configured = {.type = NAT_CAND_CONFIGURED, .endpoint = peer->configured};
 
+	if (peer->has_remote)
+		g_array_append_vals(candidates, peer->remote.candidates, peer->remote.n_candidates);
+	if (wg_endpoint_is_set(&configured.endpoint))
+		g_array_append_val(candidates, configured);
+	for (guint i = 0; nat_peer_is_plain(peer) && i < peer->plain->len; i++) {
+		configured.endpoint = g_array_index(peer->plain, WgEndpoint, i);
+		g_array_append_val(candidates, configured);
+	}
+}
+
+static void
+add_remote(NatPeer *peer, NatStatusDetail *detail)
+{
 	if (nat_peer_remote_class(peer) != NULL)
 		detail->nat = *nat_peer_remote_class(peer);
 	detail->has_nat =
 		detail->nat.mapping != NAT_MAPPING_UNKNOWN || nat_class_is_known(&detail->nat);
-	if (peer->has_remote)
-		g_array_append_vals(detail->remote, peer->remote.candidates,
-				    peer->remote.n_candidates);
-	if (wg_endpoint_is_set(&configured.endpoint))
-		g_array_append_val(detail->remote, configured);
-	for (guint i = 0; nat_peer_is_plain(peer) && i < peer->plain->len; i++) {
-		configured.endpoint = g_array_index(peer->plain, WgEndpoint, i);
-		g_array_append_val(detail->remote, configured);
-	}
+	add_candidates(peer, detail->remote);
 }
 
 void
 nat_peer_add_remotes(NatPeer *peer, GArray *endpoints)
 {
+	g_autoptr(GArray) candidates = g_array_new(FALSE, FALSE, sizeof(NatCandidate));
 	const WgEndpoint *endpoint = nat_path_endpoint(peer->path);
 
 	if (wg_endpoint_is_set(endpoint))
@@ -72,12 +79,9 @@ nat_peer_add_remotes(NatPeer *peer, GArray *endpoints)
 	for (guint i = 0; peer->watch != NULL && i < nat_watch_count(peer->watch); i++)
 		g_array_append_val(endpoints,
 				   nat_watch_remote(nat_watch_nth(peer->watch, i))->endpoint);
-	for (guint i = 0; peer->has_remote && i < peer->remote.n_candidates; i++)
-		g_array_append_val(endpoints, peer->remote.candidates[i].endpoint);
-	if (wg_endpoint_is_set(&peer->configured))
-		g_array_append_val(endpoints, peer->configured);
-	for (guint i = 0; nat_peer_is_plain(peer) && i < peer->plain->len; i++)
-		g_array_append_val(endpoints, g_array_index(peer->plain, WgEndpoint, i));
+	add_candidates(peer, candidates);
+	for (guint i = 0; i < candidates->len; i++)
+		g_array_append_val(endpoints, g_array_index(candidates, NatCandidate, i).endpoint);
 }
 
 NatStatusDetail *

@@ -64,8 +64,8 @@ void nat_relay_prefer(NatRelay *relay, const WgEndpoint *relayed);
 /* Addresses or routes changed: an allocation made from an address that leads there no longer is
  * replaced; a failed one is tried again at once. */
 void nat_relay_network_changed(NatRelay *relay);
-void nat_relay_add_servers(const NatRelay *relay,
-			   GArray *endpoints); /* WgEndpoint: of all listed */
+/* Adds the addresses of all listed servers (WgEndpoint). */
+void nat_relay_add_servers(const NatRelay *relay, GArray *endpoints);
 NatRelayState nat_relay_state(const NatRelay *relay);
 const char *nat_relay_problem(const NatRelay *relay); /* NULL: none */
 /* Of one of the servers: why it could not be used when last tried; NULL: none. (transfer none) */

@@ -144,7 +144,7 @@ node()
 	exec 7<>"$LAB_DIR/ready" # stays open: a pipe that nobody holds forgets
 	for n; do
 		[ "${#n}" -le 13 ] || fail "node name '$n' is longer than 13 characters"
-		LAB_KEEP=${LAB_KEEP:-} "$LAB_NODE" hold "$LAB_NAME-$n" "$LAB_DIR/ready" </dev/null >"$LAB_DIR/log/$n.holder" 2>&1 7>&- &
+		"$LAB_NODE" hold "$LAB_NAME-$n" "$LAB_DIR/ready" </dev/null >"$LAB_DIR/log/$n.holder" 2>&1 7>&- &
 		disown
 	done
 	for n; do
@@ -183,7 +183,7 @@ daemon()
 	find_node "$node"
 	shift 2
 	rm -f "$LAB_DIR/pid/$node.$name"
-	LAB_KEEP=${LAB_KEEP:-} "$LAB_NODE" daemon "$pid" "$LAB_DIR/pid/$node.$name" "$@" </dev/null >>"$LAB_DIR/log/$node.$name" 2>&1 &
+	"$LAB_NODE" daemon "$pid" "$LAB_DIR/pid/$node.$name" "$@" </dev/null >>"$LAB_DIR/log/$node.$name" 2>&1 &
 	disown # no word from the shell when it is killed
 	wait_until 10 test -s "$LAB_DIR/pid/$node.$name" || fail "$name did not start on $node: $(tail -n 3 "$LAB_DIR/log/$node.$name")"
 }

@@ -147,10 +147,18 @@ wait_for(pid_t child)
 	return WIFEXITED(status) ? WEXITSTATUS(status) : 128 + WTERMSIG(status);
 }
 
+static int
+is_kept(void)
+{
+	const char *keep = getenv("LAB_KEEP");
+
+	return keep && *keep;
+}
+
 static void
 die_with_parent(void)
 {
-	if (getenv("LAB_KEEP") && *getenv("LAB_KEEP"))
+	if (is_kept())
 		setsid();
 	else
 		prctl(PR_SET_PDEATHSIG, SIGKILL);
@@ -205,7 +213,7 @@ static int
 run_daemon(const char *pid, const char *pid_file, char **command)
 {
 	char own[32];
-	if (getenv("LAB_KEEP") && *getenv("LAB_KEEP"))
+	if (is_kept())
 		setsid();
 	enter(pid);
 	pid_t child = fork();
